@@ -1,0 +1,1 @@
+"""What a task needs before it can be scheduled, pure."""

@@ -1,0 +1,1 @@
+"""The swarm part of the Docker Engine API, served by every node."""

@@ -1,0 +1,1 @@
+"""Runs reconcilers on the leader."""

@@ -1,0 +1,1 @@
+"""Tasks to containers, through the local Docker Engine."""

@@ -1,0 +1,1 @@
+"""The nouns: immutable specs, objects and statuses."""

@@ -1,0 +1,1 @@
+"""The consensus algorithm, free of input and output."""

@@ -1,0 +1,1 @@
+"""Raft at work: disk, peers, and the store on top."""

@@ -1,0 +1,1 @@
+"""The client: compose files to Docker Engine API calls."""

@@ -1,0 +1,1 @@
+"""The commands of `stack`: parse, call, print."""

@@ -1,0 +1,1 @@
+"""Bring a cluster to the stack that a compose file describes."""

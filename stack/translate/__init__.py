@@ -1,0 +1,1 @@
+"""Compose model to Docker Engine API objects, pure."""
