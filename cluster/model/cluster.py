@@ -1,0 +1,110 @@
+"""The cluster itself: settings, certificate authority and join tokens."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cluster.model.container import Driver
+from cluster.model.ids import ClusterId
+from cluster.model.meta import Meta
+from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct, always
+from cluster.model.units import SECOND_NS, DurationNs
+
+DEFAULT_HEARTBEAT_PERIOD_NS = 1 * SECOND_NS
+DEFAULT_NODE_CERT_EXPIRY_NS = 90 * 24 * 3600 * SECOND_NS
+DEFAULT_TASK_HISTORY = 5
+
+
+class OrchestrationConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """`task_history_retention_limit`: tasks kept a slot, the live one included."""
+
+    task_history_retention_limit: int | None = None
+
+
+class RaftConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """Knobs of the consensus, as Docker Swarm names them; a tick lasts 100 ms here."""
+
+    snapshot_interval: int | None = None
+    keep_old_snapshots: int | None = None
+    log_entries_for_slow_followers: int | None = None
+    election_tick: int = always(0)
+    heartbeat_tick: int = always(0)
+
+
+class DispatcherConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """`heartbeat_period` in nanoseconds, 0 means the default."""
+
+    heartbeat_period: DurationNs = 0
+
+
+class CaConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """`node_cert_expiry` in nanoseconds, 0 means the default."""
+
+    node_cert_expiry: DurationNs = 0
+    force_rotate: int = 0
+
+
+class EncryptionConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """Whether a restarted manager stays locked until it is given the unlock key."""
+
+    auto_lock_managers: bool = always(value=False)
+
+
+class TaskDefaults(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """Defaults for tasks that say nothing themselves."""
+
+    log_driver: Driver | None = None
+
+
+class ClusterSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """A user's wish for the whole cluster."""
+
+    name: str = "default"
+    labels: Labels = always({})
+    orchestration: OrchestrationConfig = always(OrchestrationConfig())
+    raft: RaftConfig = always(RaftConfig())
+    dispatcher: DispatcherConfig = always(DispatcherConfig())
+    ca_config: CaConfig = msgspec.field(default_factory=CaConfig, name="CAConfig")
+    task_defaults: TaskDefaults = always(TaskDefaults())
+    encryption_config: EncryptionConfig = always(EncryptionConfig())
+
+
+class RootCa(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """The cluster's certificate authority; `key_pem` never leaves the managers."""
+
+    cert_pem: str
+    key_pem: str
+
+
+class Cluster(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="cluster", tag_field="kind"):
+    """The one cluster object.
+
+    Tokens and `root_ca.key_pem` are secrets: never log this object.
+    """
+
+    id: ClusterId
+    meta: Meta
+    spec: ClusterSpec
+    root_ca: RootCa
+    worker_token: str
+    manager_token: str
+
+    @property
+    def task_history_limit(self) -> int:
+        """Tasks kept a slot, the live one included."""
+        limit = self.spec.orchestration.task_history_retention_limit
+        return DEFAULT_TASK_HISTORY if limit is None else limit
+
+    @property
+    def heartbeat_period_ns(self) -> DurationNs:
+        """How often a node must say that it lives."""
+        return self.spec.dispatcher.heartbeat_period or DEFAULT_HEARTBEAT_PERIOD_NS
+
+    @property
+    def node_cert_expiry_ns(self) -> DurationNs:
+        """Validity of a node's certificate."""
+        return self.spec.ca_config.node_cert_expiry or DEFAULT_NODE_CERT_EXPIRY_NS
+
+    def __repr__(self) -> str:
+        """Name the cluster without its secrets."""
+        return f"Cluster(id={self.id!r})"

@@ -1,0 +1,27 @@
+"""How a service is reached: mode and published ports."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cluster.model.spec_struct import SpecStruct
+
+Protocol = Literal["tcp", "udp", "sctp"]
+PublishMode = Literal["ingress", "host"]
+
+
+class PortConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """A published port; `published_port` 0 lets the cluster (or the engine, mode host) choose."""
+
+    name: str = ""
+    protocol: Protocol | None = None
+    target_port: int = 0
+    published_port: int = 0
+    publish_mode: PublishMode | None = None
+
+
+class EndpointSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """Endpoint mode ("vip" when absent, or "dnsrr") and published ports."""
+
+    mode: str = ""
+    ports: tuple[PortConfig, ...] = ()

@@ -1,0 +1,12 @@
+"""The union of everything the store holds."""
+
+from __future__ import annotations
+
+from cluster.model.cluster import Cluster
+from cluster.model.network import Network
+from cluster.model.node import Node
+from cluster.model.service import Service
+from cluster.model.task import Task
+
+StoredObject = Cluster | Node | Service | Task | Network
+"""Told apart on the wire and on disk by their ``kind`` tag."""

@@ -1,0 +1,109 @@
+"""Requests and responses between nodes.
+
+One session of a node with the leader: ``Session`` registers it and streams what concerns the
+node as a whole; ``Assignments`` streams its tasks, first the full set and then differences;
+``Heartbeat`` says that it lives; ``UpdateTaskStatus`` reports.  All but the first name the
+session that ``Session`` opened, so that a node that registered again cannot be confused with its
+former self.
+"""
+
+from __future__ import annotations
+
+from cluster.model.ids import NodeId, TaskId
+from cluster.model.node import Node, NodeDescription
+from cluster.model.spec_struct import ObjectStruct
+from cluster.model.task import Task, TaskStatus
+from cluster.model.units import DurationNs
+
+
+class ManagerAddress(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Where a manager can be reached: host:port."""
+
+    node_id: NodeId
+    addr: str
+
+
+class SessionRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Opens a session; `addr` is the node's own IP address as others should use it."""
+
+    description: NodeDescription
+    addr: str = ""
+
+
+class SessionMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Sent at once, and again whenever a member has changed."""
+
+    session_id: str
+    node: Node
+    managers: tuple[ManagerAddress, ...] = ()
+    heartbeat_period_ns: DurationNs = 0
+
+
+class HeartbeatRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """The node lives."""
+
+    session_id: str
+
+
+class HeartbeatResponse(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """When to send the next one, nanoseconds from now."""
+
+    period_ns: DurationNs
+
+
+class AssignmentsRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Asks for the node's tasks."""
+
+    session_id: str
+
+
+class AssignmentsMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """What the node must run.
+
+    With `is_complete` the node drops every task that is not in `tasks`; otherwise `tasks` are new
+    or changed and `removed` are gone.  `sequence` counts from 0 in a stream: a gap means that the
+    stream must be opened anew.
+    """
+
+    sequence: int
+    is_complete: bool = False
+    tasks: tuple[Task, ...] = ()
+    removed: tuple[TaskId, ...] = ()
+
+
+class TaskStatusUpdate(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A task's newest observed status."""
+
+    task_id: TaskId
+    status: TaskStatus
+
+
+class UpdateTaskStatusRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Reports statuses; those of tasks that are not the node's own are refused."""
+
+    session_id: str
+    updates: tuple[TaskStatusUpdate, ...]
+
+
+class GoodbyeRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """The node leaves of its own will: its tasks may move at once."""
+
+    session_id: str
+
+
+class RenewCertificateRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Asks for a new certificate for the key of `csr_pem`."""
+
+    csr_pem: str
+
+
+class CertificateResponse(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A certificate and the root that signed it."""
+
+    node_id: NodeId
+    certificate_pem: str
+    root_ca_pem: str
+
+
+class Empty(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Nothing to say."""

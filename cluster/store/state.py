@@ -1,0 +1,161 @@
+"""The state of the cluster at one revision, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from immutables import Map
+
+from cluster.model.cluster import Cluster
+from cluster.model.ids import NetworkId, NodeId, ServiceId, TaskId
+from cluster.model.network import Network
+from cluster.model.node import Node
+from cluster.model.objects import StoredObject
+from cluster.model.service import Service
+from cluster.model.task import Task
+from cluster.store.change import Change, Deleted
+from cluster.store.table import Table
+
+
+def _task_keys_by_service(task: Task) -> tuple[str, ...]:
+    return (task.service_id,)
+
+
+def _task_keys_by_node(task: Task) -> tuple[str, ...]:
+    return (task.node_id,) if task.node_id else ()
+
+
+def _task_keys_by_stage(task: Task) -> tuple[str, ...]:
+    return (task.status.state.name,)
+
+
+def _name_keys(item: Service | Network) -> tuple[str, ...]:
+    return (item.spec.name.lower(),)
+
+
+def _service_keys_by_network(service: Service) -> tuple[str, ...]:
+    return tuple(sorted({n.target for n in service.spec.task_template.networks}))
+
+
+_TABLES: dict[type, Any] = {
+    Cluster: {},
+    Node: {},
+    Service: {"name": _name_keys, "network": _service_keys_by_network},
+    Task: {
+        "service": _task_keys_by_service,
+        "node": _task_keys_by_node,
+        "state": _task_keys_by_stage,
+    },
+    Network: {"name": _name_keys},
+}
+
+
+class ClusterState:
+    """All tables at one revision; immutable, so it can be read by anybody at any time.
+
+    `revision` counts the log entries applied so far.  It is the same on every manager at the same
+    entry and, unlike the index in the Raft log, it is known to the leader before it proposes.
+    """
+
+    __slots__ = ("_tables", "revision")
+
+    def __init__(self, revision: int = 0, tables: Map[type, Table[Any]] | None = None) -> None:
+        """Make a state; without arguments the empty one that every cluster starts from."""
+        self.revision = revision
+        self._tables: Map[type, Table[Any]] = (
+            Map({kind: Table(keys) for kind, keys in _TABLES.items()}) if tables is None else tables
+        )
+
+    # -- lookups -----------------------------------------------------------------------------
+
+    @property
+    def clusters(self) -> Table[Cluster]:
+        """The table with the one cluster object."""
+        return self._tables[Cluster]
+
+    @property
+    def nodes(self) -> Table[Node]:
+        """All nodes."""
+        return self._tables[Node]
+
+    @property
+    def services(self) -> Table[Service]:
+        """All services; indexes: name (lower case), network."""
+        return self._tables[Service]
+
+    @property
+    def tasks(self) -> Table[Task]:
+        """All tasks; indexes: service, node, state (by name, for example PENDING)."""
+        return self._tables[Task]
+
+    @property
+    def networks(self) -> Table[Network]:
+        """All networks; index: name (lower case)."""
+        return self._tables[Network]
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The cluster object, None before the cluster is made."""
+        return next(iter(self.clusters), None)
+
+    def node(self, node_id: NodeId) -> Node | None:
+        """Return the node of that ID, or None."""
+        return self.nodes.get(node_id)
+
+    def service(self, service_id: ServiceId) -> Service | None:
+        """Return the service of that ID, or None."""
+        return self.services.get(service_id)
+
+    def task(self, task_id: TaskId) -> Task | None:
+        """Return the task of that ID, or None."""
+        return self.tasks.get(task_id)
+
+    def network(self, network_id: NetworkId) -> Network | None:
+        """Return the network of that ID, or None."""
+        return self.networks.get(network_id)
+
+    def tasks_of_service(self, service_id: ServiceId) -> list[Task]:
+        """Return the service's tasks, sorted by ID."""
+        return self.tasks.find("service", service_id)
+
+    def tasks_of_node(self, node_id: NodeId) -> list[Task]:
+        """Return the tasks given to the node, sorted by ID."""
+        return self.tasks.find("node", node_id)
+
+    def service_by_name(self, name: str) -> Service | None:
+        """Return the service of that name (case does not matter), or None."""
+        return next(iter(self.services.find("name", name.lower())), None)
+
+    def network_by_name(self, name: str) -> Network | None:
+        """Return the network of that name (case does not matter), or None."""
+        return next(iter(self.networks.find("name", name.lower())), None)
+
+    def table_of(self, item: StoredObject) -> Table[Any]:
+        """Return the table that holds objects of the kind of `item`."""
+        return self._tables[type(item)]
+
+    def everything(self) -> Iterable[StoredObject]:
+        """Iterate over all objects, in a fixed order."""
+        for kind in _TABLES:
+            yield from self._tables[kind]
+
+    # -- the next state ----------------------------------------------------------------------
+
+    def apply(self, changes: Iterable[Change]) -> ClusterState:
+        """Return the state after one log entry."""
+        return self.preview(changes, self.revision + 1)
+
+    def preview(self, changes: Iterable[Change], revision: int) -> ClusterState:
+        """Return the state with `changes` made and a given revision."""
+        tables = self._tables
+        for change in changes:
+            kind = type(change.item)
+            table = tables[kind]
+            table = (
+                table.remove(change.item.id)
+                if isinstance(change, Deleted)
+                else table.put(change.item)
+            )
+            tables = tables.set(kind, table)
+        return ClusterState(revision, tables)
