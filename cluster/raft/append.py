@@ -26,19 +26,23 @@ def append_own(state: RaftState, datas: Sequence[bytes]) -> None:
     entries = [Entry(next_index + at, state.term, data) for at, data in enumerate(datas)]
     state.uncommitted_bytes += sum(len(data) for data in datas)
     state.log.append(entries)
+    state.append_due = True
 
 
-def broadcast(state: RaftState) -> None:
-    """Send every follower what it lacks, or at least the commit index."""
-    for peer in state.peers():
-        send_append(state, peer, even_empty=True)
+def send_due(state: RaftState) -> None:
+    """Send what was gathered since the last batch (batching: Raft thesis, section 10.2.2).
 
-
-def send_new(state: RaftState) -> None:
-    """Send every follower new entries, as many messages as its window allows."""
-    for peer in state.peers():
-        while send_append(state, peer, even_empty=False):
-            pass
+    New entries go to every follower in as many messages as its window allows, a new commit
+    index goes with them or alone, and one round of heartbeats serves all reads that wait.
+    """
+    if state.append_due or state.commit_due:
+        for peer in state.peers():
+            sent = send_append(state, peer, even_empty=state.commit_due)
+            while sent:
+                sent = send_append(state, peer, even_empty=False)
+    if state.heartbeat_due:
+        broadcast_heartbeat(state)
+    state.append_due = state.commit_due = state.heartbeat_due = False
 
 
 def send_append(state: RaftState, peer: int, *, even_empty: bool) -> bool:
@@ -129,7 +133,7 @@ def handle_append_reply(state: RaftState, message: AppendReply) -> None:
     is_news = progress.accepted(message.index)
     _follow_progress(state, message.sender, is_news=is_news)
     if maybe_commit(state):
-        broadcast(state)
+        state.commit_due = True
     elif was_paused and message.sender != state.id:
         send_append(state, message.sender, even_empty=True)
     if message.sender != state.id:

@@ -140,7 +140,6 @@ class RaftCore:
             )
         first = state.log.last_index + 1
         append.append_own(state, datas)
-        state.append_due = True
         return first
 
     def read_index(self) -> int:
@@ -155,8 +154,7 @@ class RaftCore:
         if not self.may_read:
             raise ProposalDropped(f"raft node {state.id} is not a leader with a committed entry")
         number = reads.begin(state)
-        if state.waiting_reads:
-            append.broadcast_heartbeat(state)
+        state.heartbeat_due = bool(state.waiting_reads)
         return number
 
     def report_snapshot(self, peer: int, *, delivered: bool) -> None:
@@ -201,6 +199,7 @@ class RaftCore:
         log = state.log
         return self._outstanding is None and (
             log.stable < log.last_index
+            or state.heartbeat_due
             or bool(state.promises or state.outbox or state.read_states)
             or state.hard != self._told_hard
             or state.soft != self._told_soft
@@ -213,10 +212,7 @@ class RaftCore:
         assert self._outstanding is None, "ready() before advance()"
         state = self._state
         log = state.log
-        if state.append_due:
-            # All proposals since the last batch leave together (thesis, section 10.2.2).
-            state.append_due = False
-            append.send_new(state)
+        append.send_due(state)
         soft, hard = state.soft, state.hard
         entries = log.unstable()
         committed = log.to_apply()

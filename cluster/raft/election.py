@@ -161,7 +161,6 @@ def _become_leader(state: RaftState) -> None:
     own.replicate()
     own.recent_active = True
     append.append_own(state, [b""])
-    append.broadcast(state)
 
 
 def _hears_quorum(state: RaftState) -> bool:

@@ -41,7 +41,9 @@ class RaftState:
         heartbeat_elapsed: ticks since this leader's last heartbeat.
         patience: ticks after which this node campaigns; drawn again in every term.
         uncommitted_bytes: proposed and not yet committed, at a leader.
-        append_due: proposals were appended that followers were not sent yet.
+        append_due: there are entries that were not sent yet.
+        commit_due: the commit index has moved and followers were not told yet.
+        heartbeat_due: reads wait for a round of heartbeats.
         newest_read: number of the newest read.
         waiting_reads: reads that are not confirmed: number to the index they must see.
         read_acks: for every member the newest read it confirmed.
@@ -67,6 +69,8 @@ class RaftState:
         self.patience = 0
         self.uncommitted_bytes = 0
         self.append_due = False
+        self.commit_due = False
+        self.heartbeat_due = False
         self.newest_read = 0
         self.waiting_reads: dict[int, int] = {}
         self.read_acks: dict[int, int] = {}
@@ -128,6 +132,8 @@ class RaftState:
         self.draw_patience()
         self.uncommitted_bytes = 0
         self.append_due = False
+        self.commit_due = False
+        self.heartbeat_due = False
         self.waiting_reads = {}
         self.read_acks = {}
         self.rebuild_progress()
