@@ -1,0 +1,1 @@
+"""What a user may ask of the cluster: validated operations on a transaction."""

@@ -1,0 +1,1 @@
+"""Stored objects as the Docker Engine API shows them."""

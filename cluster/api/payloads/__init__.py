@@ -1,0 +1,1 @@
+"""What clients send, as typed values; an error names the field."""

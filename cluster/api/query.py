@@ -1,0 +1,44 @@
+"""Parameters in a request's query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cluster.errors import InvalidArgument
+
+_LENIENT_FALSE = frozenset({"", "0", "no", "false", "none"})
+_STRICT_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_STRICT_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+
+
+def lenient_flag(query: Mapping[str, str], name: str) -> bool:
+    """Read a flag as the engine reads ``force``: everything but a few words means yes."""
+    return query.get(name, "").strip().lower() not in _LENIENT_FALSE
+
+
+def strict_flag(query: Mapping[str, str], name: str) -> bool:
+    """Read a flag as the engine reads ``status``.
+
+    Raises:
+        InvalidArgument: a value that is neither yes nor no.
+    """
+    text = query.get(name, "")
+    if not text or text in _STRICT_FALSE:
+        return False
+    if text in _STRICT_TRUE:
+        return True
+    raise InvalidArgument(f"invalid value for {name}: {text}: expected true or false")
+
+
+def object_version(query: Mapping[str, str], kind: str) -> int:
+    """Read the version of the object that the client has seen.
+
+    Raises:
+        InvalidArgument: the parameter is absent or no number.
+    """
+    text = query.get("version", "")
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidArgument(
+            f"invalid {kind} version '{text}': expected the Version.Index that was read last"
+        )
+    return int(text)
