@@ -1,0 +1,120 @@
+"""Issues certificates for the members that the store knows: admits new ones, renews others'."""
+
+from __future__ import annotations
+
+import functools
+
+from cluster.ca.authority import Authority
+from cluster.ca.identity import NodeIdentity
+from cluster.ca.join_token import role_for
+from cluster.clock import Clock
+from cluster.errors import PermissionDenied, Unavailable
+from cluster.model.cluster import Cluster, RootCa
+from cluster.model.ids import NewId, NodeId
+from cluster.model.meta import Meta
+from cluster.model.node import Availability, Node, NodeSpec, NodeStatus, Role
+from cluster.model.spec_struct import ObjectStruct
+from cluster.store.interface import ClusterStore
+from cluster.store.transaction import Transaction
+
+
+class Issued(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A new certificate, whose it is, and the root that signed it."""
+
+    node_id: NodeId
+    certificate_pem: str
+    root_ca_pem: str
+
+
+class CertificateIssuer:
+    """The cluster's authority at work; only the leader admits and renews."""
+
+    def __init__(self, store: ClusterStore, *, clock: Clock, new_id: NewId) -> None:
+        """Sign with the root in `store`; `new_id` names new nodes."""
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+
+    def root_ca_pem(self) -> str:
+        """Return the root certificate that members trust.
+
+        Raises:
+            Unavailable: this manager does not know the cluster yet.
+        """
+        return _cluster(self._store.view().cluster).root_ca.cert_pem
+
+    async def admit(self, token: str, csr_pem: str, availability: Availability) -> Issued:
+        """Make a new node and its certificate; the token decides its role.
+
+        Raises:
+            InvalidArgument: "invalid join token", or the request is no good; nothing is changed.
+            NotLeader: ask the leader.
+        """
+
+        def work(tx: Transaction) -> Issued:
+            cluster = _cluster(tx.state.cluster)
+            role = role_for(
+                token, worker_token=cluster.worker_token, manager_token=cluster.manager_token
+            )
+            node_id = NodeId(self._new_id())
+            issued = self._sign(cluster, csr_pem, node_id, role)
+            tx.create(
+                Node(
+                    id=node_id,
+                    meta=Meta(),
+                    spec=NodeSpec(role=role, availability=availability),
+                    role=role,
+                    status=NodeStatus(
+                        state="unknown", message="joined, not heard of yet", since=tx.now
+                    ),
+                )
+            )
+            return issued
+
+        return await self._store.update(work)
+
+    async def renew(self, caller: NodeIdentity, csr_pem: str) -> Issued:
+        """Make a new certificate for a member, with the role that the store gives it now.
+
+        Raises:
+            PermissionDenied: the node was removed from the cluster.
+            InvalidArgument: the request is no good.
+            NotLeader: ask the leader.
+        """
+
+        def work(tx: Transaction) -> Issued:
+            node = tx.state.node(caller.node_id)
+            if node is None:
+                raise PermissionDenied(
+                    f"node {caller.node_id} is no member of this cluster any more:"
+                    " leave on that node and join again"
+                )
+            return self._sign(_cluster(tx.state.cluster), csr_pem, node.id, node.role)
+
+        return await self._store.update(work)
+
+    def _sign(self, cluster: Cluster, csr_pem: str, node_id: NodeId, role: Role) -> Issued:
+        certificate = _authority(cluster.root_ca).sign(
+            csr_pem,
+            node_id=node_id,
+            role=role,
+            cluster_id=cluster.id,
+            validity_ns=cluster.node_cert_expiry_ns,
+            now=self._clock.now(),
+        )
+        return Issued(
+            node_id=node_id,
+            certificate_pem=certificate,
+            root_ca_pem=cluster.root_ca.cert_pem,
+        )
+
+
+@functools.lru_cache(maxsize=2)
+def _authority(root: RootCa) -> Authority:
+    return Authority(root)
+
+
+def _cluster(cluster: Cluster | None) -> Cluster:
+    if cluster is None:
+        raise Unavailable("this manager does not know the cluster yet: try again")
+    return cluster

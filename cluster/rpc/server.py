@@ -1,0 +1,194 @@
+"""Serves the methods between nodes: gRPC over mutual TLS, bodies in MessagePack, no generated code.
+
+It listens on a unix socket only; `cluster.rpc.front` owns the public port and splices into it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NoReturn, TypeVar
+
+import grpc
+import msgspec
+import structlog
+
+from cluster.ca.credentials import NodeCredentials
+from cluster.ca.identity import NodeIdentity, identity_of
+from cluster.clock import Clock
+from cluster.errors import ClusterError, InvalidArgument, NotLeader, Unauthenticated
+from cluster.rpc.authorization import check_caller
+from cluster.rpc.error_status import KIND_KEY, LEADER_KEY, LeaderElsewhere, code_of, kind_of
+from cluster.rpc.front import splice
+from cluster.rpc.methods import Method
+from cluster.rpc.settings import SERVER_OPTIONS
+
+log = structlog.get_logger()
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+Handler = Callable[[NodeIdentity, Request], Awaitable[Response]]
+StreamHandler = Callable[[NodeIdentity, Request], AsyncGenerator[Response, None]]
+
+_STOP_GRACE_S: Final = 0.5
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+class RpcServer:
+    """The methods that this manager serves to other nodes; an async context manager.
+
+    Handlers are added before it is entered.  They are given the caller's identity, which is
+    proven by its certificate, and may raise any `ClusterError`.
+    """
+
+    def __init__(
+        self,
+        credentials: NodeCredentials,
+        *,
+        clock: Clock,
+        leader_addr: Callable[[], str],
+    ) -> None:
+        """Serve as the node of `credentials`.
+
+        Args:
+            credentials: a manager's; only members of the same cluster are served.
+            clock: tells whether a certificate has ended.
+            leader_addr: host:port of the leader, "" if unknown; sent along with `NotLeader`.
+        """
+        self._cluster_id = credentials.identity.cluster_id
+        self._clock = clock
+        self._leader_addr = leader_addr
+        self._configuration = _certificate_configuration(credentials)
+        self._methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
+        self._server: grpc.aio.Server | None = None
+        self._folder: str | None = None
+
+    def handle(
+        self, method: Method[Request, Response], handler: Handler[Request, Response]
+    ) -> None:
+        """Let `handler` answer calls of a method with one response."""
+
+        async def answer(body: bytes, context: Context) -> bytes:
+            try:
+                caller, request = self._admit(method, body, context)
+                return msgspec.msgpack.encode(await handler(caller, request))
+            except ClusterError as error:
+                await self._refuse(context, error)
+            except Exception:
+                log.exception("a handler failed", method=method.name)
+                await _fail(context, method)
+
+        self._methods[method.path] = grpc.unary_unary_rpc_method_handler(answer)
+
+    def handle_stream(
+        self, method: Method[Request, Response], handler: StreamHandler[Request, Response]
+    ) -> None:
+        """Let `handler`, an asynchronous generator, answer calls of a streaming method."""
+
+        async def answer(body: bytes, context: Context) -> AsyncIterator[bytes]:
+            try:
+                caller, request = self._admit(method, body, context)
+                async with aclosing(handler(caller, request)) as responses:
+                    async for response in responses:
+                        yield msgspec.msgpack.encode(response)
+            except ClusterError as error:
+                await self._refuse(context, error)
+            except Exception:
+                log.exception("a handler failed", method=method.name)
+                await _fail(context, method)
+
+        self._methods[method.path] = grpc.unary_stream_rpc_method_handler(answer)
+
+    def replace_credentials(self, credentials: NodeCredentials) -> None:
+        """Use a renewed certificate for connections made from now on."""
+        self._configuration = _certificate_configuration(credentials)
+
+    async def serve_connection(self, connection: socket.socket) -> None:
+        """Serve one connection that the public port accepted, until it ends."""
+        await splice(connection, self._socket_path)
+
+    async def __aenter__(self) -> RpcServer:
+        # a folder of our own: nobody else can put a socket there, and the path is short enough
+        self._folder = tempfile.mkdtemp(prefix="stackd-rpc-")
+        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._server.add_generic_rpc_handlers((_Methods(self._methods),))
+        credentials = grpc.dynamic_ssl_server_credentials(
+            self._configuration, lambda: self._configuration, require_client_authentication=True
+        )
+        self._server.add_secure_port(f"unix:{self._socket_path}", credentials)
+        await self._server.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        assert self._folder is not None
+        await self._server.stop(_STOP_GRACE_S)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _socket_path(self) -> str:
+        assert self._folder is not None, "the server is not started"
+        return os.fspath(Path(self._folder) / "rpc.sock")
+
+    def _admit(
+        self, method: Method[Request, Response], body: bytes, context: Context
+    ) -> tuple[NodeIdentity, Request]:
+        certificates = tuple(context.auth_context().get("x509_pem_cert", ()))
+        if not certificates:
+            raise Unauthenticated("the connection carries no client certificate")
+        caller = _cached_identity_of(certificates[0])
+        check_caller(caller, method, self._cluster_id, self._clock.now())
+        try:
+            return caller, msgspec.msgpack.decode(body, type=method.request)
+        except msgspec.DecodeError as error:
+            raise InvalidArgument(f"{method.name}: the request cannot be read: {error}") from error
+
+    async def _refuse(self, context: Context, error: ClusterError) -> NoReturn:
+        metadata = [(KIND_KEY, kind_of(error))]
+        if isinstance(error, NotLeader):
+            known = error.leader_addr if isinstance(error, LeaderElsewhere) else ""
+            metadata.append((LEADER_KEY, known or self._leader_addr()))
+        await context.abort(code_of(error), str(error), tuple(metadata))
+
+
+class _Methods(grpc.GenericRpcHandler):
+    def __init__(self, methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]]) -> None:
+        self._methods = methods
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        return self._methods.get(handler_call_details.method)
+
+
+async def _fail(context: Context, method: Method[Any, Any]) -> NoReturn:
+    await context.abort(
+        grpc.StatusCode.INTERNAL, f"{method.name} failed: see the log of the manager"
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _cached_identity_of(certificate_pem: bytes) -> NodeIdentity:
+    return identity_of(certificate_pem.decode())
+
+
+def _certificate_configuration(
+    credentials: NodeCredentials,
+) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(credentials.key_pem.encode(), credentials.certificate_pem.encode())],
+        credentials.root_ca_pem.encode(),
+    )

@@ -1,0 +1,42 @@
+"""Connection settings that both ends of the gRPC wire must agree on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MANAGER_SERVER_NAME: Final = "swarm-manager"
+"""The name a node asks for and a manager's certificate carries."""
+
+JOIN_SERVER_NAME: Final = "join.stackyard"
+"""The name a joining node asks for, which has no certificate yet."""
+
+KEEPALIVE_INTERVAL_MS: Final = 2000
+KEEPALIVE_TIMEOUT_MS: Final = 2000
+
+COMMON_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
+    ("grpc.keepalive_time_ms", KEEPALIVE_INTERVAL_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    # a full set of tasks comes as one message: some 1 kB a task
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+)
+
+SERVER_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
+    *COMMON_OPTIONS,
+    # without this the server takes the keepalive above for an attack
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_INTERVAL_MS // 2),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+
+CHANNEL_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
+    *COMMON_OPTIONS,
+    ("grpc.ssl_target_name_override", MANAGER_SERVER_NAME),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel never inherits another's back-off
+    ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),  # nodes speak to each other directly
+)
