@@ -1,0 +1,205 @@
+"""The documents tell the truth: printed blocks, links and commands are checked against the code.
+
+``pytest tests/architecture --rewrite`` prints the blocks anew; read the difference.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import stack.cli.main
+from cluster.model.task_state import DESIRED_ORDER, TRANSITIONS, TaskState, Writer
+
+ROOT = Path(__file__).parents[2]
+
+LETTERS = {
+    Writer.ORCHESTRATOR: "o",
+    Writer.ALLOCATOR: "l",
+    Writer.SCHEDULER: "s",
+    Writer.AGENT: "a",
+    Writer.DISPATCHER: "d",
+}
+
+
+def task_states_block() -> str:
+    """Return the table of the task state machine as text: rows are left, columns entered."""
+    by_pair: dict[tuple[TaskState, TaskState], str] = {}
+    for writer in Writer:
+        for pair in TRANSITIONS[writer]:
+            by_pair[pair] = by_pair.get(pair, "") + LETTERS[writer]
+    entered = [state for state in TaskState if any(new is state for _, new in by_pair)]
+    left = [state for state in TaskState if any(old is state for old, _ in by_pair)]
+    width = max(len(state.name) for state in left)
+    lines = [" " * width + "  " + "  ".join(state.name for state in entered)]
+    for old in left:
+        cells = (by_pair.get((old, new), ".").ljust(len(new.name)) for new in entered)
+        lines.append((old.name.ljust(width) + "  " + "  ".join(cells)).rstrip())
+    lines.append("")
+    lines.append(", ".join(f"{LETTERS[writer]} = {writer.value}" for writer in Writer))
+    lines.append("desired: " + " -> ".join(state.name for state in DESIRED_ORDER))
+    return "\n".join(lines)
+
+
+def import_layers_block() -> str:
+    """Return the layer contracts of pyproject.toml as text, the importing layer on top."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layered = [c for c in contracts["contracts"] if c["type"] == "layers"]
+    parts = []
+    for contract in sorted(layered, key=lambda c: c["containers"], reverse=True):
+        lines = [contract["containers"][0]]
+        for layer in contract["layers"]:
+            lines.append("    " + "   ".join(name.strip() for name in layer.split("|")))
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+BLOCKS = {
+    "task-states": ("docs/design/task-model.md", task_states_block),
+    "import-layers": ("docs/architecture.md", import_layers_block),
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_printed_block_equals_what_the_code_prints(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    page, print_block = BLOCKS[name]
+    path = ROOT / page
+    begin, end = f"<!-- printed: {name} -->\n```text\n", "\n```\n<!-- end -->"
+    head, found, rest = path.read_text().partition(begin)
+    assert found, f"{page}: no block {name}"
+    shown, found, tail = rest.partition(end)
+    assert found, f"{page}: block {name} has no end"
+    printed = print_block()
+    if request.config.getoption("--rewrite", default=False):
+        path.write_text(head + begin + printed + end + tail)
+        return
+    assert shown == printed, f"{page}: run `pytest tests/architecture --rewrite`"
+
+
+# -- links --------------------------------------------------------------------------------------
+
+
+def _pages() -> list[Path]:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    return sorted([*pages, *(ROOT / "compose_examples").rglob("*.md")])
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", _pages(), ids=_name)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    broken = [
+        target
+        for target in targets
+        if "://" not in target
+        and not target.startswith(("#", "mailto:"))
+        and not (page.parent / target.partition("#")[0]).exists()
+    ]
+    assert not broken, f"{_name(page)}: broken links {broken}"
+
+
+@pytest.mark.parametrize("page", _pages(), ids=_name)
+def test_named_paths_exist(page: Path) -> None:
+    """A path in backticks below a known top folder must be there."""
+    tops = "stack|cluster|docs|tests|scripts|compose_examples"
+    named = re.findall(rf"`((?:{tops})/[\w./-]+)`", page.read_text())
+    missing = sorted({path for path in named if not (ROOT / path).exists()})
+    assert not missing, f"{_name(page)}: these paths do not exist: {missing}"
+
+
+# -- commands -----------------------------------------------------------------------------------
+
+
+def _shell_lines(text: str) -> Iterator[str]:
+    """Yield the commands of all `sh` blocks, without prompts, comments and continuations."""
+    for block in re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            command = line.partition("  #")[0].strip()
+            if command and not command.startswith("#"):
+                yield command
+
+
+def _root_command() -> click.Command:
+    groups = [v for v in vars(stack.cli.main).values() if isinstance(v, click.Group)]
+    return next(group for group in groups if group.name in {"stack", "cli", "main"})
+
+
+def _resolve(words: list[str]) -> str | None:
+    """Walk down the command tree; return what is wrong with the words, or None."""
+    command = _root_command()
+    path = ["stack"]
+    takes_value: dict[str, bool] = {}
+    rest = iter(words)
+    for word in rest:
+        takes_value = {
+            name: not getattr(option, "is_flag", False)
+            for option in command.params
+            if isinstance(option, click.Option)
+            for name in (*option.opts, *option.secondary_opts)
+        } | {"--help": False}
+        if word.startswith("-") and len(word) > 1:
+            name, has_value, _ = word.partition("=")
+            if name not in takes_value:
+                return f"`{' '.join(path)}` has no option {name}"
+            if takes_value[name] and not has_value:
+                next(rest, None)
+        elif isinstance(command, click.Group):
+            child = command.commands.get(word)
+            if child is None:
+                return f"`{' '.join(path)}` has no command {word}"
+            command = child
+            path.append(word)
+    return None
+
+
+@pytest.mark.parametrize("page", _pages(), ids=_name)
+def test_commands_in_shell_blocks_are_real(page: Path) -> None:
+    wrong = []
+    for line in _shell_lines(page.read_text()):
+        words = shlex.split(line)
+        while words and (words[0] in {"sudo", "time"} or re.match(r"^[A-Z_]+=", words[0])):
+            words = words[1:]
+        if not words:
+            continue
+        program = words[0].removeprefix(".venv/bin/")
+        if program == "stack":
+            problem = _resolve(words[1:])
+            if problem:
+                wrong.append(f"{line}: {problem}")
+        elif program.startswith(("scripts/", "./scripts/")) and not (ROOT / program).exists():
+            wrong.append(f"{line}: there is no such script")
+    assert not wrong, f"{_name(page)}: " + "; ".join(wrong)
+
+
+# -- decisions ----------------------------------------------------------------------------------
+
+
+def _decisions() -> list[Path]:
+    return sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("page", _decisions(), ids=_name)
+def test_a_decision_has_number_date_status_and_the_three_parts(page: Path) -> None:
+    text = page.read_text()
+    number = int(page.name[:4])
+    assert text.startswith(f"# {number}. "), "the title begins with the number"
+    assert re.search(r"^Date: \d{4}-\d\d-\d\d$", text, re.MULTILINE)
+    assert re.search(r"^Status: (accepted|planned|superseded by \d{4})$", text, re.MULTILINE)
+    parts = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert parts[:3] == ["Context", "Decision", "Consequences"]
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = [int(page.name[:4]) for page in _decisions()]
+    assert numbers == list(range(1, len(numbers) + 1))
