@@ -14,7 +14,6 @@ from pathlib import Path
 import click
 import pytest
 
-import stack.cli.main
 from cluster.model.task_state import DESIRED_ORDER, TRANSITIONS, TaskState, Writer
 
 ROOT = Path(__file__).parents[2]
@@ -53,10 +52,9 @@ def import_layers_block() -> str:
     layered = [c for c in contracts["contracts"] if c["type"] == "layers"]
     parts = []
     for contract in sorted(layered, key=lambda c: c["containers"], reverse=True):
-        lines = [contract["containers"][0]]
-        for layer in contract["layers"]:
-            lines.append("    " + "   ".join(name.strip() for name in layer.split("|")))
-        parts.append("\n".join(lines))
+        layers = (re.split(r" *\| *", layer) for layer in contract["layers"])
+        lines = ("    " + "   ".join(names) for names in layers)
+        parts.append("\n".join((contract["containers"][0], *lines)))
     return "\n\n".join(parts)
 
 
@@ -131,7 +129,9 @@ def _shell_lines(text: str) -> Iterator[str]:
 
 
 def _root_command() -> click.Command:
-    groups = [v for v in vars(stack.cli.main).values() if isinstance(v, click.Group)]
+    from stack.cli import main
+
+    groups = [v for v in vars(main).values() if isinstance(v, click.Group)]
     return next(group for group in groups if group.name in {"stack", "cli", "main"})
 
 
