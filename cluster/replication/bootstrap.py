@@ -1,0 +1,93 @@
+"""How a manager's member of the raft group comes to be: newly made, or back after a restart."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cluster.clock import Clock
+from cluster.errors import FatalStorageError
+from cluster.raft.config import Config
+from cluster.raft.core import RaftCore
+from cluster.raft.entry import ConfState, Snapshot
+from cluster.replication import storage
+from cluster.replication.driver import Driver, DriverOptions, NoPeers, Peers
+from cluster.replication.replicated_store import ReplicatedStore
+from cluster.replication.storage import RaftStorage
+from cluster.store.change import Change
+from cluster.store.codec import decode_snapshot, encode_snapshot
+from cluster.store.state import ClusterState
+
+FIRST_RAFT_ID: Final = 1
+"""The first manager of every cluster."""
+
+# A group begins with a snapshot behind entry 1, not with entries, so that a member that joins
+# with an empty log can only ever begin with a snapshot as well.
+_FIRST_INDEX: Final = 1
+_FIRST_TERM: Final = 1
+
+
+def create_cluster(directory: Path, initial: Sequence[Change]) -> None:
+    """Make a new cluster with this manager as its only voter.
+
+    Args:
+        directory: of this manager's member; a crash leaves it whole or as if nothing was done.
+        initial: the first changes, in the store's revision 1.
+
+    Raises:
+        FailedPrecondition: a cluster is here already, or another process uses the directory.
+        FatalStorageError: the disk failed.
+    """
+    state = ClusterState().apply(initial)
+    snapshot = Snapshot(_FIRST_INDEX, _FIRST_TERM, ConfState((FIRST_RAFT_ID,)))
+    RaftStorage.create(directory, snapshot, encode_snapshot(state)).close()
+
+
+def has_cluster(directory: Path) -> bool:
+    """Say whether a directory holds a member, so that it has to be opened, not created."""
+    return storage.holds_member(directory)
+
+
+def open_store(
+    directory: Path,
+    clock: Clock,
+    *,
+    raft_id: int = FIRST_RAFT_ID,
+    peers: Peers | None = None,
+    options: DriverOptions = DriverOptions(),  # noqa: B008 - it is frozen
+) -> ReplicatedStore:
+    """Open a member after `create_cluster` or a restart; it blocks while it reads.
+
+    Args:
+        directory: of this manager's member.
+        clock: dates changes.
+        raft_id: this manager's raft ID.
+        peers: the way to the other members, None for a lone voter.
+        options: knobs of the loop.
+
+    Returns:
+        The store, with the state of the newest snapshot. `ReplicatedStore.run` applies what the
+        log holds behind it and takes part in the cluster.
+
+    Raises:
+        FailedPrecondition: no cluster is here, or another process uses it.
+        FatalStorageError: something is damaged, or the disk failed.
+    """
+    opened = RaftStorage(directory)
+    try:
+        recovered = opened.recovered
+        core = RaftCore(
+            Config(id=raft_id),
+            random.Random(),  # noqa: S311 - election timeouts are no secret
+            recovered.snapshot,
+            recovered.hard,
+            recovered.entries,
+        )
+        state = decode_snapshot(recovered.data)
+    except ValueError as error:
+        opened.close()
+        raise FatalStorageError(f"{directory}: {error}") from error
+    driver = Driver(core, opened, peers or NoPeers(), options)
+    return ReplicatedStore(driver, clock, state)
