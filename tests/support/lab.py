@@ -1,0 +1,533 @@
+"""A lab: several hosts on one machine, each with a real Docker Engine and, if wanted, stackd.
+
+A host is a set of namespaces (network, mount, PID, UTS, IPC) kept by its process 1. So each host has
+its own addresses, firewall, /run, /etc, hostname and process table, and "power off" is one signal.
+The hosts hang on a bridge that lives in a network namespace of its own, without an uplink; the
+machine's own network takes no part. The API sockets are files below the state folder, so that
+programs outside of the lab can use them.
+
+All of a host's processes are members of one control group. It names them exactly, whoever started
+them and whatever crashed since; that is how a host is found again, measured and taken down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import http.client
+import ipaddress
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from tests.support.lab_engine import archived_images, call, image_archive
+from tests.support.lab_host import (
+    CGROUPS,
+    NETNS,
+    ROOT,
+    Host,
+    LabError,
+    Service,
+    end,
+    environment,
+    home_cgroup,
+    in_parallel,
+    inner_pid,
+    kill,
+    members,
+    remember,
+    remove_cgroups,
+    run,
+    running,
+    tail,
+    why_impossible,
+)
+
+SUBNET = "10.77.0.0/24"
+MAX_SOCKET_PATH_BYTES = 107  # sockaddr_un holds 108 with the closing zero
+
+
+class Lab:
+    """Hosts h1..hN with the addresses .1 to .N of a subnet.
+
+    Several labs can be up at once: each has a name, and the labels of its namespaces come from the
+    path of its state folder. Use it as a context manager to have it taken down at the end.
+    """
+
+    def __init__(
+        self, name: str = "", *, state: Path | None = None, subnet: str | None = None
+    ) -> None:
+        """Take hold of a lab, which may be up already.
+
+        Args:
+            name: "" for the checkout's main lab; others live in a folder of that name beneath it.
+            state: where the main lab lives; default $STACKYARD_LAB, else .lab in the checkout.
+            subnet: IPv4 network of the hosts; default that of the running lab, else 10.77.0.0/24.
+                Labs do not reach each other, so that several may have the same one.
+
+        Raises:
+            LabError: the name or the path cannot be used.
+        """
+        if name and (
+            not re.fullmatch(r"[a-z][a-z0-9-]*", name) or re.fullmatch(r"h\d+|images", name)
+        ):
+            raise LabError(
+                f"lab name {name!r}: want letters, digits and '-', not h1, h2, … or images"
+            )
+        main = state or Path(os.environ.get("STACKYARD_LAB") or ROOT / ".lab")
+        self.name = name
+        self.state = (main / name).resolve()
+        if self.state.is_relative_to("/run"):
+            raise LabError(
+                f"{self.state}: the hosts have a /run of their own; set STACKYARD_LAB elsewhere"
+            )
+        self.label = "sy-" + hashlib.sha256(os.fsencode(self.state)).hexdigest()[:8]
+        self.switch = f"{self.label}-switch"
+        self._record = self.state / "lab.json"
+        if subnet is None:
+            subnet = (
+                json.loads(self._record.read_text())["subnet"] if self._record.exists() else SUBNET
+            )
+        self.subnet = ipaddress.IPv4Network(subnet)
+        self._refuse_long_paths()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    def host(self, which: int | str) -> Host:
+        """The host of an index from 1, or of a name like "h1"."""
+        digits = re.fullmatch(r"h?(\d+)", str(which))
+        if not digits or not 1 <= int(digits[1]) <= self.subnet.num_addresses - 3:
+            raise LabError(f"{which}: no host; hosts are h1, h2, …")
+        index = int(digits[1])
+        name = f"h{index}"
+        return Host(index, str(self.subnet[index]), self.state / name, f"{self.label}-{name}")
+
+    def hosts(self) -> list[Host]:
+        """The hosts of this lab in order, powered off ones too."""
+        indexes = {int(p.name[1:]) for p in self.state.glob("h*") if re.fullmatch(r"h\d+", p.name)}
+        return [self.host(i) for i in sorted(indexes)]
+
+    # ---- the whole lab
+
+    def up(self, count: int, *, stackd: bool = False, images: Sequence[str] = ("hello",)) -> None:
+        """Bring hosts h1..h`count` up with their engines; what is up already stays as it is.
+
+        Args:
+            count: number of hosts, at least 1.
+            stackd: start stackd in each as well.
+            images: sets of images (see scripts/build-test-image) that each engine shall have.
+
+        Raises:
+            LabError: something cannot work here, or did not come up; `down` removes the rest.
+        """
+        if reason := why_impossible():
+            raise LabError(reason)
+        hosts = [self.host(i) for i in range(1, count + 1)]
+        archives = [image_archive(name) for name in images]
+        self.state.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            self._record.write_text(json.dumps({"subnet": str(self.subnet)}))
+            self._switch_up()
+
+            def bring_up(host: Host) -> None:
+                self.poweron(host.index)
+                for archive in archives:
+                    self.load_images(host.index, archive)
+                if stackd:
+                    self.start_stackd(host.index)
+
+            in_parallel(bring_up, hosts)
+
+    def down(self) -> None:
+        """Remove hosts, processes, namespaces, control groups and data, whatever is left of them."""
+        if os.geteuid() != 0:
+            raise LabError("needs root")
+        if not self.state.exists() and not self._leftovers():
+            return
+        self.state.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            hosts = {h.index: h for h in (*self.hosts(), *self._leftovers())}
+            in_parallel(lambda host: self.poweroff(host.index), hosts.values())
+            for host in hosts.values():
+                remove_cgroups(host)
+                shutil.rmtree(host.folder, ignore_errors=not host.folder.exists())
+            if (NETNS / self.switch).exists():
+                run("ip", "netns", "delete", self.switch)
+            self._record.unlink(missing_ok=True)
+        (self.state / "lock").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # images may stay, and other labs
+            self.state.rmdir()
+
+    def status(self) -> list[dict[str, str]]:
+        """One row a host: its name, address, and what runs in it."""
+
+        def of(host: Host, what: str) -> str:
+            return "up" if running(host, what) else "-"
+
+        return [
+            {
+                "HOST": host.name,
+                "ADDRESS": host.address,
+                "POWER": of(host, "init"),
+                "ENGINE": of(host, "engine"),
+                "STACKD": of(host, "stackd"),
+                "FOLDER": str(host.folder),
+            }
+            for host in self.hosts()
+        ]
+
+    # ---- one host
+
+    def poweron(self, which: int | str) -> None:
+        """Give a host power and cable, start its engine, and stackd if it had been started before.
+
+        Its disk (the state folder) is as it was; process IDs, /run, /etc and firewall are new.
+        """
+        host = self.host(which)
+        had_stackd = host.pid_file("stackd").exists()
+        host.folder.mkdir(parents=True, exist_ok=True)
+        if not running(host, "init"):
+            self._plug_in(host)
+            self._boot(host)
+        self.start_engine(which)
+        if had_stackd:
+            self.start_stackd(which)
+
+    def poweroff(self, which: int | str) -> None:
+        """Cut a host's power: everything in it stops at once, and its peers hear nothing of it."""
+        host = self.host(which)
+        if (NETNS / host.label).exists() and (NETNS / self.switch).exists():
+            # Without the cable no farewell of a dying socket gets out, as with a real power cut.
+            run("ip", "-n", self.switch, "link", "set", host.name, "down", check=False)
+        if pid := running(host, "init"):
+            kill(pid, signal.SIGKILL)
+        # The kernel ends all processes of process 1's namespace; the rest is for what never joined it.
+        deadline = time.monotonic() + 30
+        while pids := members(host):
+            for pid in pids:
+                kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise LabError(f"{host.name}: processes {pids} do not end")
+            time.sleep(0.01)
+        if (NETNS / host.label).exists():
+            run("ip", "netns", "delete", host.label)
+
+    def link(self, which: int | str, state: Literal["up", "down"]) -> None:
+        """Pull a host's network cable out of the switch, or plug it in again."""
+        if state not in {"up", "down"}:
+            raise LabError(f"link {state}: want up or down")
+        run("ip", "-n", self.switch, "link", "set", self.host(which).name, state)
+
+    def argv_in(self, which: int | str, *command: str) -> list[str]:
+        """The command line that runs `command` inside a host."""
+        host = self.host(which)
+        pid = running(host, "init")
+        if not pid:
+            raise LabError(f"{host.name} is not powered on")
+        enter = ["nsenter", "-t", str(pid), "-m", "-u", "-i", "-n", "-p", "--", *command]
+        # The command is counted, and ended, with its host.
+        return [
+            "sh",
+            "-c",
+            'echo 0 >"$1/cgroup.procs" && shift && exec "$@"',
+            "sh",
+            str(home_cgroup(host)),
+            *enter,
+        ]
+
+    def enter(
+        self, which: int | str, *command: str, check: bool = True, timeout_s: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command inside a host and catch what it prints.
+
+        Raises:
+            LabError: it ended with an error (unless `check` is off), or the host is off.
+        """
+        return run(
+            *self.argv_in(which, *command), check=check, timeout_s=timeout_s, env=environment()
+        )
+
+    # ---- what runs in a host
+
+    def start_engine(self, which: int | str, *options: str) -> None:
+        """Start a host's Docker Engine and wait until it answers; nothing happens where one runs.
+
+        Args:
+            which: the host.
+            options: more options of dockerd.
+        """
+        host = self.host(which)
+        # A process ID of before may belong to another process by now; dockerd would refuse to start.
+        command = [
+            *("dockerd", "--data-root", f"{host.folder}/data", "--exec-root", "/run/docker"),
+            *("--pidfile", "/run/docker.pid", "-H", f"unix://{host.engine_socket}"),
+            *("-H", "unix:///run/docker.sock", "--exec-opt", "native.cgroupdriver=cgroupfs"),
+            *("--cgroup-parent", f"/{host.label}/containers", *options),
+        ]
+        script = f"rm -f /run/docker.pid /run/docker/containerd/containerd.pid; exec {shlex.join(command)}"
+        # Without a registry, an image that is there shall be used under its tag.
+        extra = {"DOCKER_SERVICE_PREFER_OFFLINE_IMAGE": "1"}
+        self._start(host, "engine", host.engine_socket, ["sh", "-c", script], extra)
+
+    def kill_engine(self, which: int | str, sig: int = signal.SIGKILL) -> None:
+        """Send a signal to a host's dockerd and wait for its end; containers outlive a SIGKILL."""
+        end(self.host(which), "engine", sig)
+
+    def start_stackd(self, which: int | str, *options: str) -> None:
+        """Start a host's stackd and wait until it answers; nothing happens where one runs.
+
+        Args:
+            which: the host.
+            options: more options of stackd.
+        """
+        host = self.host(which)
+        command = [
+            *(str(ROOT / ".venv/bin/stackd"), "--state-dir", str(host.folder / "stackd")),
+            *(
+                "--socket",
+                str(host.stackd_socket),
+                "--engine",
+                f"unix://{host.engine_socket}",
+                *options,
+            ),
+        ]
+        self._start(host, "stackd", host.stackd_socket, command, {})
+
+    def kill_stackd(self, which: int | str, sig: int = signal.SIGKILL) -> None:
+        """Send a signal to a host's stackd and wait for its end; containers stay."""
+        end(self.host(which), "stackd", sig)
+
+    def engine(self, which: int | str, method: str, path: str, body: object = None) -> Any:
+        """Call a host's Docker Engine; see `call`."""
+        return call(self.host(which).engine_socket, method, path, body)
+
+    def stackd(self, which: int | str, method: str, path: str, body: object = None) -> Any:
+        """Call a host's stackd; see `call`."""
+        return call(self.host(which).stackd_socket, method, path, body)
+
+    def load_images(self, which: int | str, archive: Path) -> None:
+        """Load an archive of images into a host's engine, unless it has exactly these."""
+        have = {i["Id"]: i["RepoTags"] or () for i in self.engine(which, "GET", "/images/json")}
+        if all(tag in have.get(image, ()) for tag, image in archived_images(archive)):
+            return
+        with archive.open("rb") as content:
+            call(
+                self.host(which).engine_socket,
+                "POST",
+                "/images/load?quiet=1",
+                content,
+                timeout_s=300,
+            )
+
+    def cpu_seconds(self, which: int | str) -> float:
+        """CPU seconds a host has used so far: engine, stackd, containers, all that ever ran in it."""
+        host = self.host(which)
+        group = home_cgroup(host).parent
+        with contextlib.suppress(FileNotFoundError):
+            return int((group / "cpuacct.usage").read_text()) / 1e9
+        with contextlib.suppress(FileNotFoundError):
+            return (
+                int(
+                    dict(s.split() for s in (group / "cpu.stat").read_text().splitlines())[
+                        "usage_usec"
+                    ]
+                )
+                / 1e6
+            )
+        return 0.0
+
+    # ---- Docker's own swarm on the same hosts
+
+    def swarm(self, managers: int) -> None:
+        """Form a real Docker Swarm of the engines: the first `managers` hosts manage, all work."""
+        first, *others = self.hosts()
+        port = 2377
+        own = {"ListenAddr": f"{first.address}:{port}", "AdvertiseAddr": first.address, "Spec": {}}
+        self.engine(first.index, "POST", "/swarm/init", own)
+        tokens = self.engine(first.index, "GET", "/swarm")["JoinTokens"]
+        for position, host in enumerate(others, 1):
+            joining = {
+                "ListenAddr": f"{host.address}:{port}",
+                "AdvertiseAddr": host.address,
+                "RemoteAddrs": [f"{first.address}:{port}"],
+                "JoinToken": tokens["Manager" if position < managers else "Worker"],
+            }
+            self.engine(host.index, "POST", "/swarm/join", joining)
+
+    def unswarm(self) -> None:
+        """Take all engines out of their Docker Swarm, the first manager last."""
+        for host in reversed(self.hosts()):
+            if self.engine(host.index, "GET", "/info")["Swarm"]["LocalNodeState"] != "inactive":
+                self.engine(host.index, "POST", "/swarm/leave?force=1")
+
+    # ---- inside
+
+    def _refuse_long_paths(self) -> None:
+        longest = self.host(min(99, self.subnet.num_addresses - 3)).stackd_socket
+        if len(os.fsencode(longest)) > MAX_SOCKET_PATH_BYTES:
+            raise LabError(
+                f"{longest}: longer than the {MAX_SOCKET_PATH_BYTES} bytes a unix socket's path may have; "
+                "set STACKYARD_LAB to a shorter folder"
+            )
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep two commands from building and removing the same lab at the same time."""
+        with (self.state / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _leftovers(self) -> list[Host]:
+        """Hosts that still have a namespace or a control group, perhaps without a folder."""
+        places = [NETNS, CGROUPS, *CGROUPS.glob("*/")]
+        names = {
+            p.name for place in places if place.is_dir() for p in place.glob(f"{self.label}-h*")
+        }
+        return [self.host(name.rpartition("-")[2]) for name in names]
+
+    def _switch_up(self) -> None:
+        if (NETNS / self.switch).exists():
+            return
+        run("ip", "netns", "add", self.switch)
+        run("ip", "-n", self.switch, "link", "add", "bridge", "type", "bridge")
+        # Somebody at the name server's address refuses at once what would else time out.
+        run(
+            "ip",
+            "-n",
+            self.switch,
+            "address",
+            "add",
+            f"{self.subnet[-2]}/{self.subnet.prefixlen}",
+            "dev",
+            "bridge",
+        )
+        for device in ("lo", "bridge"):
+            run("ip", "-n", self.switch, "link", "set", device, "up")
+
+    def _plug_in(self, host: Host) -> None:
+        """Make a host's network namespace and its cable to the switch."""
+        if (NETNS / host.label).exists():
+            run("ip", "netns", "delete", host.label)
+        run("ip", "netns", "add", host.label)
+        run(
+            *("ip", "link", "add", host.name, "netns", self.switch),
+            *("type", "veth", "peer", "name", "eth0", "netns", host.label),
+        )
+        run("ip", "-n", self.switch, "link", "set", host.name, "master", "bridge", "up")
+        run(
+            "ip",
+            "-n",
+            host.label,
+            "address",
+            "add",
+            f"{host.address}/{self.subnet.prefixlen}",
+            "dev",
+            "eth0",
+        )
+        for device in ("lo", "eth0"):
+            run("ip", "-n", host.label, "link", "set", device, "up")
+
+    def _boot(self, host: Host) -> None:
+        """Start a host's process 1 in namespaces of its own."""
+        for folder in ("docker", "data"):
+            (host.folder / folder).mkdir(exist_ok=True)
+        names = "".join(f"{h.address} {h.name}\n" for h in {*self.hosts(), host})
+        (host.folder / "hosts").write_text(f"127.0.0.1 localhost\n{names}")
+        (host.folder / "resolv.conf").write_text(
+            f"nameserver {self.subnet[-2]}\noptions timeout:1 attempts:1\n"
+        )
+        home = home_cgroup(host)
+        home.mkdir(parents=True, exist_ok=True)
+        (host.folder / "init.sh").write_text(INIT)
+        start = (
+            'echo 0 >"$1/cgroup.procs" && exec nsenter --net="$2" '
+            "unshare --mount --propagation slave --uts --ipc --pid --fork --kill-child --mount-proc "
+            'sh "$3/init.sh" "$4" "$3" </dev/null >"$3/init.log" 2>&1'
+        )
+        # --fork: the process is nobody's child here, so that it can outlive this program.
+        run(
+            "setsid",
+            "--fork",
+            "sh",
+            "-c",
+            start,
+            "sh",
+            str(home),
+            str(NETNS / host.label),
+            str(host.folder),
+            host.name,
+        )
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            for pid in members(host):
+                if inner_pid(pid) == 1 and Path(f"/proc/{pid}/root/run/booted").exists():
+                    remember(host, "init", pid)
+                    return
+            time.sleep(0.01)
+        raise LabError(f"{host.name} did not boot: {tail(host.log('init'))}")
+
+    def _start(
+        self,
+        host: Host,
+        what: Service,
+        endpoint: Path,
+        command: Sequence[str],
+        extra: dict[str, str],
+    ) -> None:
+        """Start a long-lived program in a host and wait until its API answers."""
+        if running(host, what):
+            return
+        endpoint.unlink(missing_ok=True)
+        script = 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
+        entered = self.argv_in(host.index, "sh", "-c", script, "sh", str(host.log(what)), *command)
+        inner = int(run(*entered, env={**environment(), **extra}).stdout)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if not running(host, what):
+                found = [pid for pid in members(host) if inner_pid(pid) == inner]
+                if not found:
+                    raise LabError(f"{what} on {host.name} ended at once: {tail(host.log(what))}")
+                remember(host, what, found[0])
+            with contextlib.suppress(OSError, LabError, http.client.HTTPException):
+                call(endpoint, "GET", "/_ping", timeout_s=5)
+                return
+            time.sleep(0.03)
+        raise LabError(f"{what} on {host.name} does not answer after 60 s: {tail(host.log(what))}")
+
+
+# $1 name, $2 folder. A fresh /sys shows this network namespace; what is mounted below the old one is
+# carried over. /etc is a layer over the machine's, so that a host can change it for itself.
+INIT = """\
+set -eu
+hostname "$1"
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/sys /run/lock /run/etc/upper /run/etc/work
+mount -t sysfs sysfs /run/sys
+for place in fs/cgroup kernel/security; do
+    if [ -d /run/sys/$place ]; then mount --rbind /sys/$place /run/sys/$place; fi
+done
+mount --move /run/sys /sys
+mount -t overlay lab-etc -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work /etc
+rm -f /etc/resolv.conf /etc/hosts
+cp "$2/resolv.conf" "$2/hosts" /etc/
+echo "$1" >/etc/hostname
+mkdir -p /etc/docker
+mount --bind "$2/docker" /etc/docker
+: >/run/booted
+# With this signal ignored, which lasts through exec, the kernel reaps the orphans process 1 is given.
+trap '' CHLD
+exec sleep infinity
+"""
