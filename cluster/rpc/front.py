@@ -51,12 +51,17 @@ async def open_front(
     """
     with contextlib.closing(_listen(host, port)) as listener:
         bound = listener.getsockname()
+        failure: Exception | None = None
         async with asyncio.TaskGroup() as group:
             accepting = group.create_task(_accept(listener, routes, otherwise))
             try:
                 yield bound[0], bound[1]
+            except Exception as error:  # noqa: BLE001 - raised again below
+                failure = error  # the group would wrap it, though it is not from here
             finally:
                 accepting.cancel()
+        if failure is not None:
+            raise failure
 
 
 async def splice(connection: socket.socket, unix_path: str) -> None:
