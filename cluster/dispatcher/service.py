@@ -1,0 +1,395 @@
+"""The managers' side of the nodes: registers them, tells them their tasks, hears their reports.
+
+All of it lives on the leader.  What is kept in memory, sessions and their deadlines, belongs to
+one term of leadership: a new leader knows no session, calls every node unknown and gives it time
+to come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from random import Random
+from typing import Final
+
+import msgspec
+import structlog
+
+from cluster.ca.identity import NodeIdentity
+from cluster.clock import Clock
+from cluster.dispatcher.assignments import Assignments, tasks_for
+from cluster.dispatcher.heartbeats import GRACE_FACTOR, Heartbeats
+from cluster.dispatcher.session import Session, is_news, session_message
+from cluster.dispatcher.status_writer import StatusWriter
+from cluster.errors import (
+    ClusterError,
+    NotFound,
+    NotLeader,
+    PermissionDenied,
+)
+from cluster.model.cluster import DEFAULT_HEARTBEAT_PERIOD_NS, Cluster
+from cluster.model.ids import NewId, NodeId
+from cluster.model.node import Node, NodeState, NodeStatus
+from cluster.model.task import Task
+from cluster.model.units import SECOND_NS
+from cluster.rpc import methods
+from cluster.rpc.messages import (
+    AssignmentsMessage,
+    AssignmentsRequest,
+    Empty,
+    GoodbyeRequest,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    SessionMessage,
+    SessionRequest,
+    UpdateTaskStatusRequest,
+)
+from cluster.rpc.server import RpcServer
+from cluster.store.change import Change, Deleted
+from cluster.store.interface import ClusterStore, Committed, Subscription
+from cluster.store.transaction import Transaction
+
+log = structlog.get_logger()
+
+DOWN_MESSAGE: Final = "heartbeat failure"
+GOODBYE_MESSAGE: Final = "the node left of its own will"
+UNKNOWN_MESSAGE: Final = "the leader changed: the node has yet to report to the new one"
+
+_STALL_S: Final = 1.0
+"""A deadline noticed this much too late means that this process itself stood still."""
+
+
+class Dispatcher:
+    """The handlers, always there, and the duty that makes them answer while this node leads."""
+
+    def __init__(self, store: ClusterStore, *, clock: Clock, rng: Random, new_id: NewId) -> None:
+        """Work on `store`; `rng` varies the heartbeat, `new_id` names sessions."""
+        self._store = store
+        self._clock = clock
+        self._rng = rng
+        self._new_id = new_id
+        self._term: _Term | None = None
+
+    def serve_on(self, server: RpcServer) -> None:
+        """Add the handlers to a server that is not started yet."""
+        server.handle_stream(methods.SESSION, self.session)
+        server.handle_stream(methods.ASSIGNMENTS, self.assignments)
+        server.handle(methods.HEARTBEAT, self.heartbeat)
+        server.handle(methods.UPDATE_TASK_STATUS, self.update_task_status)
+        server.handle(methods.GOODBYE, self.goodbye)
+
+    async def run(self) -> None:
+        """Do the dispatcher's duty until cancelled; run only while this manager leads.
+
+        Raises:
+            BaseExceptionGroup: of `NotLeader` when this manager ceased to lead, of another error
+                on a bug.
+        """
+        term = _Term(self._store, self._clock, self._rng.random, self._new_id)
+        try:
+            async with self._store.subscribe() as feed:
+                await term.begin()
+                self._term = term
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(term.follow(feed))
+                    group.create_task(term.mark_late_nodes())
+                    group.create_task(term.statuses.run())
+        finally:
+            self._term = None
+            term.end()
+
+    async def session(
+        self, caller: NodeIdentity, request: SessionRequest
+    ) -> AsyncGenerator[SessionMessage, None]:
+        """Register the caller and stream what concerns it as a whole.
+
+        The end of the stream does not make the node down: it may open another one.
+
+        Raises:
+            PermissionDenied: the node is no member (any more).
+            NotFound: the session was replaced, or the node was silent for too long.
+            NotLeader: register with the leader.
+        """
+        session = await self._leading().register(caller.node_id, request)
+        told: SessionMessage | None = None
+        while True:
+            session.node_changed.clear()
+            session.check()
+            message = session_message(self._store.view(), session)
+            if is_news(told, message):
+                told = message
+                yield message
+            await session.node_changed.wait()
+
+    async def assignments(
+        self, caller: NodeIdentity, request: AssignmentsRequest
+    ) -> AsyncGenerator[AssignmentsMessage, None]:
+        """Stream the caller's tasks: the complete set, then differences.
+
+        Raises:
+            NotFound: the session is not the caller's, or ended.
+            NotLeader: register with the leader.
+        """
+        session = self._leading().session_of(caller.node_id, request.session_id)
+        assignments = Assignments()
+        while True:
+            session.tasks_changed.clear()
+            session.check()
+            message = assignments.next_message(tasks_for(self._store.view(), caller.node_id))
+            if message is not None:
+                yield message
+            await session.tasks_changed.wait()
+
+    async def heartbeat(self, caller: NodeIdentity, request: HeartbeatRequest) -> HeartbeatResponse:
+        """Note that the caller lives and say when to report next.
+
+        Raises:
+            NotFound: the session is not the caller's, or ended.
+            NotLeader: register with the leader.
+        """
+        return HeartbeatResponse(period_ns=self._leading().beat(caller.node_id, request.session_id))
+
+    async def update_task_status(
+        self, caller: NodeIdentity, request: UpdateTaskStatusRequest
+    ) -> Empty:
+        """Write what the caller reports of its tasks.
+
+        Tasks that are gone, and moves that an agent may not make, are passed over.
+
+        Raises:
+            PermissionDenied: one of the tasks is another node's; then nothing is written.
+            NotFound: the session is not the caller's, or ended.
+            NotLeader: report to the leader.
+        """
+        term = self._leading()
+        term.session_of(caller.node_id, request.session_id)
+        state = self._store.view()
+        for update in request.updates:
+            task = state.task(update.task_id)
+            if task is not None and task.node_id != caller.node_id:
+                raise PermissionDenied(
+                    f"cannot update a task not assigned this node: task {task.id},"
+                    f" node {caller.node_id}"
+                )
+        await term.statuses.write(request.updates)
+        return Empty()
+
+    async def goodbye(self, caller: NodeIdentity, request: GoodbyeRequest) -> Empty:
+        """Mark the caller down at once, because it says so.
+
+        Raises:
+            NotFound: the session is not the caller's, or ended.
+            NotLeader: tell the leader.
+        """
+        term = self._leading()
+        term.session_of(caller.node_id, request.session_id)
+        await term.mark_down([caller.node_id], GOODBYE_MESSAGE)
+        return Empty()
+
+    def _leading(self) -> _Term:
+        if self._term is None:
+            raise NotLeader("this manager does not lead")
+        return self._term
+
+
+class _Term:
+    """What one term of leadership keeps in memory."""
+
+    def __init__(
+        self, store: ClusterStore, clock: Clock, dice: Callable[[], float], new_id: NewId
+    ) -> None:
+        self.statuses = StatusWriter(store)
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._heartbeats = Heartbeats(dice)
+        self._deadline_added = asyncio.Event()
+        self._sessions: dict[NodeId, Session] = {}
+        self._known_period_s = self._period_s()
+
+    async def begin(self) -> None:
+        """Call every node unknown that is not down, and give it time to come back."""
+
+        def work(tx: Transaction) -> list[NodeId]:
+            absent = [node for node in tx.state.nodes if node.status.state != "down"]
+            for node in absent:
+                tx.update(_with_status(node, tx, "unknown", UNKNOWN_MESSAGE))
+            return [node.id for node in absent]
+
+        for node_id in await self._store.update(work):
+            self._await_return(node_id)
+
+    def end(self) -> None:
+        """End every session: nodes look for the new leader."""
+        for session in self._sessions.values():
+            session.end(NotLeader("this manager leads no more"))
+        self._sessions.clear()
+
+    async def register(self, node_id: NodeId, request: SessionRequest) -> Session:
+        """Open a session for a node, in place of its earlier one."""
+        session = Session(node_id, self._new_id())
+
+        def work(tx: Transaction) -> None:
+            node = tx.state.node(node_id)
+            if node is None:
+                raise _removed(node_id)
+            # from here on the node is watched, so that it cannot be marked down between
+            self._heartbeats.open_session(
+                node_id, session.id, self._clock.monotonic_s(), self._period_s()
+            )
+            self._deadline_added.set()
+            described = msgspec.structs.replace(node, description=request.description)
+            tx.update(_with_status(described, tx, "ready", "", addr=request.addr))
+
+        await self._store.update(work)
+        self._heartbeats.check(node_id, session.id)  # a later registration may have overtaken
+        self._end_session(node_id, NotFound("the session was replaced by a newer one"))
+        self._sessions[node_id] = session
+        log.info("node registered", node=node_id, addr=request.addr)
+        return session
+
+    def session_of(self, node_id: NodeId, session_id: str) -> Session:
+        """Return the session of a node that names it rightly."""
+        self._heartbeats.check(node_id, session_id)
+        session = self._sessions.get(node_id)
+        if session is None or session.id != session_id:
+            raise NotFound(f"node {node_id} has no such session: open a new one")
+        return session
+
+    def beat(self, node_id: NodeId, session_id: str) -> int:
+        """Count a heartbeat; return nanoseconds until the next."""
+        period_s = self._heartbeats.beat(
+            node_id, session_id, self._clock.monotonic_s(), self._period_s()
+        )
+        return round(period_s * SECOND_NS)
+
+    async def mark_late_nodes(self) -> None:
+        """Mark nodes down that were not heard of in time."""
+        while True:
+            deadline_s = self._heartbeats.next_deadline_s()
+            if not await self._reached(deadline_s):
+                continue
+            assert deadline_s is not None
+            now_s = self._clock.monotonic_s()
+            if now_s - deadline_s > _STALL_S:
+                # we were stopped or starved ourselves: what nodes sent meanwhile is still queued
+                log.warning("this manager stood still", seconds=round(now_s - deadline_s, 1))
+                self._heartbeats.forgive(now_s - deadline_s + _STALL_S)
+                continue
+            late = self._heartbeats.take_late(now_s)
+            if late:
+                await self.mark_down(late, DOWN_MESSAGE)
+
+    async def mark_down(self, node_ids: list[NodeId], message: str) -> None:
+        """End the nodes' sessions and mark them down."""
+        for node_id in node_ids:
+            self._heartbeats.end(node_id)
+            self._end_session(node_id, NotFound(f"the session ended: {message}"))
+
+        def work(tx: Transaction) -> list[NodeId]:
+            marked = []
+            for node_id in node_ids:
+                node = tx.state.node(node_id)
+                if node is None or node_id in self._heartbeats:
+                    continue  # removed, or back again
+                tx.update(_with_status(node, tx, "down", message))
+                marked.append(node_id)
+            return marked
+
+        for node_id in await self._store.update(work):
+            log.info("node is down", node=node_id, reason=message)
+
+    async def follow(self, feed: Subscription) -> None:
+        """Wake the streams that a committed change concerns."""
+        async for committed in feed:
+            self._look_at(committed)
+
+    def _look_at(self, committed: Committed) -> None:
+        for change in committed.changes:
+            match change.item:
+                case Task() as task:
+                    session = self._sessions.get(task.node_id)
+                    if session is not None:
+                        session.tasks_changed.set()
+                case Node() as node:
+                    self._look_at_node(change, node)
+                case Cluster():
+                    self._adopt_period()
+                    self._wake_all()
+                case _:
+                    pass
+
+    def _look_at_node(self, change: Change, node: Node) -> None:
+        if isinstance(change, Deleted):
+            self._heartbeats.end(node.id)
+            self._end_session(node.id, _removed(node.id))
+        else:
+            self._watch(node)
+        if node.manager_status is not None or node.role == "manager":
+            self._wake_all()
+        elif node.id in self._sessions:
+            self._sessions[node.id].node_changed.set()
+
+    def _watch(self, node: Node) -> None:
+        """Give a node that has joined and not reported yet its time to do so."""
+        current = self._store.view().node(node.id)
+        if (
+            current is not None
+            and current.status.state == "unknown"
+            and node.id not in self._heartbeats
+        ):
+            self._await_return(node.id)
+
+    def _await_return(self, node_id: NodeId) -> None:
+        self._heartbeats.await_return(node_id, self._clock.monotonic_s(), self._period_s())
+        self._deadline_added.set()
+
+    def _adopt_period(self) -> None:
+        """Let nodes that hear of a longer period at once wait for as long."""
+        period_s = self._period_s()
+        if period_s > self._known_period_s:
+            self._heartbeats.forgive((period_s - self._known_period_s) * GRACE_FACTOR)
+        self._known_period_s = period_s
+
+    def _wake_all(self) -> None:
+        for session in self._sessions.values():
+            session.node_changed.set()
+
+    def _end_session(self, node_id: NodeId, reason: ClusterError) -> None:
+        session = self._sessions.pop(node_id, None)
+        if session is not None:
+            session.end(reason)
+
+    async def _reached(self, deadline_s: float | None) -> bool:
+        """Wait for the deadline; return False early when there may be a nearer one."""
+        delay_s = None if deadline_s is None else deadline_s - self._clock.monotonic_s()
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._deadline_added.wait()
+        except TimeoutError:
+            return True
+        self._deadline_added.clear()
+        return False
+
+    def _period_s(self) -> float:
+        cluster = self._store.view().cluster
+        period_ns = DEFAULT_HEARTBEAT_PERIOD_NS if cluster is None else cluster.heartbeat_period_ns
+        return period_ns / SECOND_NS
+
+
+def _with_status(
+    node: Node, tx: Transaction, state: NodeState, message: str, *, addr: str | None = None
+) -> Node:
+    status = NodeStatus(
+        state=state,
+        message=message,
+        addr=node.status.addr if addr is None else addr,
+        since=node.status.since if node.status.state == state else tx.now,
+    )
+    return msgspec.structs.replace(node, status=status)
+
+
+def _removed(node_id: NodeId) -> PermissionDenied:
+    return PermissionDenied(
+        f"node {node_id} is no member of this cluster (any more): leave on that node and join again"
+    )

@@ -1,0 +1,79 @@
+"""One node's session with the leader: what wakes its streams, and why it ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from cluster.errors import ClusterError, NotFound
+from cluster.model.ids import NodeId
+from cluster.rpc.messages import ManagerAddress, SessionMessage
+from cluster.store.state import ClusterState
+
+
+class Session:
+    """A registered node.
+
+    Its streams wait for their event, look at the state and send the difference; whatever changes
+    while a message is on its way is in the next one.
+    """
+
+    def __init__(self, node_id: NodeId, session_id: str) -> None:
+        """Open a session."""
+        self.node_id = node_id
+        self.id = session_id
+        self.node_changed = asyncio.Event()
+        self.tasks_changed = asyncio.Event()
+        self._end: ClusterError | None = None
+
+    def end(self, reason: ClusterError) -> None:
+        """Make the streams fail with `reason`; the first reason counts."""
+        if self._end is None:
+            self._end = reason
+        self.node_changed.set()
+        self.tasks_changed.set()
+
+    def check(self) -> None:
+        """Make sure that the session goes on.
+
+        Raises:
+            ClusterError: the reason why it ended.
+        """
+        if self._end is not None:
+            raise self._end
+
+
+def session_message(state: ClusterState, session: Session) -> SessionMessage:
+    """Return what the node should know of itself and of the managers.
+
+    Raises:
+        NotFound: the node or the cluster is not in the store.
+    """
+    node, cluster = state.node(session.node_id), state.cluster
+    if node is None or cluster is None:
+        raise NotFound(f"node {session.node_id} is not in the store")
+    managers = tuple(
+        ManagerAddress(node_id=manager.id, addr=manager.manager_status.addr)
+        for manager in state.nodes
+        if manager.manager_status is not None
+    )
+    return SessionMessage(
+        session_id=session.id,
+        node=node,
+        managers=managers,
+        heartbeat_period_ns=cluster.heartbeat_period_ns,
+    )
+
+
+def is_news(told: SessionMessage | None, message: SessionMessage) -> bool:
+    """Whether the message says anything that the node has not been told or said itself."""
+    return told is None or _wanted(told) != _wanted(message)
+
+
+def _wanted(message: SessionMessage) -> SessionMessage:
+    node = message.node
+    own = msgspec.structs.replace(
+        node, meta=type(node.meta)(), status=type(node.status)(), description=None
+    )
+    return msgspec.structs.replace(message, node=own)
