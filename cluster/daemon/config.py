@@ -1,0 +1,21 @@
+"""What the command line and the environment told the process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cluster.model.spec_struct import ObjectStruct
+
+DEFAULT_STATE_DIR = Path("/var/lib/stackyard")
+DEFAULT_SOCKET = Path("/run/stackyard/stackd.sock")
+DEFAULT_ENGINE = "unix:///var/run/docker.sock"
+DEFAULT_PORT = 2377
+
+
+class DaemonConfig(ObjectStruct, frozen=True, kw_only=True):
+    """Settings that stay for the life of the process."""
+
+    state_dir: Path = DEFAULT_STATE_DIR
+    socket: Path = DEFAULT_SOCKET
+    engine_socket: Path = Path("/var/run/docker.sock")
+    hostname: str = ""

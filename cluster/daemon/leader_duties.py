@@ -1,0 +1,38 @@
+"""What only a leader does: the list of reconcilers, and the dispatcher's watch over the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cluster.allocator.allocate import Allocator
+from cluster.clock import Clock
+from cluster.control.controller import Controller
+from cluster.control.leadership import Duty
+from cluster.dispatcher.service import Dispatcher
+from cluster.model.ids import NewId
+from cluster.orchestrator.global_services import GlobalServices
+from cluster.orchestrator.misplaced_tasks import MisplacedTasks
+from cluster.orchestrator.replicated_services import ReplicatedServices
+from cluster.orchestrator.task_reaper import TaskReaper
+from cluster.scheduler.schedule import Scheduler
+from cluster.store.interface import ClusterStore
+
+
+def leader_duties(
+    store: ClusterStore, dispatcher: Dispatcher, clock: Clock, new_id: NewId
+) -> Callable[[], Sequence[Duty]]:
+    """Return a function that makes the duties of one term."""
+
+    def duties() -> Sequence[Duty]:
+        # in the order of the flow: services to tasks, tasks to nodes, ended tasks to nothing
+        reconcilers = (
+            ReplicatedServices(),
+            GlobalServices(),
+            MisplacedTasks(),
+            Allocator(),
+            Scheduler(),
+            TaskReaper(),
+        )
+        return (Controller(store, reconcilers, clock, new_id).run, dispatcher.run)
+
+    return duties

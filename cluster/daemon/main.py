@@ -1,0 +1,115 @@
+"""`stackd`: options, environment, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from cluster.daemon.config import (
+    DEFAULT_ENGINE,
+    DEFAULT_SOCKET,
+    DEFAULT_STATE_DIR,
+    DaemonConfig,
+)
+from cluster.daemon.log_setup import LEVELS, set_up_logs
+from cluster.errors import ClusterError, FatalStorageError
+
+SWITCH_INTERVAL_S = 0.0005
+"""A busy thread must not hold up the event loop for Python's default of 5 ms a time."""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_STATE_DIR,
+    show_default=True,
+    envvar="STACKD_STATE_DIR",
+    help="Folder for certificates, the replicated log and what the agent remembers.",
+)
+@click.option(
+    "--socket",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_SOCKET,
+    show_default=True,
+    envvar="STACKD_SOCKET",
+    help="Unix socket on which to serve the Docker Engine API.",
+)
+@click.option(
+    "--engine",
+    default=DEFAULT_ENGINE,
+    show_default=True,
+    envvar="STACKD_ENGINE",
+    help="The local Docker Engine, as unix://PATH.",
+)
+@click.option(
+    "--hostname",
+    default="",
+    help="Name of this node in listings; the machine's host name when not given.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(list(LEVELS)),
+    default="info",
+    show_default=True,
+    envvar="STACKD_LOG_LEVEL",
+)
+@click.version_option(package_name="stackyard", prog_name="stackd")
+def main(state_dir: Path, socket: Path, engine: str, hostname: str, log_level: str) -> None:
+    """Run a node of the cluster beside its local Docker Engine.
+
+    A new node belongs to no cluster and serves the engine's own API; `stack cluster init` or
+    `stack cluster join` (or `docker swarm init` and `join`) on its socket make it a member.  It
+    remembers that in the state folder.  SIGTERM and SIGINT stop the process and leave the
+    containers running.
+
+    Exit codes: 0 stopped by a signal, 1 it could not start or go on, 2 bad usage.
+    """
+    if not engine.startswith("unix:///"):
+        raise click.BadParameter(
+            f"{engine!r} is not unix:///PATH: stackd works beside the engine of its own machine",
+            param_hint="--engine",
+        )
+    config = DaemonConfig(
+        state_dir=state_dir.absolute(),
+        socket=socket.absolute(),
+        engine_socket=Path(engine.removeprefix("unix://")),
+        hostname=hostname or os.uname().nodename,
+    )
+    set_up_logs(log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        asyncio.run(_run(config))
+    except* (ClusterError, FatalStorageError, OSError) as group:
+        for error in _leaves(group):
+            click.echo(f"stackd: {error}", err=True)
+        sys.exit(1)
+
+
+async def _run(config: DaemonConfig) -> None:
+    # the import is heavy; --help needs none of it
+    from cluster.daemon.process import NodeProcess
+
+    gc.freeze()  # modules live for ever: full collections need not look at them
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await NodeProcess(config).run(stop)
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+if __name__ == "__main__":
+    main()
