@@ -1,0 +1,111 @@
+"""The ``.env`` grammar of Compose: ``KEY=value`` lines with quotes, comments and variables.
+
+Unquoted values end at a blank and ``#`` and are interpolated; double quotes know the usual
+backslash escapes and are interpolated; single quotes are literal.  Quoted values may span lines.
+Variables look in the surrounding environment first, then among the earlier keys of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from stack.compose.interpolation import BadTemplate, Lookup, RequiredVariable, interpolate
+from stack.errors import ComposeError
+
+_KEY = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[\w.\-\[\]]+)[ \t]*(?P<sign>[=:]?)[ \t]*")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
+_DOLLAR = "$$"  # what an escaped dollar sign is until interpolation makes it one again
+
+
+def read_env_text(text: str, file: str, surrounding: Mapping[str, str]) -> dict[str, str]:
+    """Read a ``.env`` text.
+
+    Args:
+        text: the file's content.
+        file: its name, for messages.
+        surrounding: the variables that references in values see first (the shell's).
+
+    Raises:
+        ComposeError: a line that is no ``KEY=value``; names file and line.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    values: dict[str, str] = {}
+
+    def lookup(name: str) -> str | None:
+        return surrounding.get(name, values.get(name))
+
+    position = 0
+    while position < len(text):
+        if text[position] in " \t\n":
+            position += 1
+            continue
+        if text[position] == "#":
+            position = _line_end(text, position)
+            continue
+        position = _assignment(text, position, file, lookup, values)
+    return values
+
+
+def _assignment(text: str, position: int, file: str, lookup: Lookup, values: dict[str, str]) -> int:
+    """Read one assignment into `values`; give the position behind it."""
+    line = text.count("\n", 0, position) + 1
+    end = _line_end(text, position)
+    match = _KEY.match(text, position, end)
+    if not match:
+        raise ComposeError(f"{file}:{line}: not of the form KEY=value")
+    key, after = match["key"], match.end()
+    if not match["sign"]:
+        rest = text[after:end].strip()
+        if rest and not rest.startswith("#"):
+            raise ComposeError(f"{file}:{line}: a key cannot contain a space")
+        inherited = lookup(key)
+        if inherited is not None:
+            values[key] = inherited
+        return end
+    try:
+        values[key], end = _value(text, after, end, lookup)
+    except (BadTemplate, RequiredVariable) as error:
+        raise ComposeError(f"{file}:{line}: {key}: {error}") from None
+    return end
+
+
+def _value(text: str, start: int, end: int, lookup: Lookup) -> tuple[str, int]:
+    quote = text[start : start + 1] if start < end else ""
+    if quote == "'":
+        close = _closing_quote(text, start)
+        return text[start + 1 : close].replace("\\'", "'"), _line_end(text, close)
+    if quote == '"':
+        close = _closing_quote(text, start)
+        unescaped = _unescape(text[start + 1 : close])
+        return interpolate(unescaped, lookup, lambda _: None), _line_end(text, close)
+    raw = text[start:end]
+    comment = re.search(r"(?:^|[ \t])#", raw)
+    raw = raw[: comment.start()] if comment else raw
+    return interpolate(raw.strip(), lookup, lambda _: None), end
+
+
+def _closing_quote(text: str, start: int) -> int:
+    position = start + 1
+    while position < len(text):
+        if text[position] == "\\":
+            position += 2
+        elif text[position] == text[start]:
+            return position
+        else:
+            position += 1
+    raise BadTemplate(f"the quote {text[start]} is never closed")
+
+
+def _unescape(raw: str) -> str:
+    return re.sub(
+        r"\\(.)",
+        lambda found: _DOLLAR if found[1] == "$" else _ESCAPES.get(found[1], found[0]),
+        raw,
+        flags=re.DOTALL,
+    )
+
+
+def _line_end(text: str, position: int) -> int:
+    end = text.find("\n", position)
+    return len(text) if end < 0 else end

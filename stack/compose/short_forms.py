@@ -1,0 +1,198 @@
+"""Short spellings written out: ``- K=V`` lists, ``8080:80`` ports, ``data:/var/lib`` volumes.
+
+Works on trees, before files are merged, so that merging and reading know one form only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from stack.compose.keys import ROOT, Form, Key
+from stack.compose.tree import Entry, Mapping, Mark, Node, Scalar, ScalarValue, Sequence, fail
+
+_Fields = dict[str, "ScalarValue | _Fields"]
+_Writer = Callable[[str], Iterable[_Fields]]
+
+
+def write_out(root: Mapping) -> Mapping:
+    """Give the tree with every short form replaced by its long one.
+
+    Raises:
+        ComposeError: a short form that cannot be understood.
+    """
+    written = _write_out(root, ROOT, "")
+    assert isinstance(written, Mapping)
+    return written
+
+
+def _write_out(node: Node, key: Key, path: str) -> Node:
+    match node, key.form:
+        case Sequence(), Form.KEY_VALUES:
+            node = _key_values(node, path)
+        case Sequence(), Form.NAMES:
+            node = _names(node, path)
+        case Sequence(), Form.PORTS:
+            node = _each_item(node, path, port_entries)
+        case Sequence(), Form.VOLUMES:
+            node = _each_item(node, path, volume_entries)
+        case _:
+            pass
+    if key.children is None and key.each is None:
+        return node
+    match node:
+        case Mapping():
+            entries = {
+                name: Entry(
+                    entry.key_mark,
+                    _write_out(entry.value, key.child(name), f"{path}.{name}" if path else name),
+                )
+                for name, entry in node.entries.items()
+            }
+            return Mapping(entries, node.mark, node.tag)
+        case _:
+            return node
+
+
+def _key_values(node: Sequence, path: str) -> Mapping:
+    entries: dict[str, Entry] = {}
+    for item in node.items:
+        if not isinstance(item, Scalar) or item.value is None:
+            raise fail(item.mark, path, "must be a list of KEY=value")
+        name, sign, value = item.text.partition("=")
+        if not name:
+            raise fail(item.mark, path, f"{item.text!r} has no name before '='")
+        entries[name] = Entry(item.mark, Scalar(value if sign else None, item.mark))
+    return Mapping(entries, node.mark, node.tag)
+
+
+def _names(node: Sequence, path: str) -> Mapping:
+    entries: dict[str, Entry] = {}
+    for item in node.items:
+        if not isinstance(item, Scalar) or not isinstance(item.value, str):
+            raise fail(item.mark, path, "must be a list of names")
+        entries[item.value] = Entry(item.mark, Scalar(None, item.mark))
+    return Mapping(entries, node.mark, node.tag)
+
+
+def _each_item(node: Sequence, path: str, write: _Writer) -> Sequence:
+    items: list[Node] = []
+    for item in node.items:
+        if isinstance(item, Scalar) and item.value is not None:
+            try:
+                items.extend(_mapping(fields, item.mark) for fields in write(item.text))
+            except ValueError as error:
+                raise fail(item.mark, path, str(error)) from None
+        else:
+            items.append(item)
+    return Sequence(tuple(items), node.mark, node.tag)
+
+
+def _mapping(fields: _Fields, mark: Mark) -> Mapping:
+    entries = {
+        name: Entry(mark, _mapping(value, mark) if isinstance(value, dict) else Scalar(value, mark))
+        for name, value in fields.items()
+    }
+    return Mapping(entries, mark)
+
+
+_PORT = re.compile(
+    r"(?:(?P<ip>\[[^\]]*\]|[^/]*):)??(?:(?P<published>[0-9]*(?:-[0-9]+)?):)?"
+    r"(?P<target>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>[A-Za-z]+))?"
+)
+_PROTOCOLS = ("tcp", "udp", "sctp")
+_HIGHEST_PORT = 65535
+
+
+def port_entries(text: str) -> Iterator[_Fields]:
+    """Write out a port: ``[[ip:]published:]target[/protocol]``, ranges as several entries.
+
+    Raises:
+        ValueError: the text is no port; says why.
+    """
+    match = _PORT.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is no port: write [[ip:]published:]target[/protocol]")
+    protocol = (match["protocol"] or "tcp").lower()
+    if protocol not in _PROTOCOLS:
+        raise ValueError(f"{text!r}: protocol must be tcp, udp or sctp")
+    targets = _port_range(match["target"], text)
+    published = _port_range(match["published"], text) if match["published"] else None
+    several_to_one = published is not None and len(targets) == 1 and len(published) > 1
+    if published is not None and not several_to_one and len(published) != len(targets):
+        raise ValueError(f"{text!r}: the two ranges have different lengths")
+    for index, target in enumerate(targets):
+        fields: _Fields = {"mode": "ingress", "target": target, "protocol": protocol}
+        if several_to_one:
+            fields["published"] = match["published"]
+        elif published is not None:
+            fields["published"] = str(published[index])
+        if match["ip"]:
+            fields["host_ip"] = match["ip"].strip("[]")
+        yield fields
+
+
+def _port_range(text: str, whole: str) -> range:
+    first, _, last = text.partition("-")
+    ports = range(int(first), int(last or first) + 1)
+    if not ports or ports[-1] > _HIGHEST_PORT:
+        raise ValueError(f"{whole!r}: a port is a number from 0 to {_HIGHEST_PORT}")
+    return ports
+
+
+_PROPAGATION = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
+
+
+def volume_entries(text: str) -> Iterator[_Fields]:
+    """Write out a volume: ``[source:]target[:options]``; a path as source makes a bind mount.
+
+    A source is a path when it begins with a dot, a slash, a backslash, ``~`` or a drive letter.
+
+    Raises:
+        ValueError: the text is no volume; says why.
+    """
+    parts = _split_volume(text)
+    if not all(parts) or not 1 <= len(parts) <= 3:
+        raise ValueError(f"{text!r} is no volume: write [source:]target[:options]")
+    if len(parts) == 1:
+        yield {"type": "volume", "target": parts[0]}
+        return
+    source, target, *options = parts
+    is_bind = source[0] in "./~\\" or _is_drive(source[:2])
+    fields: _Fields = {
+        "type": "bind" if is_bind else "volume",
+        "source": source,
+        "target": target,
+    }
+    for option in options[0].split(",") if options else ():
+        if option in ("ro", "rw"):
+            fields["read_only"] = option == "ro"
+        elif option == "nocopy":
+            fields["volume"] = {"nocopy": True}
+        elif option in _PROPAGATION:
+            fields["bind"] = {"propagation": option}
+        elif option in ("z", "Z"):
+            fields["bind"] = {"selinux": option}
+        else:
+            raise ValueError(f"{text!r}: unknown option '{option}' (ro, rw, nocopy, a propagation)")
+    yield fields
+
+
+def _split_volume(text: str) -> list[str]:
+    parts = text.split(":")
+    joined: list[str] = []
+    for part in parts:
+        begins_path = part[:1] in ("\\", "/")
+        if joined and begins_path and _is_letter(joined[-1]) and part[:1] == "\\":
+            joined[-1] = f"{joined[-1]}:{part}"
+        else:
+            joined.append(part)
+    return joined
+
+
+def _is_letter(text: str) -> bool:
+    return len(text) == 1 and text.isalpha()
+
+
+def _is_drive(text: str) -> bool:
+    return len(text) == 2 and text[0].isalpha() and text[1] == ":"

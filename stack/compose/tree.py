@@ -1,0 +1,138 @@
+"""A YAML document as a tree whose every node remembers where it was written.
+
+Nodes are immutable and may be shared: an alias is the same node as its anchor.  All steps of the
+loader take a tree and give a new one, so that a message late in the pipeline can still name the
+file and the line that the user wrote.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping as AbstractMapping
+
+import msgspec
+
+from stack.errors import ComposeError
+
+ScalarValue = str | int | float | bool | None
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A place in a file; line and column count from 1, line 0 means "the file as a whole"."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+class Scalar(msgspec.Struct, frozen=True):
+    """A single value, typed by the YAML rules."""
+
+    value: ScalarValue
+    mark: Mark
+    tag: str = ""
+
+    @property
+    def text(self) -> str:
+        """The value as text, in the form Go programs print it; null is the empty text."""
+        return go_text(self.value)
+
+
+class Sequence(msgspec.Struct, frozen=True):
+    """A list."""
+
+    items: tuple[Node, ...]
+    mark: Mark
+    tag: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A key's place and its value."""
+
+    key_mark: Mark
+    value: Node
+
+
+class Mapping(msgspec.Struct, frozen=True):
+    """A map with text keys, in the order of the file."""
+
+    entries: AbstractMapping[str, Entry]
+    mark: Mark
+    tag: str = ""
+
+    def get(self, key: str) -> Node | None:
+        """The value of a key, or None when the key is absent."""
+        entry = self.entries.get(key)
+        return entry.value if entry else None
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def is_null(node: Node | None) -> bool:
+    """Whether a value is absent or an explicit null."""
+    return node is None or (isinstance(node, Scalar) and node.value is None)
+
+
+def kind_of(node: Node) -> str:
+    """What a node is, in words for a message."""
+    match node:
+        case Mapping():
+            return "a map"
+        case Sequence():
+            return "a list"
+        case Scalar(value=None):
+            return "empty"
+        case Scalar(value=bool()):
+            return "true or false"
+        case Scalar(value=int() | float()):
+            return "a number"
+        case Scalar():
+            return "text"
+
+
+def go_text(value: ScalarValue) -> str:
+    """Write a scalar the way Go's ``fmt.Sprint`` does: 1.0 is "1", 1e21 is "1e+21"."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case int() | str():
+            return str(value)
+        case float():
+            return _go_float(value)
+
+
+def _go_float(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    if value == 0 or 1e-4 <= abs(value) < 1e21:  # where Go changes to exponents
+        text = format(value, "f") if value == int(value) else repr(value)
+        if "e" in text:
+            text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    mantissa, exponent = repr(value).split("e")  # Python writes an exponent here too
+    number = int(exponent)
+    return f"{mantissa.removesuffix('.0')}e{'-' if number < 0 else '+'}{abs(number):02d}"
+
+
+def fail(mark: Mark, path: str, problem: str) -> ComposeError:
+    """An error that names the place, the key and the problem."""
+    return ComposeError(f"{mark}: {path}: {problem}" if path else f"{mark}: {problem}")
+
+
+def to_plain(node: Node) -> object:
+    """The tree as plain Python values, for printing."""
+    match node:
+        case Scalar():
+            return node.value
+        case Sequence():
+            return [to_plain(item) for item in node.items]
+        case Mapping():
+            return {key: to_plain(entry.value) for key, entry in node.entries.items()}
