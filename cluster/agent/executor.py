@@ -131,6 +131,6 @@ class Executor(Protocol):
         """Remove this cluster's containers whose task `keep` does not want.
 
         Raises:
-            Unavailable: some may be left; try again.
+            ClusterError: some may be left; try again.
         """
         ...

@@ -119,8 +119,8 @@ class TaskRunner:
 
     async def _take(self, step: Step) -> None:
         self._wake.clear()
-        for outcome in before(step, self._status.state):
-            self._tell(outcome)
+        for news in before(step, self._status.state):
+            self._tell(news)
         if is_waiting(step):
             await self._wake.wait()
             return

@@ -1,0 +1,204 @@
+"""The controller of one task: makes, starts, stops and removes its container."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from cluster.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from cluster.executor.container_feed import ContainerFeed
+from cluster.executor.container_view import View
+from cluster.executor.create_payload import CLUSTER_LABEL, TASK_LABEL, create_payload, stop_grace_s
+from cluster.executor.engine import Engine
+from cluster.executor.images import Images
+from cluster.model.ids import ClusterId
+from cluster.model.node import NodeDescription
+from cluster.model.task import Task
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_STOP_SIGNAL = "SIGTERM"
+KILL_GRACE_S = 10.0  # from SIGKILL until the engine must have told of the end
+
+
+class ContainerController:
+    """One task's container; every verb does only what is still missing."""
+
+    def __init__(
+        self,
+        task: Task,
+        cluster_id: ClusterId,
+        *,
+        engine: Engine,
+        feed: ContainerFeed,
+        images: Images,
+        describe_node: Callable[[], Awaitable[NodeDescription]],
+        on_change: Callable[[], None],
+    ) -> None:
+        """Make a controller; see `cluster.agent.executor.TaskController` for what it promises."""
+        self._task = task
+        self._cluster_id = cluster_id
+        self._engine = engine
+        self._feed = feed
+        self._images = images
+        self._describe_node = describe_node
+        self._on_change = on_change
+        self._changed = asyncio.Event()
+        feed.listen(task.id, self._notice)
+
+    @property
+    def seen(self) -> View | None:
+        """The container as last seen, None when there is none."""
+        return self._feed.view(self._task.id)
+
+    async def examine(self) -> None:
+        """Wait until the feed has seen what is there."""
+        await self._feed.until_current()
+
+    async def prepare(self) -> None:
+        """Create the container, with its image fetched first when the engine does not have it.
+
+        Raises:
+            Unavailable: try again.
+            ClusterError: it cannot be created; the message says why.
+        """
+        if self._is_there():
+            return
+        node = await self._describe_node()
+        payload = create_payload(
+            self._task, node, self._cluster_id, await self._engine.api_version()
+        )
+        image = str(payload["Image"])
+        try:
+            container_id = await self._create(payload)
+        except NotFound as error:
+            if "image" not in str(error).lower():
+                raise
+            await self._images.fetch(image)
+            container_id = await self._create(payload)
+        self._feed.note_created(self._task.id, container_id)
+
+    async def start(self) -> None:
+        """Start the container and look at it: its process, its ports, its health.
+
+        Raises:
+            Unavailable: try again.
+            ClusterError: it cannot be started; the message says why.
+        """
+        container_id = self._id()
+        await self._engine.start(container_id)
+        await self._feed.refresh(self._task.id, container_id)
+
+    async def shutdown(self) -> None:
+        """Send the stop signal, wait for the grace period, then kill.
+
+        Not the engine's own stop call: that would hold a thread of the pool for the whole grace
+        period, and fifty containers stop at a time when a node is drained.
+
+        Raises:
+            Unavailable: it may still run; try again.
+        """
+        view = self.seen
+        if view is None or view.phase != "running":
+            return
+        await self._signal(view.stop_signal or DEFAULT_STOP_SIGNAL)
+        if await self._ends_within(stop_grace_s(self._task)):
+            return
+        await self._signal("SIGKILL")
+        if await self._ends_within(KILL_GRACE_S):
+            return
+        await self._feed.refresh(self._task.id, view.container_id)
+        if self._runs():
+            raise Unavailable(f"container {view.container_id[:12]} does not end")
+
+    async def remove(self) -> None:
+        """Remove the container; one that is gone or just going is as good as removed.
+
+        Raises:
+            Unavailable: it may still be there; try again.
+        """
+        view = self.seen
+        if view is not None and view.phase != "removed":
+            await remove_container(self._engine, view.container_id)
+        self._feed.note_removed(self._task.id)
+        self._feed.forget(self._task.id)
+
+    def _notice(self) -> None:
+        self._changed.set()
+        self._on_change()
+
+    def _is_there(self) -> bool:
+        return self.seen is not None and self.seen.phase != "removed"
+
+    def _runs(self) -> bool:
+        return self.seen is not None and self.seen.phase == "running"
+
+    def _id(self) -> str:
+        view = self.seen
+        if view is None or view.phase == "removed":
+            raise NotFound("the container is gone")
+        return view.container_id
+
+    async def _create(self, payload: dict[str, object]) -> str:
+        name = self._task.container_name
+        try:
+            return await self._engine.create(name, payload)
+        except FailedPrecondition as error:
+            log.info("container name is taken", task=self._task.id, error=str(error))
+        if (adopted := await self._adopt_or_remove(name)) is not None:
+            return adopted
+        return await self._engine.create(name, payload)
+
+    async def _adopt_or_remove(self, name: str) -> str | None:
+        """Take over the container that has our name, if it is ours and whole.
+
+        It can be there though nothing was seen of it: when the answer to its creation was lost.
+        """
+        try:
+            found = await self._engine.inspect(name)
+        except NotFound:
+            return None
+        labels = found["Config"].get("Labels") or {}
+        if labels.get(TASK_LABEL) != self._task.id or CLUSTER_LABEL not in labels:
+            raise FailedPrecondition(
+                f"container name {name} is taken by a container of somebody else "
+                f"({found['Id'][:12]}); remove or rename that"
+            )
+        if found["State"]["Status"] in {"dead", "removing"}:
+            await remove_container(self._engine, found["Id"])
+            return None
+        await self._feed.refresh(self._task.id, found["Id"])
+        return str(found["Id"])
+
+    async def _signal(self, signal: str) -> None:
+        try:
+            await self._engine.kill(self._id(), signal)
+        except (NotFound, FailedPrecondition, InvalidArgument):
+            # it ended meanwhile, or is paused: look again, and let SIGKILL settle it
+            await self._feed.refresh(self._task.id, self._task.container_name)
+
+    async def _ends_within(self, limit_s: float) -> bool:
+        try:
+            async with asyncio.timeout(limit_s):
+                while self._runs():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return not self._runs()
+        return True
+
+
+async def remove_container(engine: Engine, container_id: str) -> None:
+    """Remove a container, whatever it does; nothing to do when it is gone.
+
+    Raises:
+        Unavailable: somebody else removes it right now, or the engine is away: look again.
+    """
+    try:
+        await engine.remove(container_id)
+    except NotFound:
+        return
+    except FailedPrecondition as error:
+        raise Unavailable(str(error)) from error

@@ -1,0 +1,91 @@
+"""Runs tasks as containers of the local Docker Engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from cluster.errors import ClusterError
+from cluster.executor.container import ContainerController, remove_container
+from cluster.executor.container_feed import ContainerFeed
+from cluster.executor.engine import Engine
+from cluster.executor.images import Images
+from cluster.executor.node_description import node_description
+from cluster.model.ids import ClusterId, TaskId
+from cluster.model.node import NodeDescription
+from cluster.model.task import Task
+
+log = structlog.get_logger(__name__)
+
+
+class DockerExecutor:
+    """Satisfies the agent's `Executor` port; `run` must be running for anything to happen."""
+
+    def __init__(self, engine: Engine, cluster_id: ClusterId) -> None:
+        """Make an executor.
+
+        Args:
+            engine: the local engine, opened.
+            cluster_id: marks containers as this cluster's; others are never touched.
+        """
+        self._engine = engine
+        self._cluster_id = cluster_id
+        self._feed = ContainerFeed(engine, cluster_id)
+        self._images = Images(engine)
+        self._description: NodeDescription | None = None
+        self._describing = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Follow what the containers do, until cancelled."""
+        await self._feed.run()
+
+    async def describe(self) -> NodeDescription:
+        """Ask the engine what this node is.
+
+        Raises:
+            Unavailable: the engine is away.
+        """
+        self._description = node_description(await self._engine.info())
+        return self._description
+
+    def controller(self, task: Task, on_change: Callable[[], None]) -> ContainerController:
+        """Return the controller of a task; there may be one a task at a time."""
+        return ContainerController(
+            task,
+            self._cluster_id,
+            engine=self._engine,
+            feed=self._feed,
+            images=self._images,
+            describe_node=self._known_description,
+            on_change=on_change,
+        )
+
+    async def sweep(self, keep: Callable[[TaskId], bool]) -> None:
+        """Remove this cluster's containers whose task `keep` does not want.
+
+        Raises:
+            ClusterError: some are left; try again.
+        """
+        await self._feed.until_current()
+        failures: list[ClusterError] = []
+        for task_id in self._feed.task_ids:
+            view = self._feed.view(task_id)
+            if view is None or keep(task_id):
+                continue
+            log.info("removing a leftover container", task=task_id, container=view.container_id)
+            try:
+                await remove_container(self._engine, view.container_id)
+            except ClusterError as error:
+                failures.append(error)
+            else:
+                self._feed.note_removed(task_id)
+                self._feed.forget(task_id)
+        if failures:
+            raise failures[0]
+
+    async def _known_description(self) -> NodeDescription:
+        """Describe the node for templates; what it last said is new enough."""
+        async with self._describing:
+            return self._description or await self.describe()
