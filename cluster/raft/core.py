@@ -268,9 +268,14 @@ class RaftCore:
 
     # -- compaction --------------------------------------------------------------------------
 
-    def describe_snapshot(self, index: int) -> Snapshot:
-        """Describe a snapshot of the state at `index`, which must be applied (paper, 7)."""
-        return self._state.log.describe_snapshot(index, self._state.conf)
+    def describe_applied(self) -> Snapshot | None:
+        """Describe a snapshot of the state machine as it is now (Raft paper, section 7).
+
+        Returns:
+            Its place in the log, to be given to `compact` once it is durable; None while a
+            snapshot from the leader is about to replace that state.
+        """
+        return self._state.log.describe_applied(self._state.conf)
 
     def compact(self, taken: Snapshot, keep: int) -> None:
         """Drop entries contained in a snapshot that is durable (Raft paper, section 7).

@@ -203,12 +203,13 @@ class Log:
         if self.unstable_snapshot == snapshot:
             self.unstable_snapshot = None
 
-    def describe_snapshot(self, index: int, conf: ConfState) -> Snapshot:
-        """Describe a snapshot of the state at `index`, which must be applied and not compacted."""
-        term = self.term_at(index)
-        assert term is not None, f"log: entry {index} is not here"
-        assert index <= self.applied, f"log: entry {index} is not applied"
-        return Snapshot(index=index, term=term, conf=conf)
+    def describe_applied(self, conf: ConfState) -> Snapshot | None:
+        """Describe a snapshot of the applied state; None while a received one is to replace it."""
+        if self.unstable_snapshot is not None:
+            return None
+        term = self.term_at(self.applied)
+        assert term is not None, f"log: entry {self.applied} is not here"
+        return Snapshot(index=self.applied, term=term, conf=conf)
 
     def compact(self, snapshot: Snapshot, keep: int) -> None:
         """Drop entries that `snapshot` contains, but keep the newest `keep` of them.

@@ -306,8 +306,10 @@ class Driver:
         applied = self._core.log.applied
         if self._is_saving or applied - self._last_snapshot < self._options.snapshot_entries:
             return
+        snapshot = self._core.describe_applied()
+        if snapshot is None:
+            return
         self._is_saving = True
-        snapshot = self._core.describe_snapshot(applied)
         group.create_task(self._save_snapshot(snapshot, machine.capture()))
 
     async def _save_snapshot(self, snapshot: Snapshot, encode: Callable[[], bytes]) -> None:

@@ -48,7 +48,7 @@ class Node:
     config: Config
     core: RaftCore
     snapshot: Snapshot
-    hard: HardState = HardState()
+    hard: HardState = dataclasses.field(default_factory=HardState)
     entries: list[Entry] = dataclasses.field(default_factory=list)
     applied: list[str] = dataclasses.field(default_factory=list)
     outstanding: Ready | None = None
@@ -201,7 +201,8 @@ class RaftWorld:
 
     def do_compact(self, command: Command) -> None:
         node = self.node(command)
-        taken = node.core.describe_snapshot(int(command.args[1]))
+        taken = node.core.describe_applied()
+        assert taken is not None
         node.entries = [entry for entry in node.entries if entry.index > taken.index]
         node.snapshot = taken
         node.core.compact(taken, command.option("keep", 0))
@@ -221,8 +222,7 @@ class RaftWorld:
         core = self.core(command)
         soft, hard = core.soft, core.hard
         lines = [
-            f"{core.id}: {soft.role.value}, term {hard.term}, vote {hard.vote}, "
-            f"leader {soft.leader}, commit {hard.commit}"
+            f"{core.id}: {soft.role.value}, term {hard.term}, vote {hard.vote}, leader {soft.leader}, commit {hard.commit}"
         ]
         if soft.role is Role.LEADER:
             for peer, progress in core.progress.items():

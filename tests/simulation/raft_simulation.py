@@ -1,0 +1,317 @@
+"""A raft group in virtual time, with a bad network and bad disks, from one seed.
+
+Everything random comes from the seed, so a failing seed repeats itself. The seed also chooses
+the configuration and how bad things are: fixed rates would hide whole families of bugs.
+
+Checked after every step: election safety, leader completeness, state machine safety, no
+acknowledged read behind a commit it must see; at the end log matching and, after everything is
+healed, that the group agrees and works (Raft paper, figure 3).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import random
+import zlib
+from collections.abc import Callable
+
+from cluster.raft.config import Config
+from cluster.raft.core import ProposalDropped, RaftCore
+from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
+from cluster.raft.messages import InstallSnapshot, Message
+from cluster.raft.ready import Ready, Role
+
+TICK = 10.0
+
+
+@dataclasses.dataclass
+class Disk:
+    """What survives a crash."""
+
+    snapshot: Snapshot
+    hard: HardState = dataclasses.field(default_factory=HardState)
+    entries: list[Entry] = dataclasses.field(default_factory=list)
+
+    def write(self, ready: Ready, parts: int | None = None) -> None:
+        """Write a batch, or only its first `parts` records: the write was torn."""
+        records: list[Callable[[], None]] = []
+        if ready.snapshot is not None:
+            records.append(lambda: self._install(ready.snapshot))
+        records += [lambda entry=entry: self._put(entry) for entry in ready.entries]
+        if ready.hard is not None:
+            records.append(lambda: setattr(self, "hard", ready.hard))
+        for record in records[:parts]:
+            record()
+
+    def _install(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.entries = []
+
+    def _put(self, entry: Entry) -> None:
+        del self.entries[entry.index - self.snapshot.index - 1 :]
+        assert entry.index == self.snapshot.index + len(self.entries) + 1
+        self.entries.append(entry)
+
+
+@dataclasses.dataclass
+class Node:
+    id: int
+    disk: Disk
+    config: Config
+    core: RaftCore | None = None
+    life: int = 0  # counts restarts: events of an earlier life are void
+    applied: int = 0
+    digest: int = 0  # of everything applied
+    last_term: int = 0
+    reads: dict[int, int] = dataclasses.field(default_factory=dict)
+    outstanding: Ready | None = None
+
+
+class Simulation:
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = random.Random(seed)
+        self.now = 0.0
+        self.events: list[tuple[float, int, Callable[[], None]]] = []
+        self.counter = 0
+        self.count = rng.choice([3, 3, 5])
+        self.loss = rng.choice([0.0, 0.02, 0.1, 0.3])
+        self.repeats = rng.choice([0.0, 0.05, 0.2])
+        self.delay = rng.choice([1.0, 5.0, 30.0])
+        self.sync = rng.choice([0.5, 5.0, 30.0])
+        self.crashes = rng.choice([0.0, 0.002, 0.01])
+        self.cuts = rng.choice([0.0, 0.002, 0.01])
+        self.compaction = rng.choice([3, 10, 1000])
+        self.proposal_rate = rng.choice([0.1, 0.5, 1.0])
+        start = Snapshot(0, 0, ConfState(tuple(range(1, self.count + 1))))
+        knobs = {
+            "max_append_bytes": rng.choice([1, 8, 1 << 20]),
+            "max_inflight_messages": rng.choice([1, 2, 256]),
+            "pre_vote": rng.random() < 0.7,
+            "check_quorum": rng.random() < 0.7,
+        }
+        self.nodes = {
+            i: Node(i, Disk(start), Config(id=i, **knobs)) for i in range(1, self.count + 1)
+        }
+        self.cut: set[tuple[int, int]] = set()
+        self.states: dict[tuple[int, int], int] = {(0, 0): 0}  # digest of each snapshot
+        self.leaders: dict[int, int] = {}
+        self.committed: list[Entry] = []
+        self.proposals = 0
+        self.healing = False
+        for node in self.nodes.values():
+            self.start(node)
+
+    def run(self, steps: int) -> None:
+        for _ in range(steps):
+            self.step()
+        self.heal()
+
+    def step(self) -> None:
+        self.now, _, action = heapq.heappop(self.events)
+        action()
+
+    def at(self, delay: float, action: Callable[[], None]) -> None:
+        self.counter += 1
+        heapq.heappush(self.events, (self.now + delay, self.counter, action))
+
+    # -- nodes -------------------------------------------------------------------------------
+
+    def start(self, node: Node) -> None:
+        node.life += 1
+        disk = node.disk
+        node.core = RaftCore(node.config, self.rng, disk.snapshot, disk.hard, list(disk.entries))
+        node.applied = disk.snapshot.index
+        node.digest = self.states[disk.snapshot.index, disk.snapshot.term]
+        node.outstanding = None
+        node.reads = {}
+        self.at(self.rng.uniform(0, TICK), self.alive(node, lambda: self.tick(node)))
+
+    def alive(self, node: Node, action: Callable[[], None]) -> Callable[[], None]:
+        life = node.life
+
+        def guarded() -> None:
+            if node.core is not None and node.life == life:
+                action()
+
+        return guarded
+
+    def tick(self, node: Node) -> None:
+        node.core.tick()
+        self.at(TICK * self.rng.uniform(0.8, 1.2), self.alive(node, lambda: self.tick(node)))
+        if not self.healing:
+            self.misfortune(node)
+            if node.core is None:
+                return
+        if node.core.soft.role is Role.LEADER and self.rng.random() < self.proposal_rate:
+            self.use(node)
+        self.pump(node)
+
+    def misfortune(self, node: Node) -> None:
+        if self.rng.random() < self.crashes:
+            self.crash(node)
+        if self.rng.random() < self.cuts:
+            a, b = self.rng.sample(list(self.nodes), 2)
+            self.cut.add((a, b))
+            if self.rng.random() < 0.7:
+                self.cut.add((b, a))
+            self.at(self.rng.expovariate(1 / 500), self.cut.clear)
+        if self.rng.random() < self.cuts / 2:  # cut one node off
+            others = [other for other in self.nodes if other != node.id]
+            self.cut |= {(node.id, other) for other in others} | {(o, node.id) for o in others}
+            self.at(self.rng.expovariate(1 / 500), self.cut.clear)
+
+    def crash(self, node: Node) -> None:
+        if node.outstanding is not None:
+            ready = node.outstanding
+            node.disk.write(ready, self.rng.randint(0, len(ready.entries) + 2))
+        node.core = None
+        node.life += 1
+        self.at(
+            self.rng.expovariate(1 / 100), lambda: self.start(node) if node.core is None else None
+        )
+
+    def use(self, node: Node) -> None:
+        try:
+            batch = self.rng.choice([1, 1, 3])
+            self.proposals += batch
+            node.core.propose([b"%d" % (self.proposals - i) for i in range(batch)])
+            if self.rng.random() < 0.3:
+                must_see = len(self.committed)
+                node.reads[node.core.read_index()] = must_see
+        except ProposalDropped:
+            pass
+
+    # -- Ready -------------------------------------------------------------------------------
+
+    def pump(self, node: Node) -> None:
+        while node.outstanding is None and node.core.has_ready():
+            ready = node.core.ready()
+            self.check_leader(node)
+            self.send(ready.messages)
+            for entry in ready.committed:
+                self.apply(node, entry)
+            for read in ready.read_states:
+                assert read.index >= node.reads.pop(read.number), "a read misses a commit"
+            node.outstanding = ready
+            if ready.must_sync:
+                delay = self.rng.expovariate(1 / self.sync)
+                self.at(delay, self.alive(node, lambda: self.finish(node)))
+                return
+            self.complete(node)
+
+    def finish(self, node: Node) -> None:
+        self.complete(node)
+        self.pump(node)
+
+    def complete(self, node: Node) -> None:
+        ready = node.outstanding
+        node.disk.write(ready)
+        if ready.snapshot is not None:
+            node.applied = ready.snapshot.index
+            node.digest = self.states[ready.snapshot.index, ready.snapshot.term]
+        self.send([m for m in ready.messages_after_persist if m.to != node.id])
+        node.outstanding = None
+        node.core.advance()
+        self.check_leader(node)
+        log = node.core.log
+        assert log.applied <= log.commit <= log.last_index
+        assert node.disk.hard.term >= node.last_term, "the durable term went back"
+        node.last_term = node.disk.hard.term
+        if log.applied - node.disk.snapshot.index >= self.compaction:
+            taken = node.core.describe_applied()
+            if taken is None:
+                return
+            self.states[taken.index, taken.term] = node.digest
+            node.disk.entries = [e for e in node.disk.entries if e.index > taken.index]
+            node.disk.snapshot = taken
+            node.core.compact(taken, self.rng.choice([0, 2]))
+
+    def apply(self, node: Node, entry: Entry) -> None:
+        assert entry.index == node.applied + 1, "entries are applied in order"
+        if entry.index > len(self.committed):
+            self.committed.append(entry)
+        assert self.committed[entry.index - 1] == entry, "two entries were committed at one index"
+        node.applied = entry.index
+        node.digest = zlib.crc32(entry.data, node.digest)
+
+    # -- network -----------------------------------------------------------------------------
+
+    def send(self, messages: list[Message] | tuple[Message, ...]) -> None:
+        for message in messages:
+            copies = 1 + (self.rng.random() < self.repeats)
+            lost = self.rng.random() < self.loss or (message.sender, message.to) in self.cut
+            if lost and not self.healing:
+                self.report(message, delivered=False)
+                continue
+            for _ in range(copies):
+                delay = self.rng.expovariate(1 / self.delay)
+                self.at(delay, lambda message=message: self.deliver(message))
+
+    def deliver(self, message: Message) -> None:
+        node = self.nodes[message.to]
+        if node.core is None:
+            self.report(message, delivered=False)
+            return
+        node.core.step(message)
+        self.check_leader(node)
+        self.report(message, delivered=True)
+        self.pump(node)
+
+    def report(self, message: Message, *, delivered: bool) -> None:
+        """Tell the sender of a snapshot how it went."""
+        if isinstance(message, InstallSnapshot):
+            sender = self.nodes[message.sender]
+
+            def tell() -> None:
+                sender.core.report_snapshot(message.to, delivered=delivered)
+                self.pump(sender)
+
+            self.at(self.delay, self.alive(sender, tell))
+
+    # -- checks ------------------------------------------------------------------------------
+
+    def check_leader(self, node: Node) -> None:
+        soft = node.core.soft
+        if soft.role is not Role.LEADER:
+            return
+        if soft.term in self.leaders:
+            assert self.leaders[soft.term] == node.id, f"two leaders in term {soft.term}"
+            return
+        self.leaders[soft.term] = node.id
+        log = node.core.log
+        for entry in self.committed[log.first_index - 1 :]:
+            assert log.matches(entry.index, entry.term), "a leader lacks a committed entry"
+
+    def check_logs_match(self) -> None:
+        logs = [node.core.log for node in self.nodes.values() if node.core is not None]
+        for a in logs:
+            for b in logs:
+                first = max(a.first_index, b.first_index)
+                last = min(a.last_index, b.last_index)
+                if last < first:
+                    continue
+                left, right = a.between(first - 1, last), b.between(first - 1, last)
+                same = [x.term == y.term for x, y in zip(left, right, strict=True)]
+                agreed = max((i for i, equal in enumerate(same) if equal), default=-1) + 1
+                assert left[:agreed] == right[:agreed], "logs differ before an entry they share"
+
+    def heal(self) -> None:
+        """Stop all misfortune: the group must find a leader and agree on everything."""
+        self.check_logs_match()
+        self.healing = True
+        self.cut.clear()
+        before = len(self.committed)
+        deadline = self.now + 300 * TICK * (1 + self.delay)
+        while self.now < deadline:
+            self.step()
+            if len(self.committed) > before + 3 and self.agree():
+                break
+        else:
+            raise AssertionError("the healed group makes no progress")
+        self.check_logs_match()
+        self.proposal_rate = 0.0
+
+    def agree(self) -> bool:
+        up = [node for node in self.nodes.values() if node.core is not None]
+        return len(up) == self.count and all(node.applied >= len(self.committed) - 3 for node in up)
