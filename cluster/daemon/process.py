@@ -1,0 +1,262 @@
+"""The life of the process: serve the API, be a member or none, stop in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+
+import structlog
+
+from cluster.api.local_node import (
+    LAST_MANAGER_LEAVES,
+    NOT_PART_OF_SWARM,
+    InitRequest,
+    JoinRequest,
+    LocalNodeInfo,
+    RemoteManager,
+    already_in_swarm,
+    not_manager,
+)
+from cluster.api.server import ApiServer
+from cluster.ca.credentials import NodeCredentials
+from cluster.ca.key_files import KeyFiles
+from cluster.clock import SystemClock
+from cluster.daemon.addresses import (
+    address_towards,
+    resolve_advertise_addr,
+    resolve_listen_addr,
+    with_port,
+)
+from cluster.daemon.config import DaemonConfig
+from cluster.daemon.founding import ask_to_join, found_cluster
+from cluster.daemon.member import Member
+from cluster.daemon.state_dir import Membership, StateDir
+from cluster.errors import ClusterError, FailedPrecondition, Unavailable
+from cluster.model.ids import ID_LENGTH, NodeId, id_from_int
+from cluster.replication.bootstrap import create_cluster
+from cluster.store.interface import ClusterStore
+
+log = structlog.get_logger()
+
+JOIN_TIMEOUT_S = 20.0
+_JOIN_TIMEOUT_TEXT = (
+    "Timeout was reached before node joined. The attempt to join the swarm will continue in the"
+    ' background. Use the "docker info" command to see the current swarm status of your node.'
+)
+
+
+def new_id() -> str:
+    """Return a fresh random identifier."""
+    return id_from_int(secrets.randbelow(36**ID_LENGTH))
+
+
+class NodeProcess:
+    """The node; implements the API's port `LocalNode`."""
+
+    def __init__(self, config: DaemonConfig) -> None:
+        """Prepare; nothing is read or opened yet."""
+        self._config = config
+        self._state_dir = StateDir(config.state_dir)
+        self._clock = SystemClock()
+        self._rng = random.Random()  # noqa: S311 - spreads pauses, guards nothing
+        self._changing = asyncio.Lock()  # one init, join or leave at a time
+        self._group: asyncio.TaskGroup | None = None
+        self._member: Member | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._is_joining = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set; containers then go on without us.
+
+        Raises:
+            BaseExceptionGroup: of what made starting or going on impossible.
+        """
+        with self._state_dir.lock():
+            membership = self._state_dir.load()
+            if membership is None:
+                self._state_dir.sweep()
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                if membership is not None:
+                    self._start(membership)
+                api = ApiServer(
+                    self, engine_socket=self._config.engine_socket, clock=self._clock, new_id=new_id
+                )
+                serving = group.create_task(api.serve(self._config.socket), name="api")
+                log.info("stackd started", socket=str(self._config.socket))
+                await stop.wait()
+                log.info("stackd stops; containers go on")
+                serving.cancel()
+                if self._running is not None:
+                    self._running.cancel()
+
+    # -- LocalNode ---------------------------------------------------------------------------
+
+    def info(self) -> LocalNodeInfo:
+        """Return this node's place in a cluster."""
+        member = self._member
+        if member is None:
+            return LocalNodeInfo(local_state="pending" if self._is_joining else "inactive")
+        managers = tuple(
+            RemoteManager(node_id=m.node_id, addr=m.addr) for m in member.worker.managers
+        )
+        return LocalNodeInfo(
+            node_id=member.membership.node_id,
+            addr=member.membership.advertise_addr,
+            local_state="pending" if self._is_joining else "active",
+            control_available=member.manager is not None,
+            remote_managers=managers,
+        )
+
+    def leader_id(self) -> NodeId | None:
+        """Return the leading manager, None if this node does not know it."""
+        member = self._member
+        return None if member is None or member.manager is None else member.manager.leader_id()
+
+    def store(self) -> ClusterStore:
+        """Return the cluster's state; raises `NotManager` on other nodes."""
+        member = self._member
+        if member is None or member.manager is None:
+            raise not_manager(self.info())
+        return member.manager.store
+
+    async def init(self, request: InitRequest) -> NodeId:
+        """Make a cluster with this node as its first manager."""
+        async with self._changing:
+            if self._member is not None:
+                raise already_in_swarm()
+            listen_host, port = resolve_listen_addr(request.listen_addr)
+            advertise_host = resolve_advertise_addr(request.advertise_addr, listen_host)
+            await self._check_engine()
+            membership, credentials, initial = found_cluster(
+                spec=request.spec,
+                availability=request.availability,
+                listen_addr=with_port(listen_host, port),
+                advertise_host=advertise_host,
+                advertise_addr=with_port(advertise_host, port),
+                clock=self._clock,
+                new_id=new_id,
+            )
+            await asyncio.to_thread(create_cluster, self._state_dir.raft, initial)
+            await self._become_member(membership, credentials)
+            return membership.node_id
+
+    async def join(self, request: JoinRequest) -> None:
+        """Join a cluster."""
+        async with self._changing:
+            if self._member is not None:
+                raise already_in_swarm()
+            remotes = tuple(with_port(addr) for addr in request.remote_addrs if addr)
+            listen_host, port = resolve_listen_addr(request.listen_addr)
+            await self._check_engine()
+            if request.advertise_addr or not remotes:
+                advertise_host = resolve_advertise_addr(request.advertise_addr, listen_host)
+            else:
+                advertise_host = address_towards(remotes[0])
+            membership, credentials = await ask_to_join(
+                remote_addrs=remotes,
+                token=request.join_token,
+                availability=request.availability,
+                listen_addr=with_port(listen_host, port),
+                advertise_host=advertise_host,
+            )
+            await self._become_member(membership, credentials)
+
+    async def leave(self, *, force: bool) -> None:
+        """Leave the cluster; the last manager only with `force`."""
+        async with self._changing:
+            member = self._member
+            if member is None:
+                raise Unavailable(NOT_PART_OF_SWARM)
+            if member.manager is not None and not force:
+                raise Unavailable(LAST_MANAGER_LEAVES)
+            await member.worker.leave()
+            await self._end_membership()
+            log.info("left the cluster", cluster=member.membership.cluster_id)
+
+    # -- membership --------------------------------------------------------------------------
+
+    async def _become_member(self, membership: Membership, credentials: NodeCredentials) -> None:
+        KeyFiles(self._state_dir.certificates).save(credentials)
+        self._state_dir.save(membership)
+        self._is_joining = True
+        try:
+            await self._start_and_wait(membership)
+        finally:
+            self._is_joining = False
+
+    async def _start_and_wait(self, membership: Membership) -> None:
+        assert self._group is not None
+        failed: asyncio.Future[ClusterError] = asyncio.get_running_loop().create_future()
+        member = self._start(membership, failed)
+        ready = self._group.create_task(member.wait_ready(), name="wait until ready")
+        await asyncio.wait(
+            {ready, failed}, timeout=JOIN_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if failed.done():
+            ready.cancel()
+            await self._end_membership()
+            raise failed.result()
+        if not ready.done():
+            ready.cancel()
+            raise Unavailable(_JOIN_TIMEOUT_TEXT)
+
+    def _start(
+        self, membership: Membership, failed: asyncio.Future[ClusterError] | None = None
+    ) -> Member:
+        """Start a member's roles; an error of their start goes to `failed` if somebody waits."""
+        assert self._group is not None
+        member = Member(
+            membership,
+            config=self._config,
+            state_dir=self._state_dir,
+            clock=self._clock,
+            rng=self._rng,
+            new_id=new_id,
+        )
+        self._member = member
+        self._running = self._group.create_task(_run(member, failed), name="member")
+        return member
+
+    async def _end_membership(self) -> None:
+        running, self._running = self._running, None
+        self._member = None
+        if running is not None:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+        self._state_dir.forget()
+
+    async def _check_engine(self) -> None:
+        """Refuse to become a member beside an engine that is in a Docker Swarm itself.
+
+        Raises:
+            Unavailable: the engine does not answer.
+            FailedPrecondition: it is in a swarm.
+        """
+        from cluster.executor.engine import Engine
+
+        async with Engine(self._config.engine_socket) as engine:
+            info = await engine.info()
+        state = info.get("Swarm", {}).get("LocalNodeState", "inactive")
+        if state not in ("", "inactive"):
+            raise FailedPrecondition(
+                f"the Docker Engine at {self._config.engine_socket} is itself in a swarm"
+                f" ({state}): run `docker swarm leave` against that socket first"
+            )
+
+
+async def _run(member: Member, failed: asyncio.Future[ClusterError] | None) -> None:
+    try:
+        await member.run()
+    except* ClusterError as group:
+        if failed is None or failed.done():
+            raise
+        failed.set_result(_first(group))
+
+
+def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,127 @@
+"""What runs on every node: the agent with its session, over the local Docker Engine."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from cluster.agent.local_state import LocalState
+from cluster.agent.session import ManagerLink, Session
+from cluster.agent.worker import Worker
+from cluster.ca.credentials import NodeCredentials, tls_info
+from cluster.clock import Clock
+from cluster.errors import Unavailable
+from cluster.executor.container import DockerExecutor
+from cluster.executor.engine import Engine
+from cluster.model.ids import ClusterId
+from cluster.model.node import NodeDescription
+from cluster.rpc.channel import NodeChannel
+from cluster.rpc.messages import ManagerAddress, SessionMessage
+
+log = structlog.get_logger()
+
+LEAVE_TIMEOUT_S = 20.0
+"""How long leaving waits for containers to stop; what is left then is removed by the engine's user."""
+
+
+class WorkerRole:
+    """The worker's part of a node."""
+
+    def __init__(
+        self,
+        *,
+        tasks_dir: Path,
+        engine_socket: Path,
+        cluster_id: ClusterId,
+        hostname: str,
+        addr: str,
+        seeds: Sequence[str],
+        credentials: NodeCredentials,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        """Read what the last life of this process left.
+
+        Args:
+            tasks_dir: folder of the agent's memory.
+            engine_socket: the local Docker Engine.
+            cluster_id: marks this cluster's containers.
+            hostname: name of this node.
+            addr: IP address of this node for others.
+            seeds: managers (host:port) to try before any is known.
+            credentials: this node's.
+            clock: the time.
+            rng: spreads pauses.
+        """
+        tasks_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._credentials = credentials
+        self._hostname = hostname
+        self._engine = Engine(engine_socket)
+        self._executor = DockerExecutor(
+            self._engine,
+            cluster_id=cluster_id,
+            node_id=credentials.identity.node_id,
+            hostname=hostname,
+        )
+        self._worker = Worker(self._executor, LocalState(tasks_dir), clock)
+        self._session = Session(
+            self._worker,
+            self._connect,
+            self._describe,
+            clock,
+            rng,
+            seeds=seeds,
+            addr=addr,
+            on_message=self._on_message,
+        )
+        self.registered = asyncio.Event()
+
+    @property
+    def managers(self) -> Sequence[ManagerAddress]:
+        """Managers as last heard of."""
+        return self._worker.managers
+
+    def replace_credentials(self, credentials: NodeCredentials) -> None:
+        """Connect with a renewed certificate from now on."""
+        self._credentials = credentials
+
+    async def run(self) -> None:
+        """Run tasks and keep the session until cancelled; containers then stay as they are."""
+        async with self._engine, asyncio.TaskGroup() as group:
+            group.create_task(self._executor.run(), name="engine events")
+            group.create_task(self._worker.run(), name="worker")
+            group.create_task(self._session.run(), name="session")
+
+    async def leave(self) -> None:
+        """Say goodbye and remove every container of the cluster; `run` must be running."""
+        try:
+            await self._session.goodbye()
+        except Unavailable as error:
+            log.warning("left without goodbye", error=str(error))
+        try:
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                await self._worker.drop_all()
+        except TimeoutError:
+            log.warning("containers are left behind", seconds=LEAVE_TIMEOUT_S)
+
+    def _connect(self, addr: str) -> AbstractAsyncContextManager[ManagerLink]:
+        return NodeChannel(addr, self._credentials)
+
+    async def _describe(self) -> NodeDescription:
+        description = await self._executor.describe()
+        return msgspec.structs.replace(
+            description,
+            hostname=self._hostname,
+            tls_info=tls_info(self._credentials.root_ca_pem),
+        )
+
+    def _on_message(self, message: SessionMessage) -> None:
+        if not self.registered.is_set():
+            log.info("node registered", node=message.node.id, role=message.node.role)
+        self.registered.set()
