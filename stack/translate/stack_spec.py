@@ -1,0 +1,33 @@
+"""A whole stack as Engine API objects, in the order in which they must come to be."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stack.compose.types import Compose
+from stack.engine.payloads import Json
+from stack.translate.names import PREDEFINED_NETWORKS
+from stack.translate.networks import network_name, network_request
+from stack.translate.service import service_spec
+
+
+class StackSpec(msgspec.Struct, frozen=True):
+    """What a cluster should hold for a stack; nothing of it is in the cluster's own words yet."""
+
+    name: str
+    networks: tuple[Json, ...]  # bodies of POST /networks/create
+    external_networks: tuple[str, ...]  # must exist already, cluster-wide
+    services: tuple[Json, ...]  # bodies of POST /services/create
+
+
+def stack_spec(compose: Compose) -> StackSpec:
+    """Translate a project; networks that no service joins are left out."""
+    own = [network for network in compose.networks.values() if not network.external]
+    external = [network for network in compose.networks.values() if network.external]
+    names = (network_name(compose.name, network) for network in external)
+    return StackSpec(
+        name=compose.name,
+        networks=tuple(network_request(compose.name, network) for network in own),
+        external_networks=tuple(name for name in names if name not in PREDEFINED_NETWORKS),
+        services=tuple(service_spec(compose, service) for service in compose.services),
+    )
