@@ -71,7 +71,6 @@ class Member:
         self.worker = WorkerRole(
             tasks_dir=state_dir.tasks,
             engine_socket=config.engine_socket,
-            cluster_id=membership.cluster_id,
             hostname=config.hostname,
             addr=membership.advertise_addr,
             seeds=membership.managers,

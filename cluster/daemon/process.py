@@ -238,7 +238,7 @@ class NodeProcess:
         """
         from cluster.executor.engine import Engine
 
-        async with Engine(self._config.engine_socket) as engine:
+        async with Engine(f"unix://{self._config.engine_socket}") as engine:
             info = await engine.info()
         state = info.get("Swarm", {}).get("LocalNodeState", "inactive")
         if state not in ("", "inactive"):

@@ -17,9 +17,8 @@ from cluster.agent.worker import Worker
 from cluster.ca.credentials import NodeCredentials, tls_info
 from cluster.clock import Clock
 from cluster.errors import Unavailable
-from cluster.executor.container import DockerExecutor
 from cluster.executor.engine import Engine
-from cluster.model.ids import ClusterId
+from cluster.executor.executor import DockerExecutor
 from cluster.model.node import NodeDescription
 from cluster.rpc.channel import NodeChannel
 from cluster.rpc.messages import ManagerAddress, SessionMessage
@@ -27,7 +26,7 @@ from cluster.rpc.messages import ManagerAddress, SessionMessage
 log = structlog.get_logger()
 
 LEAVE_TIMEOUT_S = 20.0
-"""How long leaving waits for containers to stop; what is left then is removed by the engine's user."""
+"""How long leaving waits for containers to stop."""
 
 
 class WorkerRole:
@@ -38,7 +37,6 @@ class WorkerRole:
         *,
         tasks_dir: Path,
         engine_socket: Path,
-        cluster_id: ClusterId,
         hostname: str,
         addr: str,
         seeds: Sequence[str],
@@ -51,7 +49,6 @@ class WorkerRole:
         Args:
             tasks_dir: folder of the agent's memory.
             engine_socket: the local Docker Engine.
-            cluster_id: marks this cluster's containers.
             hostname: name of this node.
             addr: IP address of this node for others.
             seeds: managers (host:port) to try before any is known.
@@ -62,13 +59,8 @@ class WorkerRole:
         tasks_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._credentials = credentials
         self._hostname = hostname
-        self._engine = Engine(engine_socket)
-        self._executor = DockerExecutor(
-            self._engine,
-            cluster_id=cluster_id,
-            node_id=credentials.identity.node_id,
-            hostname=hostname,
-        )
+        self._engine = Engine(f"unix://{engine_socket}")
+        self._executor = DockerExecutor(self._engine, credentials.identity.cluster_id)
         self._worker = Worker(self._executor, LocalState(tasks_dir), clock)
         self._session = Session(
             self._worker,
