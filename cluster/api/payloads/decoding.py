@@ -12,8 +12,8 @@ import functools
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, Union
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Literal, TypeVar, Union, cast
 
 import msgspec
 
@@ -55,7 +55,7 @@ def convert_tree(tree: Any, kind: type[T]) -> T:
     if not isinstance(tree, dict):
         raise InvalidArgument("the request's body must be a JSON object")
     try:
-        return msgspec.convert(_folder(kind)(tree), kind)
+        return msgspec.convert(_folder(cast("Hashable", kind))(tree), kind)
     except msgspec.ValidationError as error:
         raise InvalidArgument(readable(str(error))) from None
 
@@ -74,7 +74,7 @@ def _unchanged(value: Any) -> Any:
 
 
 @functools.cache
-def _folder(kind: Any) -> _Folder:
+def _folder(kind: Hashable) -> _Folder:
     """Return the function that folds plain values destined for `kind`."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return _struct_folder(kind)

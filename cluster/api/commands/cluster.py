@@ -1,0 +1,83 @@
+"""What a user may do with the cluster as a whole."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cluster.errors import InvalidArgument, Unavailable, Unimplemented
+from cluster.model.cluster import Cluster, ClusterSpec
+from cluster.model.units import SECOND_NS
+from cluster.store.state import ClusterState
+from cluster.store.transaction import Transaction
+
+CLUSTER_NAME = "default"
+_MIN_CERT_EXPIRY_NS = 3_600 * SECOND_NS
+
+
+def the_cluster(state: ClusterState) -> Cluster:
+    """Return the cluster object.
+
+    Raises:
+        Unavailable: it is not there yet: the first manager is still starting.
+    """
+    if state.cluster is None:
+        raise Unavailable("the swarm has no leader yet; try again")
+    return state.cluster
+
+
+def check_cluster_spec(spec: ClusterSpec) -> None:
+    """Check the settings of a cluster that is to be made or changed.
+
+    Raises:
+        InvalidArgument: a setting that is wrong.
+        Unimplemented: a setting that this version can't honour.
+    """
+    if spec.name != CLUSTER_NAME:
+        raise InvalidArgument(f'swarm spec must be named "{CLUSTER_NAME}"')
+    if spec.ca_config.node_cert_expiry < _MIN_CERT_EXPIRY_NS:
+        raise InvalidArgument("minimum certificate expiry time is: 1h0m0s")
+    if spec.dispatcher.heartbeat_period < 0:
+        raise InvalidArgument("Dispatcher.HeartbeatPeriod: a negative period")
+    if (spec.orchestration.task_history_retention_limit or 0) < 0:
+        raise InvalidArgument("Orchestration.TaskHistoryRetentionLimit: a negative number")
+    if spec.encryption_config.auto_lock_managers:
+        raise Unimplemented(
+            "EncryptionConfig.AutoLockManagers: locking managers is not in this version"
+        )
+
+
+def update_cluster(
+    tx: Transaction,
+    spec: ClusterSpec,
+    version: int,
+    *,
+    new_worker_token: str | None = None,
+    new_manager_token: str | None = None,
+) -> None:
+    """Change settings and replace join tokens.
+
+    Args:
+        tx: the transaction.
+        spec: the new settings, complete.
+        version: the cluster's version the user has read.
+        new_worker_token: what takes the place of the workers' token, None to keep it.
+        new_manager_token: the same for managers.
+
+    Raises:
+        InvalidArgument: a setting that is wrong.
+        OutOfSequence: the cluster changed meanwhile.
+        Unimplemented: a setting that this version can't honour.
+    """
+    check_cluster_spec(spec)
+    cluster = the_cluster(tx.state)
+    if spec.ca_config.force_rotate != cluster.spec.ca_config.force_rotate:
+        raise Unimplemented("CAConfig.ForceRotate: rotating the root CA is not in this version")
+    tx.update(
+        msgspec.structs.replace(
+            cluster,
+            spec=spec,
+            worker_token=new_worker_token or cluster.worker_token,
+            manager_token=new_manager_token or cluster.manager_token,
+        ),
+        expected_version=version,
+    )

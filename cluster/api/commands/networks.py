@@ -1,0 +1,103 @@
+"""What a user may do with cluster networks."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+import msgspec
+
+from cluster.api.commands.lookup import find_network
+from cluster.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Unimplemented
+from cluster.model.ids import NetworkId
+from cluster.model.meta import Meta
+from cluster.model.network import Network, NetworkSpec
+from cluster.store.transaction import Transaction
+
+PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}
+"""Networks every node has by itself, and their drivers; a service may name them."""
+
+NOT_JOINED = (
+    "tasks are not joined to overlay networks in this version: "
+    "containers use the default bridge of their node"
+)
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+
+def create_network(tx: Transaction, spec: NetworkSpec, network_id: NetworkId) -> None:
+    """Make a cluster network.
+
+    Raises:
+        InvalidArgument: a wrong name or address range.
+        AlreadyExists: the name is taken.
+        Unimplemented: a network for published ports.
+    """
+    if spec.ingress:
+        raise Unimplemented("Ingress: the routing mesh is not in this version")
+    if not _NAME.fullmatch(spec.name):
+        raise InvalidArgument(f"Name: {spec.name!r} is no name of a network")
+    if spec.name.lower() in PREDEFINED:
+        raise AlreadyExists(f"network with name {spec.name} already exists")
+    _check_ranges(spec)
+    tx.create(Network(id=network_id, meta=Meta(), spec=_without_empty(spec)))
+
+
+def remove_network(tx: Transaction, network_text: str) -> Network:
+    """Remove a cluster network and return it.
+
+    Raises:
+        NotFound: no such network.
+        FailedPrecondition: a service uses it.
+    """
+    network = find_network(tx.state, network_text)
+    users = tx.state.services.ids("network", network.id)
+    if users:
+        raise FailedPrecondition(f"network {network.id} is in use by service {users[0]}")
+    tx.delete(network)
+    return network
+
+
+def _check_ranges(spec: NetworkSpec) -> None:
+    for number, config in enumerate(spec.ipam.config if spec.ipam else ()):
+        place = f"IPAM.Config[{number}]"
+        if not config.subnet:
+            if config.gateway or config.ip_range:
+                raise InvalidArgument(f"{place}.Subnet: required beside a gateway or a range")
+            continue
+        try:
+            subnet = ipaddress.ip_network(config.subnet, strict=False)
+        except ValueError as error:
+            raise InvalidArgument(f"{place}.Subnet: invalid subnet: {error}") from None
+        _check_gateway(place, config.gateway, subnet)
+        _check_ip_range(place, config.ip_range, subnet)
+
+
+def _check_gateway(
+    place: str, gateway: str, subnet: ipaddress.IPv4Network | ipaddress.IPv6Network
+) -> None:
+    if not gateway:
+        return
+    try:
+        address = ipaddress.ip_address(gateway)
+    except ValueError as error:
+        raise InvalidArgument(f"{place}.Gateway: {error}") from None
+    if address not in subnet:
+        raise InvalidArgument(f"{place}.Gateway: {gateway} is not in the subnet {subnet}")
+
+
+def _check_ip_range(
+    place: str, ip_range: str, subnet: ipaddress.IPv4Network | ipaddress.IPv6Network
+) -> None:
+    if not ip_range:
+        return
+    try:
+        part = ipaddress.ip_network(ip_range, strict=False)
+    except ValueError as error:
+        raise InvalidArgument(f"{place}.IPRange: {error}") from None
+    if part.version != subnet.version or part[0] not in subnet or part[-1] not in subnet:
+        raise InvalidArgument(f"{place}.IPRange: {ip_range} is not in the subnet {subnet}")
+
+
+def _without_empty(spec: NetworkSpec) -> NetworkSpec:
+    return msgspec.structs.replace(spec, labels=spec.labels or None, options=spec.options or None)

@@ -1,0 +1,70 @@
+"""What a user may do with nodes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cluster.api.commands.lookup import find_node
+from cluster.errors import FailedPrecondition, Unimplemented
+from cluster.model.node import NodeSpec
+from cluster.model.task import TaskStatus
+from cluster.model.task_state import TaskState, Writer, may_move
+from cluster.store.transaction import Transaction
+
+
+def update_node(tx: Transaction, node_text: str, version: int, spec: NodeSpec) -> None:
+    """Change a node's name, labels and availability.
+
+    Args:
+        tx: the transaction.
+        node_text: ID, name or beginning of an ID.
+        version: the node's version the user has read.
+        spec: the new spec.
+
+    Raises:
+        NotFound: no such node.
+        OutOfSequence: the node changed meanwhile.
+        FailedPrecondition: the last manager would be demoted.
+        Unimplemented: the role changes.
+    """
+    node = find_node(tx.state, node_text)
+    if spec.role != node.spec.role:
+        managers = sum(1 for n in tx.state.nodes if n.spec.role == "manager")
+        if spec.role == "worker" and managers == 1:
+            raise FailedPrecondition("attempting to demote the last manager of the swarm")
+        raise Unimplemented(
+            f"node {node.id}: promoting and demoting are not in this version; a manager joins "
+            "with the manager's token"
+        )
+    tx.update(msgspec.structs.replace(node, spec=spec), expected_version=version)
+
+
+def remove_node(tx: Transaction, node_text: str, *, force: bool) -> None:
+    """Remove a node; what ran there counts as lost.
+
+    Raises:
+        NotFound: no such node.
+        FailedPrecondition: the node is a manager, or not down and not `force`.
+    """
+    node = find_node(tx.state, node_text)
+    if node.role == "manager" or node.manager_status is not None:
+        raise FailedPrecondition(
+            f"node {node.id} is a cluster manager and is a member of the raft cluster. "
+            "It must be demoted to worker before removal"
+        )
+    if node.status.state != "down" and not force:
+        raise FailedPrecondition(
+            f"node {node.id} is not down and can't be removed; let it leave first or use --force"
+        )
+    for task in tx.state.tasks_of_node(node.id):
+        # The dispatcher would say so once the node stays away; with the node nobody would be left
+        # to do it.
+        if may_move(Writer.DISPATCHER, task.status.state, TaskState.ORPHANED):
+            status = TaskStatus(
+                state=TaskState.ORPHANED,
+                timestamp=tx.now,
+                message="node removed from the swarm",
+                container=task.status.container,
+            )
+            tx.update(msgspec.structs.replace(task, status=status))
+    tx.delete(node)

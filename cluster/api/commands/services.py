@@ -1,0 +1,192 @@
+"""What a user may do with services."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from cluster.api.commands.lookup import find_network, find_service
+from cluster.api.commands.networks import NOT_JOINED, PREDEFINED
+from cluster.api.commands.service_check import check_service_spec
+from cluster.api.commands.service_names import name_from_id
+from cluster.errors import FailedPrecondition, InvalidArgument, NotFound, Unimplemented
+from cluster.model.ids import NewId, ServiceId
+from cluster.model.meta import Meta
+from cluster.model.service import ReplicatedMode, Service, ServiceMode, ServiceSpec, TaskSpec
+from cluster.model.task_state import TaskState
+from cluster.store.state import ClusterState
+from cluster.store.transaction import Transaction
+
+Rollback = Literal["", "previous"]
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A service as accepted, and what of it is not carried out in this version."""
+
+    service_id: ServiceId
+    warnings: tuple[str, ...] = ()
+
+
+def create_service(tx: Transaction, spec: ServiceSpec, new_id: NewId) -> Accepted:
+    """Make a service.
+
+    Raises:
+        InvalidArgument: a member that is wrong.
+        NotFound: a network that does not exist.
+        AlreadyExists: the name is taken.
+        Unimplemented: a wish that this version can't fulfil.
+    """
+    service_id = ServiceId(new_id())
+    if not spec.name:
+        spec = msgspec.structs.replace(spec, name=_free_name(tx.state, new_id))
+    accepted = accept(tx.state, spec)
+    tx.create(Service(id=service_id, meta=Meta(), spec=accepted, spec_version=tx.revision))
+    return Accepted(service_id=service_id, warnings=not_carried_out(accepted))
+
+
+def update_service(tx: Transaction, service_text: str, version: int, spec: ServiceSpec) -> Accepted:
+    """Give a service a new spec; the old one can be returned to.
+
+    Args:
+        tx: the transaction.
+        service_text: ID, name or beginning of an ID.
+        version: the service's version the user has read.
+        spec: the new spec, complete.
+
+    Raises:
+        InvalidArgument: a member that is wrong.
+        NotFound: no such service, or a network that does not exist.
+        OutOfSequence: the service changed meanwhile.
+        Unimplemented: a change of the name or the mode, or a wish this version can't fulfil.
+    """
+    service = find_service(tx.state, service_text)
+    if spec.name != service.spec.name:
+        raise Unimplemented("renaming services is not supported")
+    accepted = accept(tx.state, spec)
+    if accepted.is_global != service.spec.is_global:
+        raise Unimplemented("service mode change is not allowed")
+    # An equal spec leaves the service as it is, so that deploying the same file again does not
+    # overwrite the spec that a rollback returns to.
+    if accepted != service.spec:
+        service = msgspec.structs.replace(
+            service,
+            spec=accepted,
+            previous_spec=service.spec,
+            spec_version=tx.revision,
+            update_status=None,
+        )
+    tx.update(service, expected_version=version)
+    return Accepted(service_id=service.id, warnings=not_carried_out(accepted))
+
+
+def roll_back_service(tx: Transaction, service_text: str, version: int) -> Accepted:
+    """Swap a service's spec with its previous one; doing it twice changes nothing.
+
+    Raises:
+        NotFound: no such service.
+        FailedPrecondition: the service has no previous spec.
+        OutOfSequence: the service changed meanwhile.
+    """
+    service = find_service(tx.state, service_text)
+    if service.previous_spec is None:
+        raise FailedPrecondition(f"service {service.id} does not have a previous spec")
+    service = msgspec.structs.replace(
+        service,
+        spec=service.previous_spec,
+        previous_spec=service.spec,
+        spec_version=tx.revision,
+        update_status=None,
+    )
+    tx.update(service, expected_version=version)
+    return Accepted(service_id=service.id, warnings=not_carried_out(service.spec))
+
+
+def remove_service(tx: Transaction, service_text: str) -> ServiceId:
+    """Remove a service and have all its tasks removed, in one step.
+
+    Were the tasks left for later, a network that only they use could not be removed right after.
+
+    Raises:
+        NotFound: no such service.
+    """
+    service = find_service(tx.state, service_text)
+    for task in tx.state.tasks_of_service(service.id):
+        tx.update(msgspec.structs.replace(task, desired_state=TaskState.REMOVE))
+    tx.delete(service)
+    return service.id
+
+
+def accept(state: ClusterState, spec: ServiceSpec) -> ServiceSpec:
+    """Return a checked spec in its stored form: defaults the API shows, networks by ID.
+
+    Raises:
+        InvalidArgument: a member that is wrong.
+        NotFound: a network that does not exist.
+        Unimplemented: a wish that this version can't fulfil.
+    """
+    spec = _with_shown_defaults(spec)
+    check_service_spec(spec)
+    return msgspec.structs.replace(spec, task_template=_with_network_ids(state, spec.task_template))
+
+
+def not_carried_out(spec: ServiceSpec) -> tuple[str, ...]:
+    """Return a sentence for each accepted wish that this version does not carry out."""
+    warnings = []
+    if any(network.target not in PREDEFINED for network in spec.task_template.networks):
+        warnings.append(NOT_JOINED)
+    update = spec.update_config
+    if update is not None and update.failure_action not in {"", "pause"}:
+        warnings.append(
+            f"UpdateConfig.FailureAction {update.failure_action} is kept but not carried out "
+            "in this version"
+        )
+    if spec.rollback_config is not None:
+        warnings.append("RollbackConfig is kept but not carried out in this version")
+    return tuple(warnings)
+
+
+def _free_name(state: ClusterState, new_id: NewId) -> str:
+    name = name_from_id(new_id())
+    while state.service_by_name(name) is not None:
+        name = f"{name_from_id(new_id())}_{new_id()[:4]}"
+    return name
+
+
+def _with_shown_defaults(spec: ServiceSpec) -> ServiceSpec:
+    """Fill in what the API shows although nobody said it.
+
+    It is stored, so that a client that sends back what it has read changes nothing.
+    """
+    mode = spec.mode or ServiceMode(replicated=ReplicatedMode())
+    if mode.replicated is not None and mode.replicated.replicas is None:
+        mode = msgspec.structs.replace(mode, replicated=ReplicatedMode(replicas=1))
+    template = spec.task_template
+    if template.container_spec is not None:
+        container = msgspec.structs.replace(
+            template.container_spec, isolation=template.container_spec.isolation or "default"
+        )
+        template = msgspec.structs.replace(template, container_spec=container)
+    template = msgspec.structs.replace(template, runtime=template.runtime or "container")
+    return msgspec.structs.replace(spec, mode=mode, task_template=template)
+
+
+def _with_network_ids(state: ClusterState, template: TaskSpec) -> TaskSpec:
+    networks = []
+    for number, attachment in enumerate(template.networks):
+        if not attachment.target:
+            raise InvalidArgument(f"TaskTemplate.Networks[{number}].Target: it is required")
+        target = attachment.target
+        if target not in PREDEFINED:
+            target = _network_id(state, target)
+        networks.append(msgspec.structs.replace(attachment, target=target))
+    return msgspec.structs.replace(template, networks=tuple(networks))
+
+
+def _network_id(state: ClusterState, text: str) -> str:
+    try:
+        return find_network(state, text).id
+    except NotFound:
+        raise NotFound(
+            f"network {text} not found: a service can use cluster networks, host and none"
+        ) from None

@@ -1,0 +1,72 @@
+"""What the routes work with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from cluster.api.encoded_objects import EncodedObjects
+from cluster.api.engine import Engine
+from cluster.api.local_node import LocalNode
+from cluster.clock import Clock
+from cluster.errors import NotManager
+from cluster.model.ids import NewId
+from cluster.store.interface import ClusterStore
+from cluster.store.state import ClusterState
+
+T = TypeVar("T")
+
+
+class ApiContext:
+    """The node, its engine, and where time and identifiers come from."""
+
+    def __init__(
+        self,
+        node: LocalNode,
+        engine: Engine,
+        clock: Clock,
+        new_id: NewId,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        """Collect the parts; `group` runs what must go on when a client hangs up."""
+        self.node = node
+        self.engine = engine
+        self.clock = clock
+        self.new_id = new_id
+        self.encoded = EncodedObjects()
+        self._group = group
+
+    @property
+    def store(self) -> ClusterStore:
+        """The cluster's store; raises `NotManager` where there is none."""
+        return self.node.store()
+
+    @property
+    def state(self) -> ClusterState:
+        """The cluster's state; raises `NotManager` where there is none."""
+        return self.node.store().view()
+
+    def state_or_none(self) -> ClusterState | None:
+        """Return the cluster's state, None on a node that holds none."""
+        try:
+            return self.state
+        except NotManager:
+            return None
+
+    async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` and return its result; a client that hangs up does not stop it halfway."""
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def run() -> None:
+            try:
+                outcome.set_result(await work)
+            except asyncio.CancelledError:
+                outcome.cancel()
+                raise
+            except Exception as error:  # noqa: BLE001 - whoever waits for the outcome gets it
+                outcome.set_exception(error)
+                outcome.exception()  # nobody may be waiting any more: that is no fault
+
+        self._group.create_task(run())
+        return await asyncio.shield(outcome)

@@ -1,0 +1,129 @@
+"""Services as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from cluster.api.convert.objects import common_members
+from cluster.api.convert.timestamps import rfc3339
+from cluster.model.ids import NodeId
+from cluster.model.service import Service, ServiceSpec, TaskSpec, UpdateStatus
+from cluster.model.task import Task
+from cluster.model.task_state import TaskState
+from cluster.model.update_policy import (
+    DEFAULT_MONITOR_NS,
+    DEFAULT_RESTART_DELAY_NS,
+    DEFAULT_STOP_GRACE_PERIOD_NS,
+    UpdateConfig,
+)
+
+
+def service_json(service: Service, *, insert_defaults: bool = False) -> dict[str, Any]:
+    """Return a service as the API shows it.
+
+    Args:
+        service: the stored service.
+        insert_defaults: whether settings that nobody made appear with the values that apply.
+    """
+    shown = common_members(service.id, service.meta)
+    shown["Spec"] = service_spec_json(service.spec, insert_defaults=insert_defaults)
+    if service.previous_spec is not None:
+        shown["PreviousSpec"] = service_spec_json(
+            service.previous_spec, insert_defaults=insert_defaults
+        )
+    shown["Endpoint"] = _endpoint(service.spec)
+    if service.update_status is not None:
+        shown["UpdateStatus"] = _update_status(service.update_status)
+    return shown
+
+
+def service_status(
+    service: Service, tasks: Iterable[Task], down_nodes: frozenset[NodeId]
+) -> dict[str, int]:
+    """Return how many tasks run and how many are wanted.
+
+    Counted are slots, not tasks, and of wanted tasks only: while a task replaces another, or
+    when a node that nobody hears of may still run some, a service never shows more than it wants.
+    """
+    running = set()
+    wanted = set()
+    for task in tasks:
+        if not task.is_wanted:
+            continue
+        place = task.slot or task.node_id
+        if task.desired_state == TaskState.RUNNING:
+            wanted.add(place)
+        if task.status.state == TaskState.RUNNING and task.node_id not in down_nodes:
+            running.add(place)
+    return {
+        "RunningTasks": len(running),
+        "DesiredTasks": len(wanted) if service.spec.is_global else service.spec.replicas,
+        "CompletedTasks": 0,
+    }
+
+
+def service_spec_json(spec: ServiceSpec, *, insert_defaults: bool = False) -> dict[str, Any]:
+    """Return a service's spec as the API shows it."""
+    shown: dict[str, Any] = msgspec.to_builtins(spec)
+    _show_privileges(shown["TaskTemplate"])
+    if insert_defaults:
+        _insert_defaults(shown)
+    return shown
+
+
+def task_spec_json(spec: TaskSpec) -> dict[str, Any]:
+    """Return a task's spec as the API shows it inside a task, where the runtime is left out."""
+    shown: dict[str, Any] = msgspec.to_builtins(spec)
+    shown.pop("Runtime", None)
+    _show_privileges(shown)
+    return shown
+
+
+def _show_privileges(template: dict[str, Any]) -> None:
+    """Add the two members that the engine always shows, even as null."""
+    privileges = template.get("ContainerSpec", {}).get("Privileges")
+    if privileges is None:
+        return
+    privileges.setdefault("CredentialSpec", None)
+    privileges.setdefault("SELinuxContext", None)
+    if privileges["CredentialSpec"] is not None:
+        for name in ("Config", "File", "Registry"):
+            privileges["CredentialSpec"].setdefault(name, "")
+
+
+def _endpoint(spec: ServiceSpec) -> dict[str, Any]:
+    endpoint = spec.endpoint_spec
+    if endpoint is None or not endpoint.ports:
+        return {"Spec": {}}
+    shown: dict[str, Any] = msgspec.to_builtins(endpoint)
+    return {"Spec": shown, "Ports": shown["Ports"]}
+
+
+def _update_status(status: UpdateStatus) -> dict[str, Any]:
+    shown = {"State": status.state}
+    if status.started_at:
+        shown["StartedAt"] = rfc3339(status.started_at)
+    if status.completed_at:
+        shown["CompletedAt"] = rfc3339(status.completed_at)
+    if status.message:
+        shown["Message"] = status.message
+    return shown
+
+
+def _insert_defaults(spec: dict[str, Any]) -> None:
+    template = spec["TaskTemplate"]
+    container = template.get("ContainerSpec")
+    if container is not None:
+        container.setdefault("StopGracePeriod", DEFAULT_STOP_GRACE_PERIOD_NS)
+    policy = template.setdefault("RestartPolicy", {})
+    policy.setdefault("Condition", "any")
+    policy.setdefault("Delay", DEFAULT_RESTART_DELAY_NS)
+    policy.setdefault("MaxAttempts", 0)
+    for name in ("UpdateConfig", "RollbackConfig"):
+        config = spec.setdefault(name, msgspec.to_builtins(UpdateConfig()))
+        config.setdefault("FailureAction", "pause")
+        config.setdefault("Monitor", DEFAULT_MONITOR_NS)
+        config.setdefault("Order", "stop-first")

@@ -1,0 +1,62 @@
+"""Tasks as the API shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cluster.api.convert.objects import common_members
+from cluster.api.convert.services import task_spec_json
+from cluster.api.convert.timestamps import rfc3339
+from cluster.model.service import Service
+from cluster.model.task import Task, TaskStatus
+
+
+def task_json(task: Task) -> dict[str, Any]:
+    """Return a task as the API shows it."""
+    shown = common_members(task.id, task.meta)
+    shown["Labels"] = {}
+    shown["Spec"] = task_spec_json(task.spec)
+    shown["ServiceID"] = task.service_id
+    if task.slot:
+        shown["Slot"] = task.slot
+    if task.node_id:
+        shown["NodeID"] = task.node_id
+    shown["Status"] = _status(task.status)
+    shown["DesiredState"] = task.desired_state.spelled
+    return shown
+
+
+def _status(status: TaskStatus) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "Timestamp": rfc3339(status.timestamp),
+        "State": status.state.spelled,
+    }
+    if status.message:
+        shown["Message"] = status.message
+    if status.error:
+        shown["Err"] = status.error
+    if status.container is not None:
+        shown["ContainerStatus"] = {
+            "ContainerID": status.container.container_id,
+            "PID": status.container.pid,
+            "ExitCode": status.container.exit_code,
+        }
+    shown["PortStatus"] = {"Ports": msgspec.to_builtins(status.ports)} if status.ports else {}
+    return shown
+
+
+def is_up_to_date(task: Task, service: Service) -> bool:
+    """Whether the task is as the service's spec wants it, so that no update will replace it.
+
+    Where it may run is not compared: a task that no longer fits its node is moved, not updated.
+    """
+    if task.spec_version == service.spec_version:
+        return True
+    replace = msgspec.structs.replace
+    wanted = replace(service.spec.task_template, placement=None)
+    return (
+        replace(task.spec, placement=None) == wanted
+        and task.endpoint_spec == service.spec.endpoint_spec
+    )

@@ -1,0 +1,149 @@
+"""What the API must know of, and may ask of, the node it runs on: a port the daemon implements."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from cluster.errors import NotManager, Unavailable
+from cluster.model.cluster import ClusterSpec
+from cluster.model.ids import NodeId
+from cluster.model.node import Availability
+from cluster.model.spec_struct import ObjectStruct
+from cluster.store.interface import ClusterStore
+
+LocalState = Literal["inactive", "pending", "active", "error", "locked"]
+
+NOT_IN_SWARM = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" '
+    "to connect this node to swarm and try again."
+)
+IS_WORKER = (
+    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster "
+    "state. Please run this command on a manager node or promote the current node to a manager."
+)
+ALREADY_IN_SWARM = (
+    'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm '
+    "and join another one."
+)
+NOT_PART_OF_SWARM = "This node is not part of a swarm"
+LAST_MANAGER_LEAVES = (
+    "You are attempting to leave the swarm on a node that is participating as a manager. "
+    "Removing the last manager erases all current state of the swarm. "
+    "Use `--force` to ignore this message. "
+)
+
+
+class RemoteManager(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A manager as this node knows it: host:port for other nodes."""
+
+    node_id: NodeId
+    addr: str
+
+
+class LocalNodeInfo(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """This node's place in a cluster.
+
+    `addr` is the node's own IP address, `error` says what is wrong in the state "error",
+    `control_available` whether this node is a manager that answers for the cluster.
+    """
+
+    node_id: NodeId = NodeId("")
+    addr: str = ""
+    local_state: LocalState = "inactive"
+    control_available: bool = False
+    error: str = ""
+    remote_managers: tuple[RemoteManager, ...] = ()
+
+
+class InitRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """How to make a cluster; addresses are host:port, host, or an interface's name, or empty.
+
+    `spec` is complete: absent members hold the defaults that apply.
+    """
+
+    listen_addr: str = ""
+    advertise_addr: str = ""
+    data_path_addr: str = ""
+    data_path_port: int = 0
+    force_new_cluster: bool = False
+    spec: ClusterSpec = ClusterSpec()
+    availability: Availability = "active"
+    default_addr_pool: tuple[str, ...] = ()
+    subnet_size: int = 0
+
+
+class JoinRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """How to join a cluster: managers to ask (host:port) and the secret token."""
+
+    listen_addr: str = ""
+    advertise_addr: str = ""
+    data_path_addr: str = ""
+    remote_addrs: tuple[str, ...] = ()
+    join_token: str = ""
+    availability: Availability = "active"
+
+    def __repr__(self) -> str:
+        """Name the managers without the token."""
+        return f"JoinRequest(remote_addrs={self.remote_addrs!r})"
+
+
+class LocalNode(Protocol):
+    """The node this API is served by."""
+
+    def info(self) -> LocalNodeInfo:
+        """Return the node's place in a cluster, as it is now."""
+        ...
+
+    def leader_id(self) -> NodeId | None:
+        """Return the leading manager as far as this node knows; None if unknown."""
+        ...
+
+    def store(self) -> ClusterStore:
+        """Return the cluster's state.
+
+        Raises:
+            NotManager: this node holds none; `not_manager` gives the error.
+        """
+        ...
+
+    async def init(self, request: InitRequest) -> NodeId:
+        """Make a cluster with this node as its first manager, and return once it leads.
+
+        Raises:
+            InvalidArgument: an address that is none or not this node's.
+            Unavailable: the node is already in a cluster.
+        """
+        ...
+
+    async def join(self, request: JoinRequest) -> None:
+        """Join a cluster, and return once this node is a member.
+
+        Raises:
+            InvalidArgument: a wrong token or address.
+            Unavailable: the node is already in a cluster, or no manager answers.
+        """
+        ...
+
+    async def leave(self, *, force: bool) -> None:
+        """Leave the cluster; with `force` also as the last manager, which ends the cluster.
+
+        Raises:
+            Unavailable: not in a cluster, or the last manager without `force`.
+        """
+        ...
+
+
+def not_manager(info: LocalNodeInfo) -> NotManager:
+    """Return the error with which a node that is no manager answers for the cluster."""
+    if info.local_state == "inactive":
+        return NotManager(NOT_IN_SWARM)
+    if info.local_state == "error" and info.error:
+        return NotManager(f"This node could not start as a member of the swarm: {info.error}")
+    if info.local_state == "pending":
+        return NotManager("This node is starting or joining a swarm and not ready yet. Try again.")
+    return NotManager(IS_WORKER)
+
+
+def already_in_swarm() -> Unavailable:
+    """Return the error for `init` or `join` on a member."""
+    return Unavailable(ALREADY_IN_SWARM)

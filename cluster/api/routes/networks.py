@@ -1,0 +1,219 @@
+"""Networks: the cluster's and the local engine's under one path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from cluster.api.commands.lookup import find_network
+from cluster.api.commands.networks import (
+    NOT_JOINED,
+    PREDEFINED,
+    create_network,
+    remove_network,
+)
+from cluster.api.context import ApiContext
+from cluster.api.convert.networks import network_json, predefined_network_json
+from cluster.api.error_response import empty_response, json_response, message_response
+from cluster.api.filters import Filters
+from cluster.api.local_node import not_manager
+from cluster.api.passthrough import pass_through
+from cluster.api.payloads.decoding import parse_body
+from cluster.api.payloads.networks import (
+    decode_network_request,
+    decode_network_spec,
+)
+from cluster.api.request import ApiRequest
+from cluster.api.routing import Route
+from cluster.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Unimplemented,
+)
+from cluster.model.ids import NetworkId
+from cluster.model.network import Network
+from cluster.model.units import SECOND_NS, Timestamp
+from cluster.store.state import ClusterState
+from cluster.store.transaction import Transaction
+
+_FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
+_PRUNE_FILTERS = ("until", "label", "label!")
+_ON_WORKER = (
+    "Cannot create a multi-host network from a worker node. "
+    "Please create the network from a manager node."
+)
+
+
+async def list_networks(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """List the networks of both kinds that fit the filters."""
+    state = api.state_or_none()
+    if state is None:
+        return await pass_through(api.engine, request)
+    filters = Filters.parse(request.query.get("filters"), _FILTERS)
+    answer = await api.engine.ask("GET", await api.engine.path_for(request.http.raw_path))
+    if answer.status != 200:
+        return message_response(answer.status, _message(answer.json()))
+    clusters = [network_json(n) for n in state.networks if _fits(state, n, filters)]
+    return json_response(clusters + answer.json())
+
+
+async def inspect_network(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Show one network; the parameter ``scope`` tells which kind is meant."""
+    state = api.state_or_none()
+    text = request.parameter("id")
+    scope = request.query.get("scope", "")
+    if state is None or scope == "local":
+        return await pass_through(api.engine, request)
+    network = _cluster_network(state, text)
+    if network is not None:
+        return json_response(network_json(network))
+    if scope == "swarm":
+        if text in PREDEFINED:
+            return json_response(predefined_network_json(text, PREDEFINED[text]))
+        raise NotFound(f"network {text} not found")
+    return await pass_through(api.engine, request)
+
+
+async def make_network(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Make a network in the cluster, or let the local engine make one."""
+    tree = parse_body(await request.body())
+    wanted = decode_network_request(tree)
+    if not wanted.is_for_cluster:
+        state = api.state_or_none()
+        if state is not None and state.network_by_name(wanted.name) is not None:
+            raise AlreadyExists(f"network with name {wanted.name} already exists")
+        return await pass_through(api.engine, request)
+    if wanted.config_only or wanted.config_from is not None:
+        raise InvalidArgument("ConfigOnly: a network of settings only is local to a node")
+    if not api.node.info().control_available:
+        if api.node.info().local_state == "active":
+            raise PermissionDenied(_ON_WORKER)
+        raise not_manager(api.node.info())
+    spec = decode_network_spec(tree)
+    if await _is_local_name(api, spec.name):
+        raise AlreadyExists(f"network with name {spec.name} already exists")
+    network_id = NetworkId(api.new_id())
+    await api.store.update(lambda tx: create_network(tx, spec, network_id))
+    return json_response({"Id": network_id, "Warning": NOT_JOINED}, status=201)
+
+
+async def delete_network(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Remove a network of either kind."""
+    state = api.state_or_none()
+    text = request.parameter("id")
+    if state is None or _cluster_network(state, text) is None:
+        return await pass_through(api.engine, request)
+    await api.store.update(lambda tx: remove_network(tx, text))
+    return empty_response(204)
+
+
+async def connect_network(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Let the local engine connect or disconnect a container; not with cluster networks."""
+    state = api.state_or_none()
+    text = request.parameter("id")
+    network = None if state is None else _cluster_network(state, text)
+    if network is None:
+        return await pass_through(api.engine, request)
+    raise Unimplemented(
+        f"network {network.spec.name}: "
+        "containers are not joined to cluster networks in this version"
+    )
+
+
+async def prune_networks(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Remove networks of both kinds that nothing uses."""
+    if api.state_or_none() is None:
+        return await pass_through(api.engine, request)
+    filters = Filters.parse(request.query.get("filters"), _PRUNE_FILTERS)
+    before = _until(filters, api.clock.now())
+    path = await api.engine.path_for(request.http.raw_path)
+    answer = await api.engine.ask("POST", path)
+    if answer.status != 200:
+        return message_response(answer.status, _message(answer.json()))
+    names = await api.store.update(lambda tx: _prune(tx, filters, before))
+    names += answer.json().get("NetworksDeleted") or []
+    return json_response({"NetworksDeleted": names or None})
+
+
+ROUTES = (
+    Route("GET", "/networks/?", list_networks),
+    Route("POST", "/networks/create", make_network),
+    Route("POST", "/networks/prune", prune_networks),
+    Route("POST", "/networks/{id}/connect", connect_network),
+    Route("POST", "/networks/{id}/disconnect", connect_network),
+    Route("GET", "/networks/{id}", inspect_network),
+    Route("DELETE", "/networks/{id}", delete_network),
+)
+
+
+def _cluster_network(state: ClusterState, text: str) -> Network | None:
+    """Return the cluster network that is meant, None if it must be a local one."""
+    try:
+        return find_network(state, text)
+    except NotFound:
+        return None
+
+
+def _fits(state: ClusterState, network: Network, filters: Filters) -> bool:
+    dangling = filters.flag("dangling")
+    is_used = bool(state.services.count("network", network.id))
+    return (
+        (dangling is None or dangling != is_used)
+        and filters.one_is("driver", network.spec.driver)
+        and filters.one_is_part_of("id", network.id)
+        and filters.labels_fit("label", network.spec.labels)
+        and filters.one_is_part_of("name", network.spec.name)
+        and filters.one_is("scope", "swarm", "global")
+        and filters.one_is("type", "custom")
+    )
+
+
+async def _is_local_name(api: ApiContext, name: str) -> bool:
+    filters = quote(msgspec.json.encode({"name": [name]}).decode())
+    answer = await api.engine.ask("GET", f"/networks?filters={filters}")
+    return answer.status == 200 and any(n.get("Name") == name for n in answer.json())
+
+
+def _prune(tx: Transaction, filters: Filters, before: Timestamp | None) -> list[str]:
+    names = []
+    for network in list(tx.state.networks):
+        if (
+            not network.spec.ingress
+            and not tx.state.services.count("network", network.id)
+            and (before is None or network.meta.created_at < before)
+            and filters.labels_fit("label", network.spec.labels)
+            and filters.labels_avoid("label!", network.spec.labels)
+        ):
+            tx.delete(network)
+            names.append(network.spec.name)
+    return names
+
+
+_UNITS_NS = {"h": 3_600 * SECOND_NS, "m": 60 * SECOND_NS, "s": SECOND_NS}
+
+
+def _until(filters: Filters, now: Timestamp) -> Timestamp | None:
+    """Return the moment before which a network must have been made, None for any."""
+    values = filters.get("until")
+    if not values:
+        return None
+    text = values[0]
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return Timestamp(int(float(text) * SECOND_NS))
+    if re.fullmatch(r"(?:[0-9]+(?:\.[0-9]+)?[hms])+", text):
+        parts = re.findall(r"([0-9.]+)([hms])", text)
+        return Timestamp(now - sum(int(float(n) * _UNITS_NS[unit]) for n, unit in parts))
+    raise InvalidArgument(
+        f"filters: until: {text!r} is neither a duration such as 24h nor seconds since 1970"
+    )
+
+
+def _message(content: Mapping[str, Any]) -> str:
+    return str(content.get("message", "the local engine refused"))

@@ -1,0 +1,166 @@
+"""Services: list, inspect, make, change, remove."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+
+from cluster.api.commands.lookup import find_service
+from cluster.api.commands.services import (
+    Accepted,
+    create_service,
+    remove_service,
+    roll_back_service,
+    update_service,
+)
+from cluster.api.context import ApiContext
+from cluster.api.convert.services import service_json, service_status
+from cluster.api.encoded_objects import json_list, with_member
+from cluster.api.error_response import empty_response, json_response, raw_json_response
+from cluster.api.filters import Filters
+from cluster.api.payloads.services import decode_service_spec
+from cluster.api.query import object_version, strict_flag
+from cluster.api.request import ApiRequest
+from cluster.api.routing import Route
+from cluster.api.versions import ApiVersion
+from cluster.errors import InvalidArgument, Unimplemented
+from cluster.model.service import Service
+from cluster.store.transaction import Transaction
+
+_FILTERS = ("id", "name", "label", "mode", "runtime")
+_MODES = ("replicated", "global", "replicated-job", "global-job")
+_STATUS_SINCE = ApiVersion(1, 41)
+_REGISTRY_AUTH = "X-Registry-Auth"
+_NO_CREDENTIALS = (
+    "registry credentials are not passed to the nodes in this version: "
+    "images are pulled without them"
+)
+
+
+async def list_services(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """List the services that fit the filters, with counts of tasks where asked for."""
+    state = api.state
+    filters = Filters.parse(request.query.get("filters"), _FILTERS)
+    for value in filters.get("mode"):
+        if value not in _MODES:
+            raise InvalidArgument(f"invalid mode filter: '{value}'; expected {', '.join(_MODES)}")
+    shows_status = strict_flag(request.query, "status") and request.version >= _STATUS_SINCE
+    down = frozenset(node.id for node in state.nodes if node.status.state == "down")
+    shown = []
+    for service in state.services:
+        if not _fits(service, filters):
+            continue
+        encoded = _encoded(api, service)
+        if shows_status:
+            counts = service_status(service, state.tasks_of_service(service.id), down)
+            encoded = with_member(encoded, "ServiceStatus", counts)
+        shown.append(encoded)
+    return raw_json_response(json_list(shown))
+
+
+async def inspect_service(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Show one service, with the settings that nobody made where asked for."""
+    insert_defaults = strict_flag(request.query, "insertDefaults")
+    service = find_service(api.state, request.parameter("id"))
+    return raw_json_response(_encoded(api, service, insert_defaults=insert_defaults))
+
+
+async def make_service(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Make a service."""
+    store = api.store
+    spec = decode_service_spec(await request.body(), request.version)
+    accepted = await store.update(lambda tx: create_service(tx, spec, api.new_id))
+    warnings = _warnings(accepted, request)
+    content: dict[str, object] = {"ID": accepted.service_id}
+    if warnings:
+        content["Warnings"] = warnings
+    return json_response(content, status=201)
+
+
+async def change_service(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Give a service a new spec, or its previous one."""
+    store = api.store
+    version = object_version(request.query, "service")
+    change = await _change_wanted(request, version)
+    accepted = await store.update(change)
+    return json_response({"Warnings": _warnings(accepted, request) or None})
+
+
+async def delete_service(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Remove a service and its tasks."""
+    service_text = request.parameter("id")
+    await api.store.update(lambda tx: remove_service(tx, service_text))
+    return empty_response()
+
+
+async def service_logs(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Refuse: logs are not collected from the nodes."""
+    service = find_service(api.state, request.parameter("id"))
+    raise Unimplemented(
+        f"service {service.spec.name}: logs of services are not in this version; "
+        "use docker logs on the node that runs the task (docker service ps shows it)"
+    )
+
+
+ROUTES = (
+    Route("GET", "/services", list_services),
+    Route("POST", "/services/create", make_service),
+    Route("GET", "/services/{id}", inspect_service),
+    Route("DELETE", "/services/{id}", delete_service),
+    Route("POST", "/services/{id}/update", change_service),
+    Route("GET", "/services/{id}/logs", service_logs),
+)
+
+
+def _encoded(api: ApiContext, service: Service, *, insert_defaults: bool = False) -> bytes:
+    return api.encoded.encode(
+        service,
+        lambda: service_json(service, insert_defaults=insert_defaults),
+        "defaults" if insert_defaults else "",
+    )
+
+
+def _fits(service: Service, filters: Filters) -> bool:
+    return (
+        filters.one_starts("id", service.id)
+        and filters.one_starts("name", service.spec.name)
+        and filters.labels_fit("label", service.spec.labels)
+        and filters.one_is("mode", "global" if service.spec.is_global else "replicated")
+        and filters.one_is("runtime", "container")
+    )
+
+
+async def _change_wanted(request: ApiRequest, version: int) -> Callable[[Transaction], Accepted]:
+    service_text = request.parameter("id")
+    rollback = request.query.get("rollback", "")
+    if rollback not in {"", "previous"}:
+        raise InvalidArgument(f"unrecognized rollback option {rollback}; expected previous")
+    auth_from = request.query.get("registryAuthFrom", "")
+    if auth_from not in {"", "spec", "previous-spec"}:
+        raise InvalidArgument(
+            f"unsupported registryAuthFrom value {auth_from}; expected spec or previous-spec"
+        )
+    if rollback:
+        return lambda tx: roll_back_service(tx, service_text, version)
+    spec = decode_service_spec(await request.body(), request.version)
+    return lambda tx: update_service(tx, service_text, version, spec)
+
+
+def _warnings(accepted: Accepted, request: ApiRequest) -> list[str]:
+    warnings = list(accepted.warnings)
+    if _has_credentials(request.http.headers.get(_REGISTRY_AUTH, "")):
+        warnings.append(_NO_CREDENTIALS)
+    return warnings
+
+
+def _has_credentials(header: str) -> bool:
+    """Whether the header holds more than the empty object that clients send without a login."""
+    try:
+        content = msgspec.json.decode(base64.urlsafe_b64decode(header + "==") or b"{}")
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        return bool(header)
+    return bool(content)

@@ -1,0 +1,97 @@
+"""What the node is: ping, version, info."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from cluster.api.context import ApiContext
+from cluster.api.convert.cluster import cluster_json
+from cluster.api.error_response import json_response, message_response
+from cluster.api.local_node import LocalNodeInfo
+from cluster.api.passthrough import list_containers
+from cluster.api.request import ApiRequest
+from cluster.api.routing import Route
+from cluster.api.versions import OLDEST, served_version
+
+_PING_HEADERS = {
+    "Builder-Version": "2",
+    "Cache-Control": "no-cache, no-store, must-revalidate",
+    "Pragma": "no-cache",
+    "Content-Type": "text/plain; charset=utf-8",
+}
+
+
+async def ping(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Say that the node lives, and in the headers what it is."""
+    headers = {**_PING_HEADERS, "Swarm": _swarm_word(api.node.info())}
+    # BuildKit came with 1.39; an engine that does not know the builder protocol answers for itself.
+    return web.Response(body=b"" if request.method == "HEAD" else b"OK", headers=headers)
+
+
+async def version(api: ApiContext, request: ApiRequest) -> web.StreamResponse:  # noqa: ARG001
+    """Show the engine's version with the API versions that are served here."""
+    content = await api.engine.version()
+    served = {
+        "ApiVersion": str(served_version(await api.engine.newest_version())),
+        "MinAPIVersion": str(OLDEST),
+    }
+    content.update(served)
+    for component in content.get("Components") or ():
+        if component.get("Name") == "Engine":
+            component.setdefault("Details", {}).update(served)
+    return json_response(content)
+
+
+async def info(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Show the engine's information with the cluster's part."""
+    path = await api.engine.path_for(request.http.raw_path)
+    answer = await api.engine.ask("GET", path)
+    content = answer.json()
+    if answer.status != 200:
+        return message_response(answer.status, str(content.get("message", "")))
+    content["Swarm"] = _swarm_part(api)
+    networks = content.setdefault("Plugins", {}).get("Network") or []
+    if "overlay" not in networks:
+        content["Plugins"]["Network"] = sorted([*networks, "overlay"])
+    return json_response(content)
+
+
+async def containers(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """List the local engine's containers."""
+    return await list_containers(api.engine, request)
+
+
+ROUTES = (
+    Route("GET", "/_ping", ping),
+    Route("HEAD", "/_ping", ping),
+    Route("GET", "/version", version),
+    Route("GET", "/info", info),
+    Route("GET", "/containers/json", containers),
+)
+
+
+def _swarm_word(node: LocalNodeInfo) -> str:
+    if node.local_state != "active":
+        return node.local_state
+    return "active/manager" if node.control_available else "active/worker"
+
+
+def _swarm_part(api: ApiContext) -> dict[str, Any]:
+    node = api.node.info()
+    managers = [{"NodeID": m.node_id, "Addr": m.addr} for m in node.remote_managers]
+    part: dict[str, Any] = {
+        "NodeID": node.node_id,
+        "NodeAddr": node.addr,
+        "LocalNodeState": node.local_state,
+        "ControlAvailable": node.control_available,
+        "Error": node.error,
+        "RemoteManagers": managers or None,
+    }
+    state = api.state_or_none()
+    if state is not None and state.cluster is not None:
+        part["Nodes"] = len(state.nodes)
+        part["Managers"] = sum(1 for n in state.nodes if n.manager_status is not None)
+        part["Cluster"] = cluster_json(state.cluster, state)
+    return part

@@ -1,0 +1,248 @@
+"""The server: one socket on which a node answers Docker clients."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from cluster.api.context import ApiContext
+from cluster.api.engine import Engine, open_engine
+from cluster.api.error_response import error_response, message_response
+from cluster.api.front import FrontProtocol, FrontSettings
+from cluster.api.local_node import LocalNode
+from cluster.api.passthrough import pass_through
+from cluster.api.request import ApiRequest
+from cluster.api.routes import networks, nodes, secrets_configs, services, swarm, system, tasks
+from cluster.api.routing import RouteTable, is_cluster_path
+from cluster.api.versions import (
+    NEWEST,
+    UnsupportedVersion,
+    check_version,
+    served_version,
+    split_path,
+)
+from cluster.clock import Clock
+from cluster.errors import ClusterError, InvalidArgument
+from cluster.model.ids import NewId
+
+log = structlog.get_logger(__name__)
+
+ROUTES = RouteTable(
+    (
+        *system.ROUTES,
+        *services.ROUTES,
+        *tasks.ROUTES,
+        *nodes.ROUTES,
+        *networks.ROUTES,
+        *swarm.ROUTES,
+        *secrets_configs.ROUTES,
+    )
+)
+
+_MAX_BODY_BYTES = 16 * 1024 * 1024
+_MAX_FIELD_BYTES = 128 * 1024
+_KEEP_ALIVE_S = 300.0
+_SHUTDOWN_S = 1.0
+_SOCKET_MODE = 0o660
+_BACKLOG = 128
+
+
+class ApiServer:
+    """Serves the Docker Engine API: the cluster's part itself, the rest by the local engine."""
+
+    def __init__(
+        self, local_node: LocalNode, engine_socket: Path, clock: Clock, new_id: NewId
+    ) -> None:
+        """Take the parts; `serve` or `serving` opens the socket.
+
+        Args:
+            local_node: this node as the daemon knows it.
+            engine_socket: unix socket of the local Docker Engine.
+            clock: where the time comes from.
+            new_id: makes identifiers for services and networks.
+        """
+        self._local_node = local_node
+        self._engine_socket = engine_socket
+        self._clock = clock
+        self._new_id = new_id
+
+    async def serve(self, socket_path: Path) -> None:
+        """Serve on a unix socket until cancelled.
+
+        Raises:
+            OSError: the socket cannot be made, or another process serves on it.
+        """
+        async with self.serving(socket_path):
+            await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def serving(self, socket_path: Path) -> AsyncIterator[None]:
+        """Serve on a unix socket as long as the context is open.
+
+        Raises:
+            OSError: the socket cannot be made, or another process serves on it.
+        """
+        listener = listen(socket_path)
+        try:
+            async with open_engine(self._engine_socket) as engine, asyncio.TaskGroup() as group:
+                context = ApiContext(self._local_node, engine, self._clock, self._new_id, group)
+                async with self._serve(listener, context, group):
+                    yield
+        finally:
+            listener.close()
+            _remove(socket_path)
+
+    @asynccontextmanager
+    async def _serve(
+        self, listener: socket.socket, context: ApiContext, group: asyncio.TaskGroup
+    ) -> AsyncIterator[None]:
+        http = web.Server(
+            _Dispatcher(context).handle,
+            request_factory=_make_request,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=_KEEP_ALIVE_S,
+            auto_decompress=False,
+            max_line_size=_MAX_FIELD_BYTES,
+            max_field_size=_MAX_FIELD_BYTES,
+        )
+        settings = FrontSettings(http, context.engine, _is_spliced, group)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_unix_server(lambda: FrontProtocol(settings), sock=listener)
+        try:
+            yield
+        finally:
+            server.close()
+            await http.shutdown(_SHUTDOWN_S)
+            for connection in tuple(settings.connections):
+                connection.abort()
+            await server.wait_closed()
+
+
+class _Dispatcher:
+    """Finds who answers a request, and turns errors into answers."""
+
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+
+    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        engine = self._context.engine
+        newest = served_version(await engine.newest_version())
+        headers = await _common_headers(engine, str(newest))
+        request = ApiRequest(http, newest, headers)
+        try:
+            text, _ = split_path(http.rel_url.raw_path)
+            request.version = check_version(text, newest)
+            if http.headers.get("Expect", "").lower() == "100-continue":
+                await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            response = await self._answer(request)
+        except UnsupportedVersion as error:
+            response = _version_response(error)
+        except ClusterError as error:
+            response = error_response(error)
+        except web.HTTPException as error:
+            response = message_response(error.status, error.reason)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            log.exception("request failed", method=http.method, path=request.path)
+            response = message_response(500, f"internal error: {type(error).__name__}")
+        if not response.prepared:
+            request.add_headers(response)
+        return response
+
+    async def _answer(self, request: ApiRequest) -> web.StreamResponse:
+        match = ROUTES.find(request.method, request.path)
+        if match is not None:
+            request.parameters = match.parameters
+            return await match.handler(self._context, request)
+        if is_cluster_path(request.path):
+            return message_response(404, "page not found")
+        return await pass_through(self._context.engine, request)
+
+
+def listen(path: Path) -> socket.socket:
+    """Return a socket that listens at a path, which only its owner and group may use.
+
+    A socket that a process left behind when it died is replaced.
+
+    Raises:
+        OSError: another process listens there, or the path is no socket.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            pass
+        else:
+            raise OSError(f"{path}: another process serves on this socket")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Nobody may connect between bind and listen, so the mode is right before anyone can.
+    old_mask = os.umask(0o777 & ~_SOCKET_MODE)
+    try:
+        listener.bind(str(path))
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.umask(old_mask)
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)  # noqa: FBT003 - the standard library takes no keyword
+    return listener
+
+
+def _remove(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        path.unlink()
+
+
+def _is_spliced(method: str, target: str) -> bool:
+    """Whether an upgrade of this request is the engine's business.
+
+    What this server refuses goes to the HTTP side, which says why.
+    """
+    text, path = split_path(target.partition("?")[0])
+    try:
+        check_version(text, NEWEST)
+    except InvalidArgument:
+        return False
+    return path.startswith("/") and not is_cluster_path(path) and ROUTES.find(method, path) is None
+
+
+async def _common_headers(engine: Engine, newest: str) -> dict[str, str]:
+    return {
+        "Api-Version": newest,
+        "Docker-Experimental": "false",
+        "Ostype": "linux",
+        "Server": f"Docker/{await engine.release() or 'unknown'} (linux)",
+    }
+
+
+def _version_response(error: UnsupportedVersion) -> web.Response:
+    if error.is_plain:
+        return web.Response(status=400, text=f"{error}\n")
+    return error_response(error)
+
+
+def _make_request(
+    message: Any, payload: Any, protocol: Any, writer: Any, task: Any
+) -> web.BaseRequest:
+    return web.BaseRequest(
+        message,
+        payload,
+        protocol,
+        writer,
+        task,
+        asyncio.get_running_loop(),
+        client_max_size=_MAX_BODY_BYTES,
+    )
