@@ -1,0 +1,177 @@
+"""The Engine API's cluster objects: list, create, update, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import quote
+
+from stack.engine.connection import Connection
+from stack.engine.payloads import Json, Named, Network, Node, Service, Task
+from stack.errors import NotFound
+
+Filters = Mapping[str, str | list[str]]
+"""Filter name to the value, or to values of which one must fit."""
+
+
+class EngineClient:
+    """One method a request; names and IDs are taken alike, as the API does."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def at(cls, host: str) -> Self:
+        """A client of the endpoint that `host` and the process's environment name."""
+        return cls(Connection.to(host))
+
+    # services and tasks
+
+    def services(self, filters: Filters | None = None, *, status: bool = False) -> list[Service]:
+        """All services that fit, with counts of tasks when `status`."""
+        query = {"filters": _filters(filters), "status": "true" if status else None}
+        return self._list("/services", query)
+
+    def service(self, name: str) -> Service:
+        """One service.
+
+        Raises:
+            NotFound: there is none of that name or ID.
+        """
+        found: Service = self._connection.request("GET", f"/services/{_part(name)}")
+        return found
+
+    def create_service(self, spec: Json) -> tuple[str, list[str]]:
+        """Create a service; gives its ID and the server's warnings."""
+        answer = self._connection.request("POST", "/services/create", body=spec)
+        return answer["ID"], _warnings(answer)
+
+    def update_service(self, service_id: str, version: int, spec: Json) -> list[str]:
+        """Replace a service's spec; gives the server's warnings.
+
+        Raises:
+            OutOfSequence: `version` is not the newest.
+        """
+        path = f"/services/{_part(service_id)}/update"
+        return _warnings(self._connection.request("POST", path, {"version": version}, spec))
+
+    def remove_service(self, name: str) -> None:
+        """Remove a service and its tasks."""
+        self._connection.request("DELETE", f"/services/{_part(name)}")
+
+    def tasks(self, filters: Filters | None = None) -> list[Task]:
+        """All tasks that fit."""
+        return self._list("/tasks", {"filters": _filters(filters)})
+
+    # networks, secrets, configs
+
+    def networks(self, filters: Filters | None = None) -> list[Network]:
+        """All networks that fit."""
+        return self._list("/networks", {"filters": _filters(filters)})
+
+    def network(self, name: str) -> Network | None:
+        """One network, or None."""
+        try:
+            found: Network = self._connection.request("GET", f"/networks/{_part(name)}")
+        except NotFound:
+            return None
+        return found
+
+    def create_network(self, request: Json) -> tuple[str, list[str]]:
+        """Create a network; gives its ID and the server's warnings."""
+        answer = self._connection.request("POST", "/networks/create", body=request)
+        return answer["Id"], [answer["Warning"]] if answer.get("Warning") else []
+
+    def remove_network(self, network_id: str) -> None:
+        """Remove a network that nothing uses."""
+        self._connection.request("DELETE", f"/networks/{_part(network_id)}")
+
+    def secrets(self, filters: Filters | None = None) -> list[Named]:
+        """All secrets that fit, without their data."""
+        return self._list("/secrets", {"filters": _filters(filters)})
+
+    def configs(self, filters: Filters | None = None) -> list[Named]:
+        """All configs that fit."""
+        return self._list("/configs", {"filters": _filters(filters)})
+
+    def remove_secret(self, secret_id: str) -> None:
+        """Remove a secret that nothing uses."""
+        self._connection.request("DELETE", f"/secrets/{_part(secret_id)}")
+
+    def remove_config(self, config_id: str) -> None:
+        """Remove a config that nothing uses."""
+        self._connection.request("DELETE", f"/configs/{_part(config_id)}")
+
+    # nodes
+
+    def nodes(self) -> list[Node]:
+        """All nodes."""
+        return self._list("/nodes", {})
+
+    def node(self, name: str) -> Node:
+        """One node.
+
+        Raises:
+            NotFound: there is none of that name or ID.
+        """
+        found: Node = self._connection.request("GET", f"/nodes/{_part(name)}")
+        return found
+
+    def update_node(self, node_id: str, version: int, spec: Json) -> None:
+        """Replace a node's spec.
+
+        Raises:
+            OutOfSequence: `version` is not the newest.
+        """
+        path = f"/nodes/{_part(node_id)}/update"
+        self._connection.request("POST", path, {"version": version}, spec)
+
+    # the cluster
+
+    def info(self) -> Json:
+        """What the node says of itself; ``Swarm`` is its part in the cluster."""
+        found: Json = self._connection.request("GET", "/info")
+        return found
+
+    def init_cluster(self, request: Json) -> str:
+        """Make this node the first manager of a new cluster; gives its node ID."""
+        node_id: str = self._connection.request("POST", "/swarm/init", body=request)
+        return node_id
+
+    def join_cluster(self, request: Json) -> None:
+        """Make this node a member of the cluster that a token names."""
+        self._connection.request("POST", "/swarm/join", body=request)
+
+    def leave_cluster(self, *, force: bool) -> None:
+        """Take this node out of its cluster."""
+        self._connection.request("POST", "/swarm/leave", {"force": "1" if force else None})
+
+    def cluster(self) -> Json:
+        """The cluster, with its join tokens."""
+        found: Json = self._connection.request("GET", "/swarm")
+        return found
+
+    def update_cluster(self, version: int, spec: Json, **rotate: bool) -> None:
+        """Replace the cluster's spec; ``rotateWorkerToken=True`` and so on make new tokens."""
+        query = {"version": version, **{name: str(value).lower() for name, value in rotate.items()}}
+        self._connection.request("POST", "/swarm/update", query, spec)
+
+    def _list(self, path: str, query: Mapping[str, object]) -> list[Any]:
+        return self._connection.request("GET", path, query) or []
+
+
+def _filters(filters: Filters | None) -> dict[str, dict[str, bool]] | None:
+    if not filters:
+        return None
+    return {
+        name: dict.fromkeys([values] if isinstance(values, str) else values, True)
+        for name, values in filters.items()
+    }
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _warnings(answer: Any) -> list[str]:
+    return list((answer or {}).get("Warnings") or [])

@@ -1,0 +1,268 @@
+"""A connection to an Engine API: unix socket, TCP or TLS, kept open between requests.
+
+Written over ``http.client``: the docker SDK takes a third of a second to import, which a command
+line must not spend before its first request.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from stack.errors import (
+    Conflict,
+    EngineError,
+    EngineUnreachable,
+    NotFound,
+    OutOfSequence,
+    Unavailable,
+    UsageError,
+)
+
+STACKD_SOCKET = "/run/stackyard/stackd.sock"
+DOCKER_SOCKET = "/var/run/docker.sock"
+NEWEST_API = (1, 50)
+
+_TIMEOUT_S = 60.0
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where an Engine API is, and how to prove who we are there."""
+
+    scheme: str  # "unix" or "tcp"
+    address: str  # socket path, or host
+    port: int = 0
+    tls: bool = False
+    verify: bool = True
+    certificates: str = ""  # folder of ca.pem, cert.pem, key.pem
+
+
+def find_endpoint(host: str, environment: Mapping[str, str]) -> Endpoint:
+    """Choose the endpoint: the given host, DOCKER_HOST, stackd's socket, the engine's socket.
+
+    Args:
+        host: as given with -H; "" for none.
+        environment: DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_TLS and DOCKER_CERT_PATH are read.
+
+    Raises:
+        UsageError: the host is of no known form.
+    """
+    host = host or environment.get("DOCKER_HOST", "")
+    if not host:
+        host = f"unix://{STACKD_SOCKET if Path(STACKD_SOCKET).exists() else DOCKER_SOCKET}"
+    parts = urlsplit(host if "://" in host else f"tcp://{host}")
+    if parts.scheme == "unix":
+        return Endpoint("unix", host.removeprefix("unix://"))
+    try:
+        port = parts.port
+    except ValueError:
+        raise UsageError(f"host {host!r}: the port is no number from 0 to 65535") from None
+    if parts.scheme not in ("tcp", "http", "https") or not parts.hostname:
+        raise UsageError(f"host {host!r}: write unix:///path/to/socket or tcp://address:port")
+    verify = bool(environment.get("DOCKER_TLS_VERIFY"))
+    tls = verify or bool(environment.get("DOCKER_TLS")) or parts.scheme == "https"
+    home = environment.get("HOME", "")
+    folder = environment.get("DOCKER_CERT_PATH") or f"{home}/.docker"
+    return Endpoint("tcp", parts.hostname, port or (2376 if tls else 2375), tls, verify, folder)
+
+
+class Connection:
+    """Sends requests one after the other and turns error answers into our errors."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._prefix = ""
+        self._http: http.client.HTTPConnection | None = None
+
+    @classmethod
+    def to(cls, host: str) -> Self:
+        """A connection to the endpoint that `host` and the process's environment name."""
+        return cls(find_endpoint(host, os.environ))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket; a later request opens it again."""
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+    ) -> Any:
+        """Send a request and give the decoded JSON of the answer, or None when it has no body.
+
+        Args:
+            method: GET, POST or DELETE.
+            path: without version prefix, as "/services/create".
+            query: parameters; dicts are sent as JSON, None values left out.
+            body: sent as JSON when not None.
+
+        Raises:
+            EngineError: the API answered with an error; see `stack.errors` for the kinds.
+            EngineUnreachable: nobody answered.
+        """
+        if not self._prefix:
+            self._prefix = self._negotiate()
+        return self._exchange(method, self._prefix + path + _query_string(query), body)
+
+    def _negotiate(self) -> str:
+        """The version prefix: the newest that both sides know."""
+        self._exchange("GET", "/_ping", None)
+        return f"/v{NEWEST_API[0]}.{NEWEST_API[1]}" if not self._prefix else self._prefix
+
+    def _exchange(self, method: str, target: str, body: object) -> Any:
+        headers = {"Host": "stack", "User-Agent": "stackyard"}
+        payload = None
+        if body is not None:
+            payload = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        elif method == "POST":
+            headers["Content-Length"] = "0"
+        reused = self._http is not None
+        try:
+            answer, data = self._send(method, target, payload, headers)
+        except (http.client.HTTPException, OSError) as error:
+            self.close()
+            # A server may close an idle connection at any time; a read is safe to repeat.
+            if not (reused and method == "GET"):
+                raise self._unreachable(error) from None
+            try:
+                answer, data = self._send(method, target, payload, headers)
+            except (http.client.HTTPException, OSError) as again:
+                self.close()
+                raise self._unreachable(again) from None
+        if not self._prefix:
+            self._prefix = _common_version(answer.headers.get("Api-Version"))
+        if answer.status >= 400:
+            raise _error(answer.status, data)
+        return _decode(answer.headers.get("Content-Type", ""), data)
+
+    def _send(
+        self, method: str, target: str, payload: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        if self._http is None:
+            self._http = _open(self._endpoint)
+        self._http.request(method, target, body=payload, headers=dict(headers))
+        answer = self._http.getresponse()
+        return answer, answer.read()
+
+    def _unreachable(self, error: Exception) -> EngineUnreachable:
+        endpoint = self._endpoint
+        place = (
+            f"unix://{endpoint.address}"
+            if endpoint.scheme == "unix"
+            else f"tcp://{endpoint.address}:{endpoint.port}"
+        )
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return EngineUnreachable(
+            f"no answer from {place}: {reason} (is stackd running? -H or DOCKER_HOST name another)"
+        )
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket instead of host and port."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _open(endpoint: Endpoint) -> http.client.HTTPConnection:
+    if endpoint.scheme == "unix":
+        return _UnixConnection(endpoint.address)
+    if not endpoint.tls:
+        return http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=_TIMEOUT_S)
+    return http.client.HTTPSConnection(
+        endpoint.address, endpoint.port, timeout=_TIMEOUT_S, context=_tls_context(endpoint)
+    )
+
+
+def _tls_context(endpoint: Endpoint) -> ssl.SSLContext:
+    folder = Path(endpoint.certificates)
+    authority, certificate, key = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
+    try:
+        context = ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
+        if certificate.exists():
+            context.load_cert_chain(str(certificate), str(key))
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"TLS files in {folder}: {error}") from None
+    if not endpoint.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _query_string(query: Mapping[str, object] | None) -> str:
+    texts = {
+        name: json.dumps(value) if isinstance(value, dict) else str(value)
+        for name, value in (query or {}).items()
+        if value is not None
+    }
+    return f"?{urlencode(texts)}" if texts else ""
+
+
+def _common_version(offered: str | None) -> str:
+    try:
+        major, minor = (int(part) for part in (offered or "").split("."))
+    except ValueError:
+        return ""
+    version = min((major, minor), NEWEST_API)
+    return f"/v{version[0]}.{version[1]}"
+
+
+def _decode(content_type: str, data: bytes) -> Any:
+    if not data or not content_type.startswith("application/json"):
+        return None
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise EngineError(200, f"the answer is no JSON: {error}") from None
+
+
+def _error(status: int, data: bytes) -> EngineError:
+    try:
+        message = json.loads(data)["message"]
+    except (ValueError, KeyError, TypeError):
+        message = data.decode(errors="replace").strip() or f"HTTP status {status}"
+    message = _without_grpc_prefix(str(message))
+    if "out of sequence" in message:
+        return OutOfSequence(status, message)
+    kinds: dict[int, type[EngineError]] = {404: NotFound, 409: Conflict, 503: Unavailable}
+    return kinds.get(status, EngineError)(status, message)
+
+
+def _without_grpc_prefix(message: str) -> str:
+    """Docker's managers put "rpc error: code = X desc = " before some messages."""
+    if message.startswith("rpc error: code = ") and " desc = " in message:
+        return message.split(" desc = ", 1)[1]
+    return message
