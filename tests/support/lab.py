@@ -222,8 +222,7 @@ class Lab:
             if time.monotonic() > deadline:
                 raise LabError(f"{host.name}: processes {pids} do not end")
             time.sleep(0.01)
-        if (NETNS / host.label).exists():
-            run("ip", "netns", "delete", host.label)
+        self._unplug(host)
 
     def link(self, which: int | str, state: Literal["up", "down"]) -> None:
         """Pull a host's network cable out of the switch, or plug it in again."""
@@ -419,8 +418,7 @@ class Lab:
 
     def _plug_in(self, host: Host) -> None:
         """Make a host's network namespace and its cable to the switch."""
-        if (NETNS / host.label).exists():
-            run("ip", "netns", "delete", host.label)
+        self._unplug(host)
         run("ip", "netns", "add", host.label)
         run(
             *("ip", "link", "add", host.name, "netns", self.switch),
@@ -439,6 +437,14 @@ class Lab:
         )
         for device in ("lo", "eth0"):
             run("ip", "-n", host.label, "link", "set", device, "up")
+
+    def _unplug(self, host: Host) -> None:
+        """Remove a host's cable and network namespace."""
+        if (NETNS / self.switch).exists():
+            # The kernel takes a namespace apart some time later; the cable's name must be free at once.
+            run("ip", "-n", self.switch, "link", "delete", host.name, check=False)
+        if (NETNS / host.label).exists():
+            run("ip", "netns", "delete", host.label)
 
     def _boot(self, host: Host) -> None:
         """Start a host's process 1 in namespaces of its own."""
