@@ -63,9 +63,9 @@ class EngineFailure(ClusterError):
 class Engine:
     """The Docker Engine behind a unix socket; an async context manager."""
 
-    def __init__(self, socket_path: str) -> None:
-        """Name the engine's socket; nothing is opened before the first call."""
-        self._base_url = f"unix://{socket_path}"
+    def __init__(self, base_url: str) -> None:
+        """Name the engine (``unix://`` and its socket); nothing is opened before the first call."""
+        self._base_url = base_url
         self._pool = ThreadPoolExecutor(CALLS + PULLS + 1, thread_name_prefix="engine")
         self._local = threading.local()
         self._api_version: str | None = None
