@@ -34,12 +34,17 @@ def state_of(lab: Lab, host: int, container: str) -> str:
     return str(lab.engine(host, "GET", f"/containers/{container}/json")["State"]["Status"])
 
 
-def reaches(lab: Lab, source: int, address: str, port: int) -> bool:
-    """Whether a TCP connection from a host gets through within a second."""
-    script = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)"
-    return (
-        lab.enter(source, "python3", "-c", script, address, str(port), check=False).returncode == 0
+def reaches(lab: Lab, source: int, address: str, port: int, tries: int = 50) -> bool:
+    """Whether a TCP connection from a host gets through; servers take a moment to listen."""
+    script = (
+        "import socket, sys, time\n"
+        "for _ in range(int(sys.argv[3])):\n"
+        "    try: sys.exit(socket.create_connection((sys.argv[1], int(sys.argv[2])), 1).close())\n"
+        "    except OSError: time.sleep(0.1)\n"
+        "sys.exit(1)"
     )
+    command = ["python3", "-c", script, address, str(port), str(tries)]
+    return lab.enter(source, *command, check=False).returncode == 0
 
 
 @pytest.mark.integration
@@ -57,8 +62,8 @@ def test_hosts_reach_published_ports_of_each_other_and_this_machine_does_not(lab
     ports = {"8080/tcp": [{"HostPort": "8080"}]}
     container = start_container(lab, 1, "stackyard/hello:1", PortBindings=ports)
     url = f"http://{lab.host(1).address}:8080/"
-    wait = 'for i in 1 2 3 4 5 6 7 8 9 10; do python3 -c "$0" "$1" 2>/dev/null && exit; sleep 0.3; done; exit 1'
-    assert container[:12] in lab.enter(2, "sh", "-c", wait, GET, url).stdout
+    assert reaches(lab, 2, lab.host(1).address, 8080)
+    assert container[:12] in lab.enter(2, "python3", "-c", GET, url).stdout
     addresses = run("ip", "-brief", "address").stdout
     assert lab.host(1).address not in addresses
     assert lab.label not in addresses
@@ -102,7 +107,7 @@ def test_a_cut_cable_separates_a_host_until_it_is_plugged_in_again(lab: Lab) -> 
     address = lab.host(1).address
     assert reaches(lab, 2, address, 8081)
     lab.link(2, "down")
-    assert not reaches(lab, 2, address, 8081)
+    assert not reaches(lab, 2, address, 8081, tries=1)
     lab.link(2, "up")
     assert reaches(lab, 2, address, 8081)
     lab.engine(1, "DELETE", f"/containers/{container}?force=1")
