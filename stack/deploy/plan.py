@@ -1,0 +1,173 @@
+"""Wanted against observed: the steps that bring a cluster to a stack.
+
+Pure: the same two states give the same plan, and a cluster that has what is wanted gives no step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+
+import msgspec
+
+from stack.engine.payloads import Json, Service
+from stack.translate.stack_spec import StackSpec
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """What the cluster holds: services and network IDs by name."""
+
+    services: Mapping[str, Service]
+    network_ids: Mapping[str, str]
+
+
+class CreateNetwork(msgspec.Struct, frozen=True):
+    """A network to make."""
+
+    request: Json
+
+
+class CreateService(msgspec.Struct, frozen=True):
+    """A service to make."""
+
+    spec: Json
+
+
+class UpdateService(msgspec.Struct, frozen=True):
+    """A service whose spec differs."""
+
+    service_id: str
+    version: int
+    spec: Json
+
+
+class RemoveService(msgspec.Struct, frozen=True):
+    """A service that the file no longer has."""
+
+    service_id: str
+    name: str
+
+
+class KeepService(msgspec.Struct, frozen=True):
+    """A service that is as it should be: nothing is sent."""
+
+    service_id: str
+    name: str
+
+
+Step = CreateNetwork | CreateService | UpdateService | RemoveService | KeepService
+
+
+def make_plan(wanted: StackSpec, observed: Observed, *, prune: bool) -> list[Step]:
+    """The steps, networks first and removals last, each kind in the order of the file.
+
+    Args:
+        wanted: the stack as the file describes it.
+        observed: the stack as the cluster has it.
+        prune: also remove the stack's services that the file does not name.
+    """
+    steps: list[Step] = [
+        CreateNetwork(request)
+        for request in wanted.networks
+        if request["Name"] not in observed.network_ids
+    ]
+    names = {network_id: name for name, network_id in observed.network_ids.items()}
+    for spec in wanted.services:
+        current = observed.services.get(spec["Name"])
+        steps.append(CreateService(spec) if current is None else _against(current, spec, names))
+    if prune:
+        kept = {spec["Name"] for spec in wanted.services}
+        steps.extend(
+            RemoveService(service["ID"], name)
+            for name, service in sorted(observed.services.items())
+            if name not in kept
+        )
+    return steps
+
+
+def _against(current: Service, spec: Json, network_names: Mapping[str, str]) -> Step:
+    spec = updated_spec(current, spec)
+    if comparable(current["Spec"], network_names) == comparable(spec, network_names):
+        return KeepService(current["ID"], spec["Name"])
+    return UpdateService(current["ID"], current["Version"]["Index"], spec)
+
+
+def updated_spec(current: Service, spec: Json) -> Json:
+    """The wanted spec with what an update must carry over from the running one.
+
+    That is the counter of forced updates, and the digest of an image that the cluster pinned when
+    the same image was deployed: without them an unchanged file would restart tasks.
+    """
+    spec = deepcopy(spec)
+    template = current["Spec"].get("TaskTemplate", {})
+    spec["TaskTemplate"]["ForceUpdate"] = template.get("ForceUpdate", 0)
+    running = template.get("ContainerSpec", {}).get("Image", "")
+    image = spec["TaskTemplate"]["ContainerSpec"]["Image"]
+    if "@" not in image and running.startswith(f"{image}@"):
+        spec["TaskTemplate"]["ContainerSpec"]["Image"] = running
+        if "Platforms" in template.get("Placement", {}):
+            spec["TaskTemplate"]["Placement"]["Platforms"] = template["Placement"]["Platforms"]
+    return spec
+
+
+# Where false or zero says something else than absent does.
+_MEANINGFUL_ZEROS = frozenset(
+    ("Init", "Replicas", "StopGracePeriod", "MaxAttempts", "Delay", "Parallelism")
+)
+
+
+def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
+    """A service spec in a form in which equal meanings are equal values.
+
+    A server adds what it takes by default and stores IDs of networks; both are undone here.
+
+    Args:
+        spec: as sent or as read back.
+        network_names: network ID to name.
+    """
+    spec = deepcopy(spec)
+    template = spec.get("TaskTemplate") or {}
+    container = template.get("ContainerSpec") or {}
+    if container.get("Isolation") == "default":
+        del container["Isolation"]
+    if template.get("Runtime") == "container":
+        del template["Runtime"]
+    attachments = template.get("Networks") or spec.pop("Networks", None) or []
+    for attachment in attachments:
+        attachment["Target"] = network_names.get(attachment["Target"], attachment["Target"])
+    template["Networks"] = sorted(attachments, key=lambda attachment: str(attachment["Target"]))
+    replicated = (spec.get("Mode") or {}).get("Replicated")
+    if replicated is not None:
+        replicated.setdefault("Replicas", 1)
+    for name in ("UpdateConfig", "RollbackConfig"):
+        if spec.get(name):
+            spec[name]["FailureAction"] = spec[name].get("FailureAction") or "pause"
+            spec[name]["Order"] = spec[name].get("Order") or "stop-first"
+            spec[name]["Delay"] = spec[name].get("Delay") or 0
+    policy = template.get("RestartPolicy")
+    if policy:
+        policy["Condition"] = policy.get("Condition") or "any"
+    endpoint = spec.get("EndpointSpec") or {}
+    endpoint["Mode"] = endpoint.get("Mode") or "vip"
+    for port in endpoint.get("Ports") or []:
+        port["Protocol"] = port.get("Protocol") or "tcp"
+        port["PublishMode"] = port.get("PublishMode") or "ingress"
+    spec["EndpointSpec"] = endpoint
+    kept = _without_empty(spec)
+    mode = spec.get("Mode") or {}
+    return (kept, "Global" in mode)
+
+
+def _without_empty(value: object, key: str = "") -> object:
+    if isinstance(value, dict):
+        cleaned = {name: _without_empty(member, name) for name, member in value.items()}
+        return {name: member for name, member in cleaned.items() if not _says_nothing(name, member)}
+    if isinstance(value, list):
+        return [_without_empty(member, key) for member in value]
+    return value
+
+
+def _says_nothing(name: str, value: object) -> bool:
+    if isinstance(value, bool | int | float):
+        return not value and name not in _MEANINGFUL_ZEROS
+    return not value
