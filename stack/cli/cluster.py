@@ -1,0 +1,174 @@
+"""``stack cluster``: make, join and leave a cluster."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from stack.cli.session import client_of, say
+from stack.engine.client import EngineClient
+from stack.engine.payloads import Json
+from stack.errors import StackError
+
+_LISTEN = "0.0.0.0:2377"
+
+
+@click.group()
+def cluster() -> None:
+    """Make, join and leave a cluster."""
+
+
+@cluster.command("init")
+@click.option(
+    "--advertise-addr",
+    default="",
+    metavar="ADDRESS[:PORT]",
+    help="Address at which other nodes reach this one. Default: chosen by the node.",
+)
+@click.option(
+    "--listen-addr",
+    default=_LISTEN,
+    show_default=True,
+    metavar="ADDRESS[:PORT]",
+    help="Address on which this node listens for other nodes.",
+)
+@click.option(
+    "--availability",
+    type=click.Choice(["active", "pause", "drain"]),
+    default="active",
+    help="Whether this node takes tasks.",
+)
+@click.pass_context
+def init(ctx: click.Context, *, advertise_addr: str, listen_addr: str, availability: str) -> None:
+    """Make this node the first manager of a new cluster."""
+    client = client_of(ctx)
+    node_id = client.init_cluster(
+        {
+            "ListenAddr": listen_addr,
+            "AdvertiseAddr": advertise_addr,
+            "Availability": availability,
+            "ForceNewCluster": False,
+            "Spec": {},
+        }
+    )
+    say(f"Cluster initialized: this node ({node_id}) is now a manager.\n")
+    say("To add a worker, run this on the other node:\n")
+    say(f"    {_join_command(client, 'Worker')}\n")
+    say("To add a manager, run 'stack cluster token manager' here and follow its answer.")
+
+
+@cluster.command("join")
+@click.argument("managers", nargs=-1, required=True, metavar="ADDRESS[:PORT]...")
+@click.option("--token", required=True, metavar="TOKEN", help="From 'stack cluster token'.")
+@click.option(
+    "--advertise-addr",
+    default="",
+    metavar="ADDRESS[:PORT]",
+    help="Address at which other nodes reach this one. Default: chosen by the node.",
+)
+@click.option(
+    "--listen-addr",
+    default=_LISTEN,
+    show_default=True,
+    metavar="ADDRESS[:PORT]",
+    help="Address on which this node listens for other nodes.",
+)
+@click.option(
+    "--availability",
+    type=click.Choice(["active", "pause", "drain"]),
+    default="active",
+    help="Whether this node takes tasks.",
+)
+@click.pass_context
+def join(
+    ctx: click.Context,
+    managers: tuple[str, ...],
+    *,
+    token: str,
+    advertise_addr: str,
+    listen_addr: str,
+    availability: str,
+) -> None:
+    """Make this node a member of the cluster at the managers' addresses.
+
+    The token says whether as a worker or as a manager.
+    """
+    client = client_of(ctx)
+    client.join_cluster(
+        {
+            "ListenAddr": listen_addr,
+            "AdvertiseAddr": advertise_addr,
+            "RemoteAddrs": [_with_port(address) for address in managers],
+            "JoinToken": token,
+            "Availability": availability,
+        }
+    )
+    swarm = client.info().get("Swarm") or {}
+    role = "manager" if swarm.get("ControlAvailable") else "worker"
+    say(f"This node joined the cluster as a {role}.")
+
+
+@cluster.command("leave")
+@click.option("--force", is_flag=True, help="Leave even as a manager; its state is deleted.")
+@click.pass_context
+def leave(ctx: click.Context, *, force: bool) -> None:
+    """Take this node out of its cluster; its tasks stop."""
+    client_of(ctx).leave_cluster(force=force)
+    say("This node left the cluster.")
+
+
+@cluster.command("token")
+@click.argument("role", type=click.Choice(["worker", "manager"]))
+@click.option("--rotate", is_flag=True, help="Make a new token; the old one is void at once.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the token.")
+@click.pass_context
+def token(ctx: click.Context, role: str, *, rotate: bool, quiet: bool) -> None:
+    """Show the command that lets a node join as worker or manager."""
+    client = client_of(ctx)
+    if rotate:
+        _rotate(client, role)
+    if quiet:
+        say(client.cluster()["JoinTokens"][role.capitalize()])
+        return
+    say(f"To add a {role}, run this on the other node:\n")
+    say(f"    {_join_command(client, role.capitalize())}")
+
+
+@cluster.command("inspect")
+@click.pass_context
+def inspect(ctx: click.Context) -> None:
+    """Show the cluster as JSON; join tokens are left out ('stack cluster token' shows them)."""
+    found = client_of(ctx).cluster()
+    found.pop("JoinTokens", None)
+    click.echo(json.dumps(found, indent=2))
+
+
+def _rotate(client: EngineClient, role: str) -> None:
+    found = client.cluster()
+    name = "rotateWorkerToken" if role == "worker" else "rotateManagerToken"
+    client.update_cluster(found["Version"]["Index"], found["Spec"], **{name: True})
+
+
+def _join_command(client: EngineClient, role: str) -> str:
+    join_token = client.cluster()["JoinTokens"][role]
+    return f"stack cluster join --token {join_token} {_manager_address(client.info())}"
+
+
+def _manager_address(info: Json) -> str:
+    swarm = info.get("Swarm") or {}
+    managers = {one["NodeID"]: one["Addr"] for one in swarm.get("RemoteManagers") or []}
+    address = managers.get(swarm.get("NodeID", "")) or next(iter(managers.values()), "")
+    if not address and swarm.get("NodeAddr"):
+        address = f"{swarm['NodeAddr']}:2377"
+    if not address:
+        raise StackError("the node does not say at which address its managers are")
+    return str(address)
+
+
+def _with_port(address: str) -> str:
+    if address.rpartition("]")[2].count(":") == 1:
+        return address
+    if address.count(":") > 1 and "[" not in address:
+        address = f"[{address}]"
+    return f"{address}:2377"

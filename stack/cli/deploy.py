@@ -1,0 +1,65 @@
+"""``stack deploy``."""
+
+from __future__ import annotations
+
+import click
+
+from stack.cli.project import compose_option, load_project
+from stack.cli.session import client_of, say, warn_all
+from stack.deploy.apply import apply
+from stack.deploy.converge import converge, ended_tasks
+from stack.deploy.observe import observe
+from stack.deploy.plan import make_plan
+from stack.translate.stack_spec import stack_spec
+
+
+@click.command(
+    epilog="""\b
+Exit codes:
+  0  every service runs all its tasks (with --detach: the cluster accepted all)
+  1  the cluster refused, or the tasks do not run; the reasons are printed
+  2  wrong usage or a wrong compose file; nothing was changed
+"""
+)
+@click.argument("stack", required=False, default="")
+@compose_option
+@click.option("--prune", is_flag=True, help="Remove services that the file does not name.")
+@click.option(
+    "--detach/--no-detach",
+    "-d",
+    default=False,
+    help="Return as soon as the cluster has accepted the stack, or wait until it runs (default).",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the tasks.",
+)
+@click.pass_context
+def deploy(
+    ctx: click.Context,
+    stack: str,
+    *,
+    files: tuple[str, ...],
+    prune: bool,
+    detach: bool,
+    timeout_s: float,
+) -> None:
+    """Bring the cluster to the stack that compose files describe.
+
+    STACK is the stack's name; without it the file's 'name:' or its folder's name is taken.
+    Services that are as the file says are left alone.
+    """
+    compose = load_project(files, stack)
+    wanted = stack_spec(compose)
+    client = client_of(ctx)
+    observed = observe(client, wanted)
+    seen = frozenset() if detach else ended_tasks(client, wanted.name)
+    applied = apply(client, make_plan(wanted, observed, prune=prune), say)
+    warn_all(applied.warnings)
+    if not detach:
+        converge(client, wanted.name, applied.service_ids, seen, timeout_s=timeout_s, say=say)

@@ -1,0 +1,149 @@
+"""``stack node``: the members of the cluster."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+
+import click
+
+from stack.cli.listings import TASK_COLUMNS, node_name, task_rows
+from stack.cli.session import client_of, now_s, say
+from stack.cli.tables import list_options, show
+from stack.engine.client import EngineClient
+from stack.engine.payloads import Json, Node
+from stack.errors import EngineError, OutOfSequence, StackError, UsageError
+
+_COLUMNS = {
+    "ID": "ID",
+    "Hostname": "HOSTNAME",
+    "Status": "STATUS",
+    "Availability": "AVAILABILITY",
+    "ManagerStatus": "MANAGER STATUS",
+    "EngineVersion": "ENGINE VERSION",
+}
+
+
+@click.group()
+def node() -> None:
+    """List and change nodes."""
+
+
+@node.command("ls")
+@list_options
+@click.pass_context
+def ls(ctx: click.Context, *, form: str, quiet: bool) -> None:
+    """List nodes; the one that answers is marked with '*'."""
+    client = client_of(ctx)
+    nodes = client.nodes()
+    own = _own_id(client)
+    rows = [_row(one, own) for one in sorted(nodes, key=node_name)]
+    if form == "table" and not quiet:
+        for row in rows:
+            row["ID"] = f"{row['ID']} *" if row["Self"] else row["ID"]
+    show(rows, _COLUMNS, form=form, quiet=quiet)
+
+
+def _own_id(client: EngineClient) -> str:
+    try:
+        return str((client.info().get("Swarm") or {}).get("NodeID", ""))
+    except EngineError:
+        return ""
+
+
+def _row(one: Node, own: str) -> dict[str, object]:
+    spec, description = one.get("Spec") or {}, one.get("Description") or {}
+    manager = one.get("ManagerStatus") or {}
+    reachability = str(manager.get("Reachability", "")).capitalize()
+    return {
+        "ID": one["ID"],
+        "Hostname": node_name(one),
+        "Status": str((one.get("Status") or {}).get("State", "")).capitalize(),
+        "Availability": str(spec.get("Availability", "")).capitalize(),
+        "ManagerStatus": "Leader" if manager.get("Leader") else reachability,
+        "EngineVersion": str((description.get("Engine") or {}).get("EngineVersion", "")),
+        "Labels": spec.get("Labels") or {},
+        "Self": one["ID"] == own,
+    }
+
+
+@node.command("inspect")
+@click.argument("names", nargs=-1, required=True, metavar="NODE...")
+@click.pass_context
+def inspect(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Show nodes as JSON, as the API gives them; 'self' is the node that answers."""
+    client = client_of(ctx)
+    click.echo(json.dumps([_find(client, name) for name in names], indent=2))
+
+
+@node.command("ps")
+@click.argument("names", nargs=-1, metavar="NODE...")
+@list_options
+@click.pass_context
+def ps(ctx: click.Context, names: tuple[str, ...], *, form: str, quiet: bool) -> None:
+    """List the tasks of nodes; of the node that answers when none is named."""
+    client = client_of(ctx)
+    ids = [_find(client, name)["ID"] for name in names or ("self",)]
+    rows = task_rows(client, client.tasks({"node": ids}), now_s())
+    show(rows, TASK_COLUMNS, form=form, quiet=quiet)
+
+
+@node.command("update")
+@click.argument("name", metavar="NODE")
+@click.option(
+    "--availability",
+    type=click.Choice(["active", "pause", "drain"]),
+    help="active takes tasks, pause takes no new ones, drain gives all away.",
+)
+@click.option("--label-add", "added", multiple=True, metavar="KEY[=VALUE]", help="Set a label.")
+@click.option("--label-rm", "removed", multiple=True, metavar="KEY", help="Take a label away.")
+@click.pass_context
+def update(
+    ctx: click.Context,
+    name: str,
+    *,
+    availability: str | None,
+    added: tuple[str, ...],
+    removed: tuple[str, ...],
+) -> None:
+    """Change a node's availability and labels."""
+    if not (availability or added or removed):
+        raise UsageError("nothing to change: give --availability, --label-add or --label-rm")
+    client = client_of(ctx)
+
+    def once() -> None:
+        found = _find(client, name)
+        spec = _changed(found, availability, added, removed)
+        client.update_node(found["ID"], found["Version"]["Index"], spec)
+
+    try:
+        once()
+    except OutOfSequence:  # a status report came in between: once more
+        once()
+    say(name)
+
+
+def _find(client: EngineClient, name: str) -> Node:
+    """A node by ID, its beginning, host name, or the one that answers ("self")."""
+    if name == "self":
+        name = _own_id(client) or name
+    return client.node(name)
+
+
+def _changed(
+    found: Node, availability: str | None, added: tuple[str, ...], removed: tuple[str, ...]
+) -> Json:
+    spec = deepcopy(found.get("Spec") or {})
+    labels = spec.get("Labels") or {}
+    for text in added:
+        key, _, value = text.partition("=")
+        if not key:
+            raise UsageError(f"--label-add {text!r}: a label needs a name")
+        labels[key] = value
+    for key in removed:
+        if labels.pop(key, None) is None:
+            raise StackError(f"node {node_name(found)} has no label {key!r}")
+    spec["Labels"] = labels
+    if availability:
+        spec["Availability"] = availability
+    return spec

@@ -1,0 +1,31 @@
+"""What every command needs: a client, the time, and ways to tell the user something."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import click
+
+from stack.engine.client import EngineClient
+
+
+def client_of(ctx: click.Context) -> EngineClient:
+    """A client of the endpoint that -H or the environment names."""
+    return EngineClient.at(ctx.obj or "")
+
+
+def now_s() -> float:
+    """Seconds since 1970, for ages in tables."""
+    return time.time()  # noqa: TID251 (the command line's one look at the clock)
+
+
+def say(line: str) -> None:
+    """A line on standard output, at once also in a pipe."""
+    click.echo(line)
+
+
+def warn_all(warnings: Iterable[object]) -> None:
+    """Warnings on standard error, each once."""
+    for warning in dict.fromkeys(str(warning) for warning in warnings):
+        click.echo(f"warning: {warning}", err=True)

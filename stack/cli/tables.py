@@ -1,0 +1,93 @@
+"""Lists as tables in the column layout of Docker's client, as JSON, or as bare IDs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+Row = Mapping[str, Any]
+Columns = Mapping[str, str]
+"""JSON member to the column's heading."""
+
+
+def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --format and --quiet to a command that lists."""
+    command = click.option("-q", "--quiet", is_flag=True, help="Only IDs or names.")(command)
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        help="table, or json: an array of objects.",
+    )(command)
+
+
+def show(
+    rows: Sequence[Row], columns: Columns, *, form: str, quiet: bool, identity: str = "ID"
+) -> None:
+    """Print rows.
+
+    Args:
+        rows: members by name; a row may hold more than the columns show.
+        columns: what a table shows.
+        form: "table" or "json".
+        quiet: print only the member `identity` of each row.
+        identity: the member that names a row.
+    """
+    if quiet:
+        for row in rows:
+            click.echo(row[identity])
+    elif form == "json":
+        click.echo(json.dumps([dict(row) for row in rows], indent=2))
+    else:
+        click.echo(
+            table([[str(row[name]) for name in columns] for row in rows], [*columns.values()])
+        )
+
+
+def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
+    """A table with three blanks between columns and no lines."""
+    import tabulate  # slow to import, and only tables need it
+
+    layout = tabulate.TableFormat(
+        lineabove=None,
+        linebelowheader=None,
+        linebetweenrows=None,
+        linebelow=None,
+        headerrow=tabulate.DataRow("", "   ", ""),
+        datarow=tabulate.DataRow("", "   ", ""),
+        padding=0,
+        with_header_hide=None,
+    )
+    text = tabulate.tabulate(rows, headers=headings, tablefmt=layout, disable_numparse=True)
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+SHORT_ID = 12
+
+
+def short_id(identifier: str) -> str:
+    """An ID as tables show it; it still names the object in every command."""
+    return identifier[:SHORT_ID]
+
+
+_AGES = ((1, "second"), (60, "minute"), (3600, "hour"), (86400, "day"), (604800, "week"))
+
+
+def age(timestamp: str, now_s: float) -> str:
+    """How long ago an RFC 3339 time was: "5 minutes ago"; "" when there is none."""
+    if not timestamp:
+        return ""
+    whole, _, rest = timestamp.partition(".")
+    zone = rest.lstrip("0123456789") if rest else ""
+    moment = datetime.fromisoformat(whole + zone)
+    seconds = max(0, int(now_s - moment.timestamp()))
+    if seconds < 1:
+        return "less than a second ago"
+    size, unit = next(one for one in reversed(_AGES) if seconds >= one[0])
+    count = seconds // size
+    return f"{count} {unit}{'' if count == 1 else 's'} ago"
