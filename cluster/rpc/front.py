@@ -102,13 +102,16 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _accept(
     listener: socket.socket, routes: Mapping[str, ConnectionHandler], otherwise: ConnectionHandler
 ) -> None:
-    loop = asyncio.get_running_loop()
     places = asyncio.Semaphore(_CONNECTIONS)
     async with asyncio.TaskGroup() as group:
         while True:
             await places.acquire()
             try:
-                connection, _ = await loop.sock_accept(listener)
+                await _readable(listener)
+                connection, _ = listener.accept()
+            except BlockingIOError:
+                places.release()  # whoever knocked has gone again
+                continue
             except OSError as error:
                 # too many open files, most likely; those that wait in the backlog keep waiting
                 log.warning("a connection cannot be accepted", error=str(error))

@@ -28,6 +28,7 @@ from cluster.rpc.settings import JOIN_SERVER_NAME
 from cluster.rpc.tls_context import client_context, unverified_client_context
 
 _REDIRECTS: Final = 3
+_TIMEOUT_S: Final = 10.0
 
 
 async def fetch_root_ca(addr: str, token: str) -> str:
@@ -96,6 +97,17 @@ async def request_certificate(
 
 
 async def _ask(addr: str, context: ssl.SSLContext, question: Question) -> Answer:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await _converse(addr, context, question)
+    except TimeoutError as error:
+        raise Unavailable(
+            f"the manager at {addr} did not answer within {_TIMEOUT_S:.0f} s:"
+            " check the address, the port and firewalls between"
+        ) from error
+
+
+async def _converse(addr: str, context: ssl.SSLContext, question: Question) -> Answer:
     host, port = split_addr(addr)
     try:
         reader, writer = await asyncio.open_connection(

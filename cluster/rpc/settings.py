@@ -11,11 +11,12 @@ JOIN_SERVER_NAME: Final = "join.stackyard"
 """The name a joining node asks for, which has no certificate yet."""
 
 KEEPALIVE_INTERVAL_MS: Final = 2000
-KEEPALIVE_TIMEOUT_MS: Final = 2000
+KEEPALIVE_TIMEOUT_MS: Final = 3000
 
 COMMON_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     ("grpc.keepalive_time_ms", KEEPALIVE_INTERVAL_MS),
     ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),  # gRPC would wait a minute else
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     # a full set of tasks comes as one message: some 1 kB a task

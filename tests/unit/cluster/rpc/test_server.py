@@ -294,3 +294,46 @@ async def test_a_renewed_certificate_is_shown_on_new_connections() -> None:
                 )
                 shown.append(node)
     assert shown == ["m1", "m2"]
+
+
+@pytest.mark.slow  # some 5 s: what gRPC takes to give a silent peer up
+async def test_a_peer_that_falls_silent_is_noticed() -> None:
+    silent = asyncio.Event()
+
+    async def handler(caller, request):
+        yield SessionMessage(session_id="s", node=Node(id=caller.node_id, meta=META))
+        await asyncio.Event().wait()
+
+    async def pump(reader, writer):
+        while data := await reader.read(65536):
+            if silent.is_set():
+                await asyncio.Event().wait()
+            writer.write(data)
+
+    server = RpcServer(credentials("m1", "manager"), clock=SystemClock(), leader_addr=str)
+    server.handle_stream(methods.SESSION, handler)
+
+    async def relay(connection):
+        near, far = (
+            await asyncio.open_connection(sock=connection),
+            await asyncio.open_unix_connection(server._socket_path),
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(pump(near[0], far[1]))
+                group.create_task(pump(far[0], near[1]))
+        finally:
+            near[1].close()
+            far[1].close()
+
+    request = SessionRequest(description=NodeDescription(hostname="w1"), addr="10.0.0.1")
+    async with (
+        server,
+        open_front("127.0.0.1", 0, {}, relay) as (host, port),
+        NodeChannel(f"{host}:{port}", credentials("w1", "worker")) as channel,
+    ):
+        stream = channel.stream(methods.SESSION, request)
+        await anext(stream)
+        silent.set()
+        with pytest.raises(Unavailable):
+            await anext(stream)
