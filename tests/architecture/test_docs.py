@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,11 @@ from pathlib import Path
 import click
 import pytest
 
+from cluster.api.routes import networks, nodes, secrets_configs, services, swarm, system, tasks
 from cluster.model.task_state import DESIRED_ORDER, TRANSITIONS, TaskState, Writer
+from stack.cli.main import cli
+from stack.compose.keys import ROOT as COMPOSE_KEYS
+from stack.compose.keys import Key, Status
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,7 +63,33 @@ def import_layers_block() -> str:
     return "\n\n".join(parts)
 
 
+def compose_keys_block() -> str:
+    """Return the table of compose keys as text: each map with its keys by what is done with them."""
+    return "\n\n".join(_compose_maps(COMPOSE_KEYS, ""))
+
+
+def _compose_maps(key: Key, path: str) -> Iterator[str]:
+    if key.children is not None:
+        lines = [path or "(top)"]
+        for status in Status:
+            names = sorted(name for name, row in key.children.items() if row.status is status)
+            if names:
+                label = f"    {status.name.lower():<10}"
+                lines += textwrap.wrap(
+                    ", ".join(names), 100, initial_indent=label, subsequent_indent=" " * 14
+                )
+        yield "\n".join(lines)
+        for name, row in key.children.items():
+            if row.status is Status.APPLIED:
+                yield from _compose_maps(row, f"{path}.{name}".lstrip("."))
+    if key.each is not None:
+        yield from _compose_maps(key.each, f"{path}.<name>")
+    if key.items is not None:
+        yield from _compose_maps(key.items, f"{path}[]")
+
+
 BLOCKS = {
+    "compose-keys": ("docs/compatibility.md", compose_keys_block),
     "task-states": ("docs/design/task-model.md", task_states_block),
     "import-layers": ("docs/architecture.md", import_layers_block),
 }
@@ -80,6 +111,16 @@ def test_a_printed_block_equals_what_the_code_prints(
         path.write_text(head + begin + printed + end + tail)
         return
     assert shown == printed, f"{page}: run `pytest tests/architecture --rewrite`"
+
+
+def test_the_compatibility_page_names_exactly_the_routes_that_are_served() -> None:
+    page = (ROOT / "docs/compatibility.md").read_text()
+    rows = re.findall(r"^\| `([A-Z]+ /[^`]*)` \| (yes|partly|no) \|", page, re.MULTILINE)
+    named = [operation for operation, _ in rows]
+    modules = (networks, nodes, secrets_configs, services, swarm, system, tasks)
+    routes = [route for module in modules for route in module.ROUTES]
+    served = [f"{route.method} {route.pattern.removesuffix('/?')}" for route in routes]
+    assert sorted(named) == sorted(served)
 
 
 # -- links --------------------------------------------------------------------------------------
@@ -120,24 +161,16 @@ def test_named_paths_exist(page: Path) -> None:
 
 
 def _shell_lines(text: str) -> Iterator[str]:
-    """Yield the commands of all `sh` blocks, without prompts, comments and continuations."""
+    """Yield the lines of all `sh` blocks, continued ones joined."""
     for block in re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
-            command = line.partition("  #")[0].strip()
-            if command and not command.startswith("#"):
-                yield command
-
-
-def _root_command() -> click.Command:
-    from stack.cli import main
-
-    groups = [v for v in vars(main).values() if isinstance(v, click.Group)]
-    return next(group for group in groups if group.name in {"stack", "cli", "main"})
+            if line.strip():
+                yield line.strip()
 
 
 def _resolve(words: list[str]) -> str | None:
     """Walk down the command tree; return what is wrong with the words, or None."""
-    command = _root_command()
+    command: click.Command = cli
     path = ["stack"]
     takes_value: dict[str, bool] = {}
     rest = iter(words)
@@ -155,7 +188,7 @@ def _resolve(words: list[str]) -> str | None:
             if takes_value[name] and not has_value:
                 next(rest, None)
         elif isinstance(command, click.Group):
-            child = command.commands.get(word)
+            child = command.get_command(click.Context(command), word)
             if child is None:
                 return f"`{' '.join(path)}` has no command {word}"
             command = child
@@ -167,7 +200,10 @@ def _resolve(words: list[str]) -> str | None:
 def test_commands_in_shell_blocks_are_real(page: Path) -> None:
     wrong = []
     for line in _shell_lines(page.read_text()):
-        words = shlex.split(line)
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:  # a quotation that goes on in the next line
+            continue
         while words and (words[0] in {"sudo", "time"} or re.match(r"^[A-Z_]+=", words[0])):
             words = words[1:]
         if not words:
