@@ -53,8 +53,8 @@ def create_payload(
         "Image": spec.image,
         "Labels": _labels(task, spec, cluster_id),
         "HostConfig": _host_config(task, spec, templates),
-        **_ports(task),
         **_kept(
+            ExposedPorts={key: {} for key in _port_bindings(task)},
             Entrypoint=list(spec.command),
             Cmd=list(spec.args),
             Env=_env(spec.env, templates),
@@ -142,6 +142,7 @@ def _host_config(task: Task, spec: ContainerSpec, templates: Templates) -> Json:
         "NetworkMode": _network_mode(task),
         **_resources(task.spec.resources),
         **_kept(
+            PortBindings=_port_bindings(task),
             Init=spec.init,
             ReadonlyRootfs=spec.read_only,
             Mounts=[_mount(mount, templates) for mount in spec.mounts],
@@ -183,7 +184,7 @@ def _resources(requirements: ResourceRequirements | None) -> Json:
     )
 
 
-def _ports(task: Task) -> Json:
+def _port_bindings(task: Task) -> Json:
     """Publish the host-mode ports; published port 0 lets the engine choose."""
     bindings: dict[str, list[Json]] = {}
     for port in task.endpoint_spec.ports if task.endpoint_spec else ():
@@ -191,9 +192,7 @@ def _ports(task: Task) -> Json:
             key = f"{port.target_port}/{port.protocol or 'tcp'}"
             published = str(port.published_port) if port.published_port else ""
             bindings.setdefault(key, []).append({"HostPort": published})
-    if not bindings:
-        return {}
-    return {"ExposedPorts": {key: {} for key in bindings}, "PortBindings": bindings}
+    return bindings
 
 
 def _env(entries: Iterable[str], templates: Templates) -> list[str]:

@@ -68,6 +68,7 @@ class Engine:
         self._base_url = base_url
         self._pool = ThreadPoolExecutor(CALLS + PULLS + 1, thread_name_prefix="engine")
         self._local = threading.local()
+        self._clients: list[docker.APIClient] = []  # of all threads, to be closed
         self._api_version: str | None = None
         self._pulls = asyncio.Semaphore(PULLS)
 
@@ -81,6 +82,8 @@ class Engine:
         trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for client in self._clients:
+            client.close()
 
     async def api_version(self) -> tuple[int, int]:
         """Return the version of the engine's API that is spoken.
@@ -224,6 +227,7 @@ class Engine:
             client.trust_env = False  # a unix socket needs no look-up of proxies and netrc
             self._api_version = str(client.api_version)
             self._local.client = client
+            self._clients.append(client)
         return client
 
 
