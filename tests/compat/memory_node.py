@@ -1,0 +1,113 @@
+"""A `LocalNode` whose cluster lives in a `MemoryStore`: one manager, no consensus, no agents."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+
+from cluster.api.local_node import (
+    InitRequest,
+    JoinRequest,
+    LocalNodeInfo,
+    RemoteManager,
+    already_in_swarm,
+    not_manager,
+)
+from cluster.errors import InvalidArgument
+from cluster.model.ids import NewId, NodeId, id_from_int
+from cluster.model.meta import Meta
+from cluster.model.node import (
+    EngineDescription,
+    ManagerStatus,
+    Node,
+    NodeDescription,
+    NodeSpec,
+    NodeStatus,
+    TlsInfo,
+)
+from cluster.model.placement import Platform
+from cluster.model.resources import Resources
+from cluster.store.interface import ClusterStore
+from tests.support.identities import cluster_object
+from tests.support.memory_store import MemoryStore
+
+MANAGER_ID = NodeId("m" * 25)
+WORKER_ID = NodeId("w" * 25)
+ADDR = "127.0.0.1"
+
+
+def counting_ids() -> NewId:
+    """Identifiers that differ in their first characters, the same in every run."""
+    numbers = itertools.count(1)
+    return lambda: id_from_int(next(numbers) * 36**20 + 36**23)
+
+
+def node(node_id: NodeId, hostname: str, *, is_manager: bool = False) -> Node:
+    root = cluster_object().root_ca.cert_pem
+    return Node(
+        id=node_id,
+        meta=Meta(),
+        spec=NodeSpec(role="manager" if is_manager else "worker"),
+        role="manager" if is_manager else "worker",
+        description=NodeDescription(
+            hostname=hostname,
+            platform=Platform(architecture="x86_64", os="linux"),
+            resources=Resources(nano_cpus=2_000_000_000, memory_bytes=8 << 30),
+            engine=EngineDescription(engine_version="20.10.24"),
+            tls_info=TlsInfo(
+                trust_root=root, cert_issuer_subject="c3ViamVjdA==", cert_issuer_public_key="a2V5"
+            ),
+        ),
+        status=NodeStatus(state="ready", addr=ADDR),
+        manager_status=ManagerStatus(raft_id=1, addr=f"{ADDR}:2377") if is_manager else None,
+    )
+
+
+class MemoryNode:
+    """Inactive until `init`; `become_worker` makes it a member that holds no state."""
+
+    def __init__(self) -> None:
+        self.memory: MemoryStore | None = None
+        self.is_worker = False
+        self.joins: list[JoinRequest] = []
+
+    def info(self) -> LocalNodeInfo:
+        if self.is_worker:
+            return LocalNodeInfo(node_id=WORKER_ID, addr=ADDR, local_state="active")
+        if self.memory is None:
+            return LocalNodeInfo()
+        return LocalNodeInfo(
+            node_id=MANAGER_ID,
+            addr=ADDR,
+            local_state="active",
+            control_available=True,
+            remote_managers=(RemoteManager(node_id=MANAGER_ID, addr=f"{ADDR}:2377"),),
+        )
+
+    def leader_id(self) -> NodeId | None:
+        return None if self.memory is None else MANAGER_ID
+
+    def store(self) -> ClusterStore:
+        if self.memory is None:
+            raise not_manager(self.info())
+        return self.memory
+
+    async def init(self, request: InitRequest) -> NodeId:
+        if self.memory is not None:
+            raise already_in_swarm()
+        cluster = msgspec.structs.replace(cluster_object(), spec=request.spec)
+        self.memory = MemoryStore(cluster, node(MANAGER_ID, "one", is_manager=True))
+        return MANAGER_ID
+
+    async def join(self, request: JoinRequest) -> None:
+        self.joins.append(request)
+        raise InvalidArgument("invalid join token")
+
+    async def leave(self, *, force: bool) -> None:
+        self.memory = None
+        self.is_worker = False
+
+    def become_worker(self) -> None:
+        self.memory = None
+        self.is_worker = True
