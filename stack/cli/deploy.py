@@ -9,7 +9,7 @@ from stack.cli.session import client_of, say, warn_all
 from stack.deploy.apply import apply
 from stack.deploy.converge import converge, ended_tasks
 from stack.deploy.observe import observe
-from stack.deploy.plan import make_plan
+from stack.deploy.plan import KeepService, make_plan
 from stack.translate.stack_spec import stack_spec
 
 
@@ -39,6 +39,15 @@ Exit codes:
     metavar="SECONDS",
     help="How long to wait for the tasks.",
 )
+@click.option(
+    "--stable",
+    "stable_s",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long all tasks must run before that counts; 5 once one of them has failed.",
+)
 @click.pass_context
 def deploy(
     ctx: click.Context,
@@ -48,6 +57,7 @@ def deploy(
     prune: bool,
     detach: bool,
     timeout_s: float,
+    stable_s: float,
 ) -> None:
     """Bring the cluster to the stack that compose files describe.
 
@@ -59,7 +69,19 @@ def deploy(
     client = client_of(ctx)
     observed = observe(client, wanted)
     seen = frozenset() if detach else ended_tasks(client, wanted.name)
-    applied = apply(client, make_plan(wanted, observed, prune=prune), say)
+    steps = make_plan(wanted, observed, prune=prune)
+    applied = apply(client, steps, say)
     warn_all(applied.warnings)
-    if not detach:
-        converge(client, wanted.name, applied.service_ids, seen, timeout_s=timeout_s, say=say)
+    if detach:
+        return
+    if all(isinstance(step, KeepService) for step in steps):
+        stable_s = 0.0  # nothing was started
+    converge(
+        client,
+        wanted.name,
+        applied.service_ids,
+        seen,
+        timeout_s=timeout_s,
+        stable_s=stable_s,
+        say=say,
+    )

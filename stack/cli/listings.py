@@ -107,7 +107,7 @@ def _ports(ports: Iterable[Json]) -> str:
         published = port.get("PublishedPort", 0)
         protocol = port.get("Protocol", "tcp")
         texts.append(f"*:{published}->{port.get('TargetPort', 0)}/{protocol}")
-    return ", ".join(texts)
+    return ", ".join(dict.fromkeys(texts))  # an engine names IPv4 and IPv6 separately
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

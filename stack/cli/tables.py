@@ -53,6 +53,7 @@ def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
     """A table with three blanks between columns and no lines."""
     import tabulate  # slow to import, and only tables need it
 
+    tabulate.MIN_PADDING = 0  # headings are as wide as they are
     layout = tabulate.TableFormat(
         lineabove=None,
         linebelowheader=None,

@@ -16,7 +16,7 @@ from stack.errors import EngineUnreachable, NotConverged, Unavailable
 
 _POLL_S = 0.2
 _UNPLACED_S = 10.0  # how long "no suitable node" may last before it counts as final
-_STEADY_S = 5.0  # how long tasks must run once one of them has failed
+_STEADY_AFTER_FAILURE_S = 5.0  # how long tasks must run once one of them has failed
 _NO_NODE = "no suitable node"
 
 
@@ -42,6 +42,7 @@ def converge(
     seen: Collection[str],
     *,
     timeout_s: float,
+    stable_s: float,
     say: Callable[[str], None],
     pace: Pace = Pace(),  # noqa: B008 (frozen)
 ) -> None:
@@ -53,6 +54,7 @@ def converge(
         service_ids: the services to wait for.
         seen: tasks that had ended before; see `ended_tasks`.
         timeout_s: seconds until giving up.
+        stable_s: seconds that all must run before it counts; more once a task has failed.
         say: told a line whenever a service's progress changes.
         pace: clock and sleep.
 
@@ -60,7 +62,7 @@ def converge(
         NotConverged: the time is over, or a task was rejected, found no node for some seconds,
             or an update was stopped; the message holds the reasons.
     """
-    watch = _Watch(say)
+    watch = _Watch(say, stable_s)
     started = pace.now()
     while True:
         try:
@@ -102,8 +104,9 @@ def _by_service(tasks: list[Task]) -> defaultdict[str, list[Task]]:
 class _Watch:
     """Remembers between two looks what only time can tell."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], stable_s: float) -> None:
         self._say = say
+        self._stable_s = stable_s
         self._lines: dict[str, str] = {}
         self._unplaced_since: dict[str, float] = {}
         self._failures: dict[str, frozenset[str]] = {}
@@ -133,11 +136,10 @@ class _Watch:
 
     def _is_steady(self, services: list[Progress], now: float) -> bool:
         failures = {service.name: service.failed for service in services}
-        if not any(failures.values()):
-            return True
         if self._steady_since is None or failures != self._failures:
             self._steady_since, self._failures = now, failures
-        return now - self._steady_since >= _STEADY_S
+        lasting = max(self._stable_s, _STEADY_AFTER_FAILURE_S if any(failures.values()) else 0)
+        return now - self._steady_since >= lasting
 
     def _give_up_when_hopeless(self, service: Progress, now: float) -> None:
         if service.stopped:

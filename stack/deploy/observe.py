@@ -31,7 +31,7 @@ def observe(client: EngineClient, wanted: StackSpec) -> Observed:
         ids[name] = _external_network(client, name)
     _refuse_foreign(own - set(ids), client)
     for name in _predefined(wanted):
-        known = client.network(name)
+        known = client.network(name, scope="swarm")  # the cluster's own "host" has another ID
         if known is not None:
             ids[name] = known["Id"]
     return Observed(

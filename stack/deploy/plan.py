@@ -111,9 +111,7 @@ def updated_spec(current: Service, spec: Json) -> Json:
 
 
 # Where false or zero says something else than absent does.
-_MEANINGFUL_ZEROS = frozenset(
-    ("Init", "Replicas", "StopGracePeriod", "MaxAttempts", "Delay", "Parallelism")
-)
+_MEANINGFUL_ZEROS = frozenset(("Init", "Replicas", "StopGracePeriod", "Delay", "Parallelism"))
 
 
 def comparable(spec: Json, network_names: Mapping[str, str]) -> object:

@@ -69,10 +69,12 @@ class EngineClient:
         """All networks that fit."""
         return self._list("/networks", {"filters": _filters(filters)})
 
-    def network(self, name: str) -> Network | None:
-        """One network, or None."""
+    def network(self, name: str, *, scope: str | None = None) -> Network | None:
+        """One network, or None; `scope` "swarm" leaves those of a single node out."""
         try:
-            found: Network = self._connection.request("GET", f"/networks/{_part(name)}")
+            found: Network = self._connection.request(
+                "GET", f"/networks/{_part(name)}", {"scope": scope}
+            )
         except NotFound:
             return None
         return found

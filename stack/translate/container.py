@@ -29,6 +29,13 @@ def container_spec(compose: Compose, service: Service) -> Json:
         "Mounts": [mount_payload(compose.name, one, compose.volumes) for one in service.mounts],
     }
     spec = {name: value for name, value in spec.items() if value}
+    # Docker's client always sends this; without it, changing between the two clients would be
+    # a change of the spec and restart tasks.
+    spec["Privileges"] = {
+        "CredentialSpec": None,
+        "SELinuxContext": None,
+        "NoNewPrivileges": False,
+    }
     if service.init is not None:  # false is not the same as absent
         spec["Init"] = service.init
     if service.stop_grace_period_ns is not None:

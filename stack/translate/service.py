@@ -14,8 +14,7 @@ from stack.translate.update_policy import restart_policy, update_config
 def service_spec(compose: Compose, service: Service) -> Json:
     """The body of ``POST /services/create``.
 
-    ``docker stack deploy`` sends the same for the same file; members that it sends empty are
-    left out here.
+    ``docker stack deploy`` sends the same for the same file.
     """
     deploy = service.deploy
     spec: Json = {
