@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.agent.local_state import LocalState
+from cluster.agent.session import Session
+from cluster.agent.worker import Worker
+from cluster.clock import SystemClock
+from cluster.errors import FailedPrecondition, Unavailable
+from cluster.model.ids import NodeId
+from cluster.model.meta import Meta
+from cluster.model.node import Node
+from cluster.model.task_state import TaskState
+from cluster.model.units import MILLISECOND_NS
+from cluster.rpc import methods
+from cluster.rpc.error_status import LeaderElsewhere
+from cluster.rpc.messages import (
+    AssignmentsMessage,
+    Empty,
+    HeartbeatResponse,
+    ManagerAddress,
+    SessionMessage,
+    UpdateTaskStatusRequest,
+)
+from cluster.rpc.methods import Method
+from tests.support.fake_executor import FakeExecutor
+from tests.unit.cluster.agent.tasks import a_task
+
+PERIOD_NS = 5 * MILLISECOND_NS
+
+
+class FakeManagers:
+    """Managers by address; the test says who leads and what is sent."""
+
+    def __init__(self) -> None:
+        self.leader = "m1:1"
+        self.known = ("m1:1", "m2:1")
+        self.absent: set[str] = set()
+        self.tells_leader = True
+        self.connected: list[str] = []
+        self.sessions: list[str] = []
+        self.streams: list[asyncio.Queue[AssignmentsMessage | None]] = []
+        self.first: AssignmentsMessage = AssignmentsMessage(sequence=0, is_complete=True)
+        self.beats: list[str] = []
+        self.statuses: list[tuple[str, str, str]] = []
+        self.goodbyes: list[str] = []
+        self.refuses_beats = False
+        self.ended = asyncio.Event()
+
+    @asynccontextmanager
+    async def connect(self, addr: str) -> AsyncIterator[FakeLink]:
+        self.connected.append(addr)
+        yield FakeLink(self, addr)
+
+
+class FakeLink:
+    def __init__(self, managers: FakeManagers, addr: str) -> None:
+        self._managers = managers
+        self._addr = addr
+
+    def _check(self) -> None:
+        managers = self._managers
+        if self._addr in managers.absent:
+            raise Unavailable(f"{self._addr} cannot be reached")
+        if self._addr != managers.leader:
+            raise LeaderElsewhere("not leader", managers.leader if managers.tells_leader else "")
+
+    async def call(self, method: Method[Any, Any], request: Any, *, timeout_s: float) -> Any:
+        assert timeout_s > 0
+        self._check()
+        managers = self._managers
+        if method is methods.HEARTBEAT:
+            if managers.refuses_beats:
+                managers.refuses_beats = False
+                raise FailedPrecondition("session is invalid")
+            managers.beats.append(request.session_id)
+            return HeartbeatResponse(period_ns=PERIOD_NS)
+        if method is methods.GOODBYE:
+            managers.goodbyes.append(request.session_id)
+            return Empty()
+        assert isinstance(request, UpdateTaskStatusRequest)
+        managers.statuses += [
+            (request.session_id, u.task_id, u.status.state.spelled) for u in request.updates
+        ]
+        return Empty()
+
+    async def stream(self, method: Method[Any, Any], request: Any) -> AsyncIterator[Any]:
+        self._check()
+        managers = self._managers
+        if method is methods.SESSION:
+            session_id = f"session{len(managers.sessions) + 1}"
+            managers.sessions.append(session_id)
+            yield SessionMessage(
+                session_id=session_id,
+                node=Node(id=NodeId("node"), meta=Meta(), description=request.description),
+                managers=tuple(ManagerAddress(node_id=NodeId(a), addr=a) for a in managers.known),
+                heartbeat_period_ns=PERIOD_NS,
+            )
+            await managers.ended.wait()
+            return
+        queue: asyncio.Queue[AssignmentsMessage | None] = asyncio.Queue()
+        managers.streams.append(queue)
+        yield managers.first
+        while (message := await queue.get()) is not None:
+            yield message
+
+
+class Bench:
+    def __init__(self, folder: Path, seeds: tuple[str, ...]) -> None:
+        self.managers = FakeManagers()
+        self.executor = FakeExecutor()
+        self.worker = Worker(self.executor, LocalState(folder), SystemClock(), retry_pause_s=0.01)
+        self.messages: list[SessionMessage] = []
+        self.session = Session(
+            self.worker,
+            self.managers.connect,
+            self.executor.describe,
+            SystemClock(),
+            random.Random(1),
+            seeds=seeds,
+            addr="10.0.0.9",
+            on_message=self.messages.append,
+        )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def at_work(folder: Path, *seeds: str, bench: Bench | None = None) -> AsyncIterator[Bench]:
+    bench = bench or Bench(folder, seeds or ("m1:1",))
+    async with asyncio.TaskGroup() as group:
+        parts = [group.create_task(bench.worker.run()), group.create_task(bench.session.run())]
+        yield bench
+        for part in parts:
+            part.cancel()
+
+
+async def test_a_session_brings_assignments_and_takes_statuses(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as bench:
+        await until(lambda: len(bench.managers.streams) == 1)
+        bench.managers.streams[0].put_nowait(AssignmentsMessage(sequence=1, tasks=(a_task("a"),)))
+        await until(lambda: ("session1", "a", "running") in bench.managers.statuses)
+        await until(lambda: len(bench.managers.beats) > 2)
+        assert bench.session.is_open
+        assert bench.messages[0].session_id == "session1"
+
+
+async def test_a_follower_sends_the_node_to_the_leader(tmp_path: Path) -> None:
+    async with at_work(tmp_path, "m2:1") as bench:
+        await until(lambda: bench.session.is_open)
+        assert bench.managers.connected == ["m2:1", "m1:1"]
+
+
+async def test_the_next_manager_is_tried_when_one_does_not_answer(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ("m1:1", "m2:1"))
+    bench.managers.absent.add("m1:1")
+    bench.managers.leader = "m2:1"
+    async with at_work(tmp_path, bench=bench):
+        await until(lambda: bench.session.is_open)
+        assert bench.managers.connected == ["m1:1", "m2:1"]
+
+
+async def test_learned_managers_are_tried_when_the_leader_is_gone(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as bench:
+        await until(lambda: bench.session.is_open)
+        bench.managers.absent.add("m1:1")
+        bench.managers.leader = "m2:1"
+        await until(lambda: len(bench.managers.sessions) == 2)
+        assert bench.managers.connected[-1] == "m2:1"
+
+
+async def test_a_refused_heartbeat_opens_a_new_session_that_is_told_everything(
+    tmp_path: Path,
+) -> None:
+    async with at_work(tmp_path) as bench:
+        bench.managers.first = AssignmentsMessage(
+            sequence=0, is_complete=True, tasks=(a_task("a"),)
+        )
+        await until(lambda: ("session1", "a", "running") in bench.managers.statuses)
+        bench.managers.refuses_beats = True
+        await until(lambda: ("session2", "a", "running") in bench.managers.statuses)
+
+
+async def test_a_gap_in_the_assignments_asks_for_the_full_set(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as bench:
+        await until(lambda: len(bench.managers.streams) == 1)
+        bench.managers.streams[0].put_nowait(AssignmentsMessage(sequence=5))
+        await until(lambda: len(bench.managers.streams) == 2)
+        assert bench.managers.sessions == ["session1"]
+
+
+async def test_tasks_go_on_while_no_manager_answers(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as bench:
+        bench.managers.first = AssignmentsMessage(
+            sequence=0, is_complete=True, tasks=(a_task("a"),)
+        )
+        await until(lambda: ("session1", "a", "running") in bench.managers.statuses)
+        bench.managers.absent |= {"m1:1", "m2:1"}
+        await until(lambda: not bench.session.is_open)
+        task_id = a_task("a").id
+        bench.executor.end(task_id, 1)
+        await until(lambda: bench.worker.reporter.newest[task_id].state is TaskState.FAILED)
+        bench.managers.absent.clear()
+        await until(lambda: ("session2", "a", "failed") in bench.managers.statuses)
+
+
+async def test_goodbye_names_the_session(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as bench:
+        await until(lambda: bench.session.is_open)
+        await bench.session.goodbye()
+        assert bench.managers.goodbyes == ["session1"]
+
+
+async def test_goodbye_without_a_session_says_so(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ())
+    with pytest.raises(Unavailable, match="no session is open"):
+        await bench.session.goodbye()

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from cluster.errors import InvalidArgument, Unimplemented
+from cluster.executor.create_payload import create_payload, stop_grace_s
+from cluster.model.container import (
+    AppArmorOptions,
+    BindOptions,
+    ConfigReference,
+    ContainerSpec,
+    DnsConfig,
+    Driver,
+    HealthCheck,
+    Mount,
+    Privileges,
+    SeccompOptions,
+    SecretReference,
+    SelinuxContext,
+    TmpfsOptions,
+    Ulimit,
+    VolumeOptions,
+)
+from cluster.model.endpoint import PortConfig
+from cluster.model.ids import ClusterId
+from cluster.model.node import NodeDescription
+from cluster.model.resources import (
+    DiscreteResource,
+    GenericResource,
+    Limits,
+    ResourceRequirements,
+    Resources,
+)
+from cluster.model.service import NetworkAttachmentConfig
+from cluster.model.task import Task
+from cluster.model.units import SECOND_NS
+from tests.unit.cluster.executor.tasks import a_task
+
+
+def payload(task: Task, api: tuple[int, int] = (1, 41)) -> dict[str, Any]:
+    return create_payload(task, NodeDescription(hostname="h1"), ClusterId("cluster"), api)
+
+
+def of(**settings: Any) -> dict[str, Any]:
+    return payload(a_task(ContainerSpec(image="app:1", **settings)))
+
+
+def host_config(**settings: Any) -> dict[str, Any]:
+    config: dict[str, Any] = of(**settings)["HostConfig"]
+    return config
+
+
+def test_a_plain_task_gets_the_image_s_own_settings() -> None:
+    assert payload(a_task()) == {
+        "Image": "app:1",
+        "Labels": {
+            "com.docker.swarm.node.id": "node",
+            "com.docker.swarm.service.id": "service",
+            "com.docker.swarm.service.name": "web",
+            "com.docker.swarm.task": "",
+            "com.docker.swarm.task.id": "task",
+            "com.docker.swarm.task.name": "web.2.task",
+            "com.stackyard.cluster": "cluster",
+        },
+        "HostConfig": {"RestartPolicy": {"Name": "no"}, "NetworkMode": "bridge"},
+    }
+
+
+def test_command_is_the_entrypoint_and_args_the_command() -> None:
+    made = of(command=("/run.sh",), args=("-v", "x"), dir="/srv", user="app", tty=True)
+    assert made["Entrypoint"] == ["/run.sh"]
+    assert made["Cmd"] == ["-v", "x"]
+    assert (made["WorkingDir"], made["User"], made["Tty"]) == ("/srv", "app", True)
+
+
+def test_a_user_s_labels_do_not_replace_ours() -> None:
+    labels = of(labels={"team": "blue", "com.docker.swarm.task.id": "mine"})["Labels"]
+    assert labels["team"] == "blue"
+    assert labels["com.docker.swarm.task.id"] == "task"
+
+
+def test_templates_in_environment_host_name_and_mounts() -> None:
+    made = of(
+        env=("A={{.Task.Slot}}", "B", "C=x=y"),
+        hostname="{{.Node.Hostname}}-{{.Task.Slot}}",
+        mounts=(Mount(type="volume", source="data-{{.Task.Slot}}", target="/data"),),
+    )
+    assert made["Env"] == ["A=2", "B", "C=x=y"]
+    assert made["Hostname"] == "h1-2"
+    assert made["HostConfig"]["Mounts"] == [
+        {"Type": "volume", "Source": "data-2", "Target": "/data"}
+    ]
+
+
+def test_stop_settings() -> None:
+    made = of(stop_signal="SIGINT", stop_grace_period=SECOND_NS * 5 // 2)
+    assert (made["StopSignal"], made["StopTimeout"]) == ("SIGINT", 3)
+
+
+def test_the_grace_period_is_10_s_unless_said_otherwise() -> None:
+    assert stop_grace_s(a_task()) == 10.0
+    assert stop_grace_s(a_task(ContainerSpec(stop_grace_period=0))) == 0.0
+
+
+def test_a_health_check_keeps_its_nanoseconds() -> None:
+    check = HealthCheck(test=("CMD", "true"), interval=5 * SECOND_NS, retries=3)
+    assert of(health_check=check)["Healthcheck"] == {
+        "Test": ["CMD", "true"],
+        "Interval": 5 * SECOND_NS,
+        "Retries": 3,
+    }
+
+
+def test_only_host_mode_ports_are_published_and_0_lets_the_engine_choose() -> None:
+    made = payload(
+        a_task(
+            ports=(
+                PortConfig(target_port=80, published_port=8080, publish_mode="host"),
+                PortConfig(target_port=53, protocol="udp", publish_mode="host"),
+                PortConfig(target_port=443, published_port=8443, publish_mode="ingress"),
+            )
+        )
+    )
+    assert made["ExposedPorts"] == {"80/tcp": {}, "53/udp": {}}
+    assert made["HostConfig"]["PortBindings"] == {
+        "80/tcp": [{"HostPort": "8080"}],
+        "53/udp": [{"HostPort": ""}],
+    }
+
+
+def test_limits_and_reservations() -> None:
+    resources = ResourceRequirements(
+        limits=Limits(nano_cpus=500_000_000, memory_bytes=64 << 20, pids=100),
+        reservations=Resources(nano_cpus=1, memory_bytes=32 << 20),
+    )
+    config = payload(a_task(resources=resources))["HostConfig"]
+    assert config["NanoCpus"] == 500_000_000
+    assert config["Memory"] == 64 << 20
+    assert config["PidsLimit"] == 100
+    assert config["MemoryReservation"] == 32 << 20
+
+
+def test_mounts() -> None:
+    mounts = (
+        Mount(
+            type="bind",
+            source="/a",
+            target="/b",
+            read_only=True,
+            bind_options=BindOptions(propagation="rslave"),
+        ),
+        Mount(
+            target="/v",
+            volume_options=VolumeOptions(
+                no_copy=True, labels={"l": "1"}, driver_config=Driver(name="local")
+            ),
+        ),
+        Mount(type="tmpfs", target="/t", tmpfs_options=TmpfsOptions(size_bytes=4096, mode=511)),
+    )
+    assert host_config(mounts=mounts)["Mounts"] == [
+        {
+            "Type": "bind",
+            "Source": "/a",
+            "Target": "/b",
+            "ReadOnly": True,
+            "BindOptions": {"Propagation": "rslave"},
+        },
+        {
+            "Type": "volume",
+            "Target": "/v",
+            "VolumeOptions": {
+                "NoCopy": True,
+                "Labels": {"l": "1"},
+                "DriverConfig": {"Name": "local"},
+            },
+        },
+        {"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 4096, "Mode": 511}},
+    ]
+
+
+def test_the_rest_of_the_host_config() -> None:
+    config = host_config(
+        init=False,
+        read_only=True,
+        capability_add=("NET_ADMIN",),
+        capability_drop=("ALL",),
+        sysctls={"net.core.somaxconn": "1024"},
+        ulimits=(Ulimit(name="nofile", soft=1, hard=2),),
+        dns_config=DnsConfig(nameservers=("1.1.1.1",), search=("x",), options=("ndots:1",)),
+        hosts=("10.0.0.1 db db.local", "::1 six"),
+        groups=("audio",),
+        oom_score_adj=500,
+    )
+    assert config == {
+        "RestartPolicy": {"Name": "no"},
+        "NetworkMode": "bridge",
+        "Init": False,
+        "ReadonlyRootfs": True,
+        "CapAdd": ["NET_ADMIN"],
+        "CapDrop": ["ALL"],
+        "Sysctls": {"net.core.somaxconn": "1024"},
+        "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],
+        "Dns": ["1.1.1.1"],
+        "DnsSearch": ["x"],
+        "DnsOptions": ["ndots:1"],
+        "ExtraHosts": ["db:10.0.0.1", "db.local:10.0.0.1", "six:::1"],
+        "GroupAdd": ["audio"],
+        "OomScoreAdj": 500,
+    }
+
+
+def test_the_log_driver() -> None:
+    config = payload(a_task(log_driver=Driver(name="json-file", options={"max-size": "1m"})))
+    assert config["HostConfig"]["LogConfig"] == {
+        "Type": "json-file",
+        "Config": {"max-size": "1m"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("privileges", "options"),
+    [
+        (Privileges(), None),
+        (Privileges(seccomp=SeccompOptions(mode="default")), None),
+        (Privileges(seccomp=SeccompOptions(mode="unconfined")), ["seccomp=unconfined"]),
+        (
+            Privileges(
+                seccomp=SeccompOptions(mode="custom", profile=base64.b64encode(b"{}").decode())
+            ),
+            ["seccomp={}"],
+        ),
+        (Privileges(app_armor=AppArmorOptions(mode="disabled")), ["apparmor=unconfined"]),
+        (Privileges(no_new_privileges=True), ["no-new-privileges"]),
+        (Privileges(se_linux_context=SelinuxContext(disable=True)), ["label=disable"]),
+        (
+            Privileges(se_linux_context=SelinuxContext(type="t", level="l")),
+            ["label=type:t", "label=level:l"],
+        ),
+    ],
+)
+def test_security_options(privileges: Privileges, options: list[str] | None) -> None:
+    assert host_config(privileges=privileges).get("SecurityOpt") == options
+
+
+@pytest.mark.parametrize(
+    ("target", "mode"), [("host", "host"), ("none", "none"), ("someoverlayid", "bridge")]
+)
+def test_only_predefined_networks_are_named(target: str, mode: str) -> None:
+    task = a_task(networks=(NetworkAttachmentConfig(target=target),))
+    assert payload(task)["HostConfig"]["NetworkMode"] == mode
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"secrets": (SecretReference(secret_name="s"),)}, "Secrets"),
+        ({"configs": (ConfigReference(config_name="c"),)}, "Configs"),
+        ({"isolation": "hyperv"}, "Isolation 'hyperv'"),
+        ({"mounts": (Mount(type="cluster", target="/x"),)}, "type 'cluster'"),
+        ({"health_check": HealthCheck(start_interval=1)}, "StartInterval"),
+        (
+            {"mounts": (Mount(target="/x", volume_options=VolumeOptions(subpath="a")),)},
+            "Subpath: needs an engine with API 1.45",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(Unimplemented, match=named):
+        of(**settings)
+
+
+def test_generic_resources_and_other_runtimes_are_refused() -> None:
+    gpu = GenericResource(discrete_resource_spec=DiscreteResource(kind="gpu", value=1))
+    wanted = ResourceRequirements(reservations=Resources(generic_resources=(gpu,)))
+    with pytest.raises(Unimplemented, match="GenericResources"):
+        payload(a_task(resources=wanted))
+    with pytest.raises(Unimplemented, match="Runtime 'plugin'"):
+        payload(a_task(runtime="plugin"))
+
+
+def test_a_newer_engine_may_do_more() -> None:
+    task = a_task(ContainerSpec(image="a", health_check=HealthCheck(start_interval=7)))
+    assert payload(task, (1, 44))["Healthcheck"] == {"StartInterval": 7}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"env": ("=secret",)}, r"Env\[0\]"),
+        ({"env": ("A={{.Nope}}",)}, r"Env A: \{\{\.Nope\}\} is unknown"),
+        ({"hosts": ("10.0.0.1",)}, r"Hosts\[0\]"),
+        ({"hosts": ("",)}, r"Hosts\[0\]"),
+        (
+            {"privileges": Privileges(seccomp=SeccompOptions(mode="custom", profile="%"))},
+            "Profile",
+        ),
+        ({"privileges": Privileges(seccomp=SeccompOptions(mode="odd"))}, "Mode: 'odd'"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message) as raised:
+        of(**settings)
+    assert "secret" not in str(raised.value)
