@@ -8,7 +8,7 @@ from cluster.ca.authority import Authority
 from cluster.ca.identity import NodeIdentity
 from cluster.ca.join_token import role_for
 from cluster.clock import Clock
-from cluster.errors import PermissionDenied, Unavailable
+from cluster.errors import PermissionDenied, Unavailable, Unimplemented
 from cluster.model.cluster import Cluster, RootCa
 from cluster.model.ids import NewId, NodeId
 from cluster.model.meta import Meta
@@ -48,6 +48,7 @@ class CertificateIssuer:
 
         Raises:
             InvalidArgument: "invalid join token", or the request is no good; nothing is changed.
+            Unimplemented: the token is that of managers.
             NotLeader: ask the leader.
         """
 
@@ -56,6 +57,11 @@ class CertificateIssuer:
             role = role_for(
                 token, worker_token=cluster.worker_token, manager_token=cluster.manager_token
             )
+            if role == "manager":
+                raise Unimplemented(
+                    "joining as a manager needs several voters, which this version does not have:"
+                    " join with the worker token"
+                )
             node_id = NodeId(self._new_id())
             issued = self._sign(cluster, csr_pem, node_id, role)
             tx.create(

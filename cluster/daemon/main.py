@@ -93,6 +93,7 @@ def main(state_dir: Path, socket: Path, engine: str, hostname: str, log_level: s
 
 
 async def _run(config: DaemonConfig) -> None:
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # the import is heavy; --help needs none of it
     from cluster.daemon.process import NodeProcess
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import secrets
+from typing import Any
 
 import structlog
 
@@ -192,9 +193,8 @@ class NodeProcess:
         failed: asyncio.Future[ClusterError] = asyncio.get_running_loop().create_future()
         member = self._start(membership, failed)
         ready = self._group.create_task(member.wait_ready(), name="wait until ready")
-        await asyncio.wait(
-            {ready, failed}, timeout=JOIN_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
-        )
+        either: set[asyncio.Future[Any]] = {ready, failed}
+        await asyncio.wait(either, timeout=JOIN_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
         if failed.done():
             ready.cancel()
             await self._end_membership()
