@@ -13,7 +13,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         election_ticks: a follower that hears nothing waits this many ticks, plus a random part
             below the same number, before it campaigns (Raft paper, section 5.2).
         heartbeat_ticks: ticks between heartbeats of a leader; must be below `election_ticks`.
-        max_append_bytes: limit of entry data in one message; one entry always fits.
+        max_append_bytes: limit of the entries in one message; one entry always fits.
         max_inflight_messages: unanswered append messages a follower may have outstanding.
         max_uncommitted_bytes: proposals beyond this much uncommitted data are refused; one is
             always accepted.

@@ -15,6 +15,10 @@ from collections.abc import Sequence
 from cluster.raft.entry import ConfState, Entry, Snapshot
 
 
+ENTRY_OVERHEAD = 16
+"""What an entry takes in a message besides its data, roughly, in bytes."""
+
+
 class Log:
     """Entries above a compacted base.
 
@@ -103,7 +107,7 @@ class Log:
         start = after - self._base_index
         end = start
         while end < len(self._entries):
-            size += len(self._entries[end].data)
+            size += ENTRY_OVERHEAD + len(self._entries[end].data)
             if size > max_bytes and end > start:
                 break
             end += 1
