@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from stack.cli.tables import age, short_id
+from stack.cli.tables import age, short_id, show
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Json, Node, Service, Task
 
@@ -64,12 +64,18 @@ def task_rows(client: EngineClient, tasks: Iterable[Task], now_s: float) -> list
     nodes = {one["ID"]: node_name(one) for one in client.nodes()} if tasks else {}
     rows = [_task_row(task, services, nodes, now_s) for task in tasks]
     rows.sort(key=lambda row: _natural(row["Name"]))
-    previous = ""
-    for row in rows:
-        name = row["Name"]
-        row["Name"] = f" \\_ {name}" if name == previous else name
-        previous = name
     return rows
+
+
+def show_tasks(rows: list[dict[str, str]], *, form: str, quiet: bool) -> None:
+    """Print rows of tasks; in a table, older tasks of a slot hang below the newest."""
+    if form == "table":
+        previous = ""
+        for row in rows:
+            name = row["Name"]
+            row["Name"] = f" \\_ {name}" if name == previous else name
+            previous = name
+    show(rows, TASK_COLUMNS, form=form, quiet=quiet)
 
 
 def _task_row(

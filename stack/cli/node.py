@@ -7,7 +7,7 @@ from copy import deepcopy
 
 import click
 
-from stack.cli.listings import TASK_COLUMNS, node_name, task_rows
+from stack.cli.listings import node_name, show_tasks, task_rows
 from stack.cli.session import client_of, now_s, say
 from stack.cli.tables import list_options, show
 from stack.engine.client import EngineClient
@@ -85,7 +85,7 @@ def ps(ctx: click.Context, names: tuple[str, ...], *, form: str, quiet: bool) ->
     client = client_of(ctx)
     ids = [_find(client, name)["ID"] for name in names or ("self",)]
     rows = task_rows(client, client.tasks({"node": ids}), now_s())
-    show(rows, TASK_COLUMNS, form=form, quiet=quiet)
+    show_tasks(rows, form=form, quiet=quiet)
 
 
 @node.command("update")

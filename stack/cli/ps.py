@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from stack.cli.listings import TASK_COLUMNS, task_rows
+from stack.cli.listings import show_tasks, task_rows
 from stack.cli.session import client_of, now_s
-from stack.cli.tables import list_options, show
+from stack.cli.tables import list_options
 from stack.deploy.observe import stack_label
 from stack.errors import StackError
 
@@ -21,4 +21,4 @@ def ps(ctx: click.Context, stack: str, *, form: str, quiet: bool) -> None:
     tasks = client.tasks({"label": stack_label(stack)})
     if not tasks:
         raise StackError(f"nothing found in stack: {stack}")
-    show(task_rows(client, tasks, now_s()), TASK_COLUMNS, form=form, quiet=quiet)
+    show_tasks(task_rows(client, tasks, now_s()), form=form, quiet=quiet)

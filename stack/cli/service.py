@@ -7,7 +7,7 @@ from copy import deepcopy
 
 import click
 
-from stack.cli.listings import SERVICE_COLUMNS, TASK_COLUMNS, service_rows, task_rows
+from stack.cli.listings import SERVICE_COLUMNS, service_rows, show_tasks, task_rows
 from stack.cli.session import client_of, now_s, say, warn_all
 from stack.cli.tables import list_options, show
 from stack.engine.client import EngineClient
@@ -37,7 +37,7 @@ def ps(ctx: click.Context, names: tuple[str, ...], *, form: str, quiet: bool) ->
     client = client_of(ctx)
     ids = [client.service(name)["ID"] for name in names]
     rows = task_rows(client, client.tasks({"service": ids}), now_s())
-    show(rows, TASK_COLUMNS, form=form, quiet=quiet)
+    show_tasks(rows, form=form, quiet=quiet)
 
 
 @service.command("inspect")

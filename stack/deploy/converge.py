@@ -143,7 +143,8 @@ class _Watch:
 
     def _give_up_when_hopeless(self, service: Progress, now: float) -> None:
         if service.stopped:
-            raise NotConverged(f"{service.name}: {service.stopped}")
+            reasons = [service.stopped, *service.failures[:1]]
+            raise NotConverged(f"{service.name}: {': '.join(reasons)}")
         if service.rejected:
             raise NotConverged(f"{service.name}: a task cannot run: {service.rejected[0]}")
         unplaced = next((reason for reason in service.waiting if _NO_NODE in reason), "")
