@@ -117,6 +117,7 @@ class Session:
         self._on_message = on_message
         self._next_addr = ""
         self._opened: tuple[ManagerLink, str] | None = None
+        self._is_leaving = False
 
     @property
     def is_open(self) -> bool:
@@ -124,9 +125,9 @@ class Session:
         return self._opened is not None
 
     async def run(self) -> None:
-        """Keep a session open until cancelled."""
+        """Keep a session open until cancelled, or until the node has said goodbye."""
         failures = 0
-        while True:
+        while not self._is_leaving:
             addr = self._choose_addr()
             began_s = self._clock.monotonic_s()
             error = await self._serve(addr)
@@ -145,15 +146,20 @@ class Session:
     async def goodbye(self) -> None:
         """Tell the manager that this node leaves, so that its tasks move at once.
 
+        No session is opened any more: that would tell the manager that the node is back.
+
         Raises:
-            Unavailable: no session is open, or the manager does not answer.
+            Unavailable: no session is open, or the manager does not take it.
         """
+        self._is_leaving = True
         if self._opened is None:
             raise Unavailable("no manager can be told that this node leaves: no session is open")
         link, session_id = self._opened
-        await link.call(
-            methods.GOODBYE, GoodbyeRequest(session_id=session_id), timeout_s=GOODBYE_TIMEOUT_S
-        )
+        request = GoodbyeRequest(session_id=session_id)
+        try:
+            await link.call(methods.GOODBYE, request, timeout_s=GOODBYE_TIMEOUT_S)
+        except ClusterError as error:
+            raise Unavailable(f"the manager does not take the goodbye: {error}") from error
 
     def _choose_addr(self) -> str:
         known = self._known_addrs()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,7 @@ Json = dict[str, Any]
 CALLS = 8  # engine calls at a time
 PULLS = 3  # image pulls at a time
 API_TIMEOUT_S = 120  # a start may wait long for its turn on a busy engine
+PROBE_TIMEOUT_S = 5.0
 CANCEL_GRACE_S = 5.0  # a call on its way is waited for before its caller is cancelled
 
 _KINDS: Mapping[int, type[ClusterError]] = {
@@ -214,11 +216,13 @@ class Engine:
         except APIError as error:
             raise _our_error(error) from error
         except (requests.exceptions.RequestException, DockerException, OSError) as error:
+            self._drop_client()  # its connections are of an engine that is gone
             raise Unavailable(f"engine {self._base_url} is away: {_shortly(error)}") from error
 
     def _client(self) -> docker.APIClient:
         client: docker.APIClient | None = getattr(self._local, "client", None)
         if client is None:
+            self._probe()
             client = docker.APIClient(
                 base_url=self._base_url,
                 version=self._api_version or "auto",
@@ -229,6 +233,19 @@ class Engine:
             self._local.client = client
             self._clients.append(client)
         return client
+
+    def _drop_client(self) -> None:
+        client: docker.APIClient | None = getattr(self._local, "client", None)
+        if client is not None:
+            self._local.client = None
+            self._clients.remove(client)
+            client.close()
+
+    def _probe(self) -> None:
+        """Fail early: the SDK would leave a refused socket to the garbage collector."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(PROBE_TIMEOUT_S)
+            probe.connect(self._base_url.removeprefix("unix://"))
 
 
 def _pull_lines(client: docker.APIClient, image: str) -> Iterator[Json]:

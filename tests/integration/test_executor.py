@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -32,6 +33,13 @@ pytestmark = [
     # docker SDK leaves a socket that was refused to the garbage collector (unixconn.py, connect)
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    yield
+    gc.collect()  # while the filter above holds
+
 
 S = TaskState
 CLUSTER = ClusterId("testcluster")

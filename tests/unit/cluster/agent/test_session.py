@@ -220,6 +220,10 @@ async def test_goodbye_names_the_session(tmp_path: Path) -> None:
         await until(lambda: bench.session.is_open)
         await bench.session.goodbye()
         assert bench.managers.goodbyes == ["session1"]
+        bench.managers.ended.set()  # a manager ends the session of a node that is gone
+        await until(lambda: not bench.session.is_open)
+        await asyncio.sleep(0.15)
+        assert bench.managers.sessions == ["session1"]
 
 
 async def test_goodbye_without_a_session_says_so(tmp_path: Path) -> None:
