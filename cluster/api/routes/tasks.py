@@ -6,15 +6,17 @@ from aiohttp import web
 
 from cluster.api.commands.lookup import find_node, find_service, find_task
 from cluster.api.context import ApiContext
-from cluster.api.convert.tasks import is_up_to_date, task_json
+from cluster.api.convert.tasks import task_json
 from cluster.api.encoded_objects import json_list
 from cluster.api.error_response import raw_json_response
 from cluster.api.filters import Filters
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
 from cluster.errors import InvalidArgument, Unimplemented
+from cluster.model.service import Service
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
+from cluster.orchestrator.outdated import OutdatedCheck
 from cluster.store.state import ClusterState
 
 _FILTERS = ("id", "name", "label", "service", "node", "desired-state", "_up-to-date", "runtime")
@@ -90,8 +92,8 @@ class _TaskFilter:
             and filters.labels_fit("label", labels)
             and filters.one_is("desired-state", task.desired_state.spelled)
             and filters.one_is("runtime", "container")
-            and (
-                self._up_to_date is None
-                or self._up_to_date == (service is not None and is_up_to_date(task, service))
-            )
+            and (self._up_to_date is None or self._up_to_date == self._is_up_to_date(task, service))
         )
+
+    def _is_up_to_date(self, task: Task, service: Service | None) -> bool:
+        return service is not None and not OutdatedCheck(self._state, service)(task)
