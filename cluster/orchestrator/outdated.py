@@ -1,0 +1,91 @@
+"""Is a task still what its service wants?
+
+Every change of a service's spec gives it a new spec version, but most of them leave its tasks
+as they are: labels, the number of replicas, the policies of update and rollback, and a placement
+that the task's node still meets.  Only a change of what the task itself was made of is one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from cluster.model.constraint import node_fits
+from cluster.model.endpoint import EndpointSpec
+from cluster.model.placement import Placement
+from cluster.model.service import Service, TaskSpec
+from cluster.model.task import Task
+from cluster.store.state import ClusterState
+
+
+class OutdatedCheck:
+    """Tells which tasks of one service must be replaced because its spec has changed.
+
+    Tasks of one spec version are all alike, so each version is compared once.
+    """
+
+    def __init__(self, state: ClusterState, service: Service) -> None:
+        """Compare with the service's present spec."""
+        self._state = state
+        self._service = service
+        self._by_version: dict[int, _Difference] = {}
+
+    def __call__(self, task: Task) -> bool:
+        """Whether the task must be replaced."""
+        if task.spec_version == self._service.spec_version:
+            return False
+        difference = self._by_version.get(task.spec_version)
+        if difference is None:
+            difference = _difference(task, self._service)
+            self._by_version[task.spec_version] = difference
+        if difference is _PLACEMENT_ONLY:
+            return not self._node_still_fits(task)
+        return difference is _MATERIAL
+
+    def _node_still_fits(self, task: Task) -> bool:
+        # a task without a node was looked for one under the old rules: a new one is cheap
+        node = self._state.node(task.node_id) if task.node_id else None
+        placement = self._service.spec.task_template.placement or Placement()
+        return node is not None and node_fits(placement.constraints, node)
+
+
+_Difference = str
+_NONE: _Difference = "none"
+_PLACEMENT_ONLY: _Difference = "placement only"
+_MATERIAL: _Difference = "material"
+
+
+def _difference(task: Task, service: Service) -> _Difference:
+    old, new = task.spec, service.spec.task_template
+    if not _is_same(task.endpoint_spec or EndpointSpec(), service.spec.endpoint_spec):
+        return _MATERIAL
+    if _is_same(old, new):
+        return _NONE
+    return _PLACEMENT_ONLY if _is_same(_unplaced(old), _unplaced(new)) else _MATERIAL
+
+
+def _unplaced(spec: TaskSpec) -> TaskSpec:
+    return replace(spec, placement=None)
+
+
+def _is_same(old: msgspec.Struct, new: msgspec.Struct | None) -> bool:
+    """Whether two specs mean the same: clients differ in whether they send empty members."""
+    return old == new or _without_empty(msgspec.to_builtins(old)) == _without_empty(
+        msgspec.to_builtins(new)
+    )
+
+
+def _without_empty(value: Any) -> Any:
+    """Return a spec as plain data without its empty maps, lists and texts; None if it is empty."""
+    match value:
+        case dict():
+            kept = {key: _without_empty(member) for key, member in value.items()}
+            return {key: member for key, member in kept.items() if member is not None} or None
+        case list() | tuple():
+            return [_without_empty(member) for member in value] or None
+        case "":
+            return None
+        case _:
+            return value

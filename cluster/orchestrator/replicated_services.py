@@ -1,0 +1,81 @@
+"""Keeps the wanted number of slots of every replicated service, one running task in each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import count, islice
+
+from cluster.model.ids import NewId, ServiceId
+from cluster.model.task_state import TaskState
+from cluster.model.units import Timestamp
+from cluster.orchestrator.affected import affected_services, services_of_mode
+from cluster.orchestrator.service_plan import tend_slots
+from cluster.orchestrator.slots import Slot, SlotKey, group
+from cluster.orchestrator.succession import Succession
+from cluster.store.change import Change
+from cluster.store.plan import NOTHING, Plan
+from cluster.store.state import ClusterState
+
+
+class ReplicatedServices:
+    """The reconciler of replicated services, keyed by service."""
+
+    name = "replicated services"
+
+    def keys_of(self, change: Change, state: ClusterState) -> Iterable[str]:
+        """Return the services a change concerns."""
+        return affected_services(change, state, is_global=False)
+
+    def all_keys(self, state: ClusterState) -> Iterable[str]:
+        """Return all replicated services."""
+        return services_of_mode(state, is_global=False)
+
+    def reconcile(self, state: ClusterState, key: str, now: Timestamp, new_id: NewId) -> Plan:
+        """Plan what brings the service's tasks nearer to its spec."""
+        service = state.service(ServiceId(key))
+        if service is None or service.spec.is_global:
+            return NOTHING
+        succession = Succession(state, service, now, new_id)
+        every = group(state.tasks_of_service(service.id))
+        slots = [slot for slot in every.values() if slot.tasks]
+        doomed = _surplus(slots, service.spec.replicas, succession)
+        for slot in doomed:
+            slot.want_all(TaskState.REMOVE, now)
+        slots = [slot for slot in slots if slot.tasks]
+        slots += _missing(every, service.spec.replicas - len(slots))
+        slots.sort(key=lambda slot: slot.key)
+        return tend_slots(service, succession, slots, now, kept=doomed)
+
+
+def _surplus(slots: Iterable[Slot], replicas: int, succession: Succession) -> list[Slot]:
+    """Choose the slots to give up when the service has too many.
+
+    First those without a running task, then from the nodes with the most tasks of the service,
+    then the highest.
+
+    Args:
+        slots: the present ones, in order.
+        replicas: how many to keep.
+        succession: knows which tasks are lost.
+    """
+    on_node: Counter[str] = Counter()
+    ranked: list[tuple[bool, int, SlotKey, Slot]] = []
+    for slot in slots:
+        running = slot.running
+        if running is not None and succession.is_lost(running):
+            running = None
+        node_id = running.node_id if running else ""
+        ranked.append((running is None, on_node[node_id], slot.key, slot))
+        on_node[node_id] += 1
+    ranked.sort(key=lambda entry: entry[:3])
+    return [slot for *_, slot in ranked[replicas:]]
+
+
+def _missing(every: Mapping[SlotKey, Slot], number_missing: int) -> list[Slot]:
+    """Return empty slots, the lowest free numbers first.
+
+    A number whose removed task has not ended yet is free: its next task waits for that.
+    """
+    free = (n for n in count(1) if n not in every or not every[n].tasks)
+    return [every.get(n) or Slot(n, ()) for n in islice(free, max(0, number_missing))]
