@@ -106,6 +106,10 @@ class TaskController(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Forget the task; nothing else is called after."""
+        ...
+
 
 class Executor(Protocol):
     """Turns tasks into containers on this node."""

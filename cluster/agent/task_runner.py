@@ -99,6 +99,7 @@ class TaskRunner:
             await self._examine()
             while not (self._next() is Step.REST and self._is_dismissed):
                 await self._take(self._next())
+            self._controller.close()
         except Exception as bug:  # the root of one task must not end the others
             log.exception("task runner broke", task=self._task.id)
             self._tell(

@@ -47,6 +47,7 @@ class Worker:
         self._leaving: dict[TaskId, TaskRunner] = {}
         self._sweep_due = asyncio.Event()
         self._is_idle = asyncio.Event()
+        self._is_dropping = False  # what is assigned any more is not taken
         self._group: asyncio.TaskGroup | None = None
         snapshot = local_state.load()
         self._tasks = {task.id: task for task in snapshot.tasks}
@@ -75,6 +76,8 @@ class Worker:
 
     def apply(self, message: AssignmentsMessage) -> None:
         """Bring the runners to what the dispatcher sent; `run` must be running."""
+        if self._is_dropping:
+            return
         difference = apply(self._tasks, message)
         self._tasks = dict(difference.tasks)
         for task_id in difference.removed:
@@ -99,6 +102,7 @@ class Worker:
 
         The caller limits the time.
         """
+        self._is_dropping = True
         for task_id in list(self._runners):
             self._dismiss(task_id)
         self._tasks = {}
@@ -134,8 +138,11 @@ class Worker:
 
     def _dismiss(self, task_id: TaskId) -> None:
         runner = self._runners.pop(task_id)
-        self._leaving[task_id] = runner
         self.reporter.forget(task_id)
+        if runner.ended.is_set():  # it broke: nobody looks after its container any more
+            self._sweep_due.set()
+            return
+        self._leaving[task_id] = runner
         runner.dismiss()
 
     def _report(self, task_id: TaskId, status: TaskStatus) -> None:

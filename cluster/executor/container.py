@@ -123,7 +123,10 @@ class ContainerController:
         if view is not None and view.phase != "removed":
             await remove_container(self._engine, view.container_id)
         self._feed.note_removed(self._task.id)
-        self._feed.forget(self._task.id)
+
+    def close(self) -> None:
+        """Forget the task: its container is gone, or never was."""
+        self._feed.forget(self._task.id, self._notice)
 
     def _notice(self) -> None:
         self._changed.set()

@@ -83,10 +83,15 @@ class ContainerFeed:
         self._out_of_memory.discard(task_id)
         self._notify(task_id)
 
-    def forget(self, task_id: TaskId) -> None:
-        """Drop a task for good."""
+    def forget(self, task_id: TaskId, on_change: Callable[[], None] | None = None) -> None:
+        """Drop a task for good, unless somebody else than `on_change` listens to it by now."""
+        if self._listeners.get(task_id) != on_change:
+            return
         self._listeners.pop(task_id, None)
-        self._touched.pop(task_id, None)
+        view = self._views.get(task_id)
+        if view is None or view.phase == "removed":
+            self._views.pop(task_id, None)
+            self._touched.pop(task_id, None)
 
     async def refresh(self, task_id: TaskId, container: str) -> View | None:
         """Look at a container now, by ID or name; an event that comes meanwhile wins.

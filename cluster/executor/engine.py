@@ -174,10 +174,14 @@ class Engine:
         """
         loop = asyncio.get_running_loop()
         streams: list[Any] = []
+        is_abandoned = threading.Event()
 
         def work(client: docker.APIClient) -> None:
             stream = client.events(filters=dict(filters), decode=True)
             streams.append(stream)
+            if is_abandoned.is_set():
+                stream.close()
+                return
             loop.call_soon_threadsafe(on_open)
             for event in stream:
                 loop.call_soon_threadsafe(on_event, event)
@@ -185,6 +189,7 @@ class Engine:
         try:
             await self._call(work, is_abandoned_when_cancelled=True)
         finally:
+            is_abandoned.set()
             for stream in streams:
                 with contextlib.suppress(OSError, AttributeError, DockerException):
                     stream.close()

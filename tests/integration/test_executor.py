@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cluster.agent.local_state import LocalState
@@ -26,6 +29,7 @@ from cluster.model.task_state import TaskState
 from cluster.model.units import MILLISECOND_NS, SECOND_NS
 from cluster.rpc.messages import AssignmentsMessage
 from tests.integration.conftest import RealEngine
+from tests.support.lab_host import ROOT
 
 pytestmark = [
     pytest.mark.integration,
@@ -296,6 +300,38 @@ async def test_an_agent_that_was_killed_adopts_its_containers(
         assert status.container is not None
         assert {c["Id"] for c in engine.containers()} == before
         engine.api("POST", f"/containers/web.1.{ONE}/kill")
+        await node.reaches(S.FAILED)
+
+
+async def test_the_containers_of_a_killed_process_are_adopted_without_a_manager(
+    engine: RealEngine, tmp_path: Path
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.integration.agent_process",
+        engine.url,
+        str(tmp_path),
+        msgspec.json.encode(a_task(engine)).decode(),
+    ]
+    state = LocalState(tmp_path)
+
+    def is_noted() -> bool:
+        return any(u.status.state is S.RUNNING for u in state.load().statuses)
+
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        try:
+            await until(is_noted)
+        finally:
+            process.kill()
+    (before,) = engine.containers()
+    async with a_node(engine, tmp_path) as node:
+        status = await node.reaches(S.RUNNING)
+        assert status.container is not None
+        assert status.container.container_id == before["Id"]
+        await asyncio.sleep(0.2)
+        assert [c["Id"] for c in engine.containers()] == [before["Id"]]
+        engine.api("DELETE", f"/containers/{before['Id']}?force=1")
         await node.reaches(S.FAILED)
 
 

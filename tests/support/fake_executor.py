@@ -43,7 +43,7 @@ class FakeExecutor:
         self.pulls: dict[TaskId, asyncio.Event] = {}  # prepare waits until it is set
         self.health_after_start: Health = "none"
         self.stop_exit_code = 137
-        self._listeners: dict[TaskId, Callable[[], None]] = {}
+        self.listeners: dict[TaskId, Callable[[], None]] = {}
         self._made = 0
 
     async def describe(self) -> NodeDescription:
@@ -51,8 +51,8 @@ class FakeExecutor:
         return self.description
 
     def controller(self, task: Task, on_change: Callable[[], None]) -> FakeController:
-        self._listeners[task.id] = on_change
-        return FakeController(self, task)
+        self.listeners[task.id] = on_change
+        return FakeController(self, task, on_change)
 
     async def sweep(self, keep: Callable[[TaskId], bool]) -> None:
         self.check()
@@ -74,8 +74,8 @@ class FakeExecutor:
     def put(self, task_id: TaskId, view: FakeView) -> None:
         """Put a container there."""
         self.views[task_id] = view
-        if task_id in self._listeners:
-            self._listeners[task_id]()
+        if task_id in self.listeners:
+            self.listeners[task_id]()
 
     def check(self) -> None:
         """Fail as an engine that cannot be reached."""
@@ -91,9 +91,14 @@ class FakeExecutor:
 class FakeController:
     """One task's container."""
 
-    def __init__(self, executor: FakeExecutor, task: Task) -> None:
+    def __init__(self, executor: FakeExecutor, task: Task, on_change: Callable[[], None]) -> None:
         self._executor = executor
         self._id = task.id
+        self._on_change = on_change
+
+    def close(self) -> None:
+        if self._executor.listeners.get(self._id) == self._on_change:
+            del self._executor.listeners[self._id]
 
     @property
     def seen(self) -> FakeView | None:

@@ -243,6 +243,26 @@ async def test_a_state_decided_by_the_manager_stands(tmp_path: Path) -> None:
         assert bench.state() is S.RUNNING  # nothing was reported over it
 
 
+async def test_nothing_is_kept_of_a_task_that_left(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as bench:
+        bench.executor.prepare_errors[ONE] = NotFound("No such image: app:1")
+        bench.assign(a_task("one"))
+        await bench.until_state(S.REJECTED)
+        bench.assign()
+        await until(lambda: not bench.executor.listeners)
+        assert bench.worker.reporter.newest == {}
+
+
+async def test_a_bug_in_one_task_leaves_the_others_alone(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as bench:
+        bench.executor.prepare_errors[ONE] = RuntimeError("bug")  # type: ignore[assignment]
+        bench.assign(a_task("one"), a_task("two"))
+        await bench.until_state(S.RUNNING, TaskId("two"))
+        await bench.until_state(S.FAILED)
+        await bench.worker.drop_all()
+        assert bench.executor.views == {}
+
+
 async def test_leaving_drops_everything(tmp_path: Path) -> None:
     async with at_work(tmp_path) as bench:
         bench.assign(a_task("one"), a_task("two"))

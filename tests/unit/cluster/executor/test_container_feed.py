@@ -183,6 +183,15 @@ async def test_a_look_does_not_bring_back_what_was_removed_meanwhile(bench: Benc
         assert bench.feed.view(T) is None
 
 
+async def test_a_task_that_somebody_else_listens_to_is_not_forgotten(bench: Bench) -> None:
+    async with at_work(bench):
+        bench.feed.note_created(T, "c1")
+        before = bench.changes
+        bench.feed.forget(T, lambda: None)
+        bench.engine.event("die", exitCode="0")
+        assert bench.changes == before + 1
+
+
 async def test_the_view_stands_while_the_engine_is_away_and_is_renewed_after(bench: Bench) -> None:
     bench.engine.put()
     async with at_work(bench):

@@ -1,0 +1,32 @@
+"""An agent in a process of its own, to be killed: agent_process.py ENGINE_URL FOLDER TASK_JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import msgspec
+
+from cluster.agent.local_state import LocalState
+from cluster.agent.worker import Worker
+from cluster.clock import SystemClock
+from cluster.executor.engine import Engine
+from cluster.executor.executor import DockerExecutor
+from cluster.model.ids import ClusterId
+from cluster.model.task import Task
+from cluster.rpc.messages import AssignmentsMessage
+
+
+async def main(url: str, folder: Path, task: Task) -> None:
+    async with Engine(url) as engine, asyncio.TaskGroup() as group:
+        executor = DockerExecutor(engine, ClusterId("testcluster"))
+        worker = Worker(executor, LocalState(folder), SystemClock())
+        group.create_task(executor.run())
+        group.create_task(worker.run())
+        await asyncio.sleep(0)
+        worker.apply(AssignmentsMessage(sequence=0, is_complete=True, tasks=(task,)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), msgspec.json.decode(sys.argv[3], type=Task)))
