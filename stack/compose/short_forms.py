@@ -96,10 +96,8 @@ def _mapping(fields: _Fields, mark: Mark) -> Mapping:
     return Mapping(entries, mark)
 
 
-_PORT = re.compile(
-    r"(?:(?P<ip>\[[^\]]*\]|[^/]*):)??(?:(?P<published>[0-9]*(?:-[0-9]+)?):)?"
-    r"(?P<target>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>[A-Za-z]+))?"
-)
+_RANGE = re.compile(r"[0-9]+(?:-[0-9]+)?")
+_ADDRESS = re.compile(r"\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]*[0-9A-Fa-f:]")
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _HIGHEST_PORT = 65535
 
@@ -110,25 +108,30 @@ def port_entries(text: str) -> Iterator[_Fields]:
     Raises:
         ValueError: the text is no port; says why.
     """
-    match = _PORT.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is no port: write [[ip:]published:]target[/protocol]")
-    protocol = (match["protocol"] or "tcp").lower()
+    ports, slash, protocol = text.partition("/")
+    front, _, target = ports.rpartition(":")
+    address, _, published = front.rpartition(":")
+    protocol = protocol.lower() if slash else "tcp"
     if protocol not in _PROTOCOLS:
         raise ValueError(f"{text!r}: protocol must be tcp, udp or sctp")
-    targets = _port_range(match["target"], text)
-    published = _port_range(match["published"], text) if match["published"] else None
-    several_to_one = published is not None and len(targets) == 1 and len(published) > 1
-    if published is not None and not several_to_one and len(published) != len(targets):
+    if (
+        not _RANGE.fullmatch(target)
+        or (ports.startswith(":") and not address)
+        or (published and not _RANGE.fullmatch(published))
+        or (address and not _ADDRESS.fullmatch(address))
+    ):
+        raise ValueError(f"{text!r} is no port: write [[ip:]published:]target[/protocol]")
+    targets = _port_range(target, text)
+    sources = _port_range(published, text) if published else None
+    several_to_one = sources is not None and len(targets) == 1 and len(sources) > 1
+    if sources is not None and not several_to_one and len(sources) != len(targets):
         raise ValueError(f"{text!r}: the two ranges have different lengths")
-    for index, target in enumerate(targets):
-        fields: _Fields = {"mode": "ingress", "target": target, "protocol": protocol}
-        if several_to_one:
-            fields["published"] = match["published"]
-        elif published is not None:
-            fields["published"] = str(published[index])
-        if match["ip"]:
-            fields["host_ip"] = match["ip"].strip("[]")
+    for index, number in enumerate(targets):
+        fields: _Fields = {"mode": "ingress", "target": number, "protocol": protocol}
+        if sources is not None:
+            fields["published"] = published if several_to_one else str(sources[index])
+        if address:
+            fields["host_ip"] = address.strip("[]")
         yield fields
 
 
