@@ -141,6 +141,8 @@ def not_carried_out(spec: ServiceSpec) -> tuple[str, ...]:
             f"UpdateConfig.FailureAction {update.failure_action} is kept but not carried out "
             "in this version"
         )
+    if update is not None and update.max_failure_ratio:
+        warnings.append("UpdateConfig.MaxFailureRatio is kept but not carried out in this version")
     if spec.rollback_config is not None:
         warnings.append("RollbackConfig is kept but not carried out in this version")
     return tuple(warnings)

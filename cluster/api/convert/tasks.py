@@ -9,7 +9,6 @@ import msgspec
 from cluster.api.convert.objects import common_members
 from cluster.api.convert.services import task_spec_json
 from cluster.api.convert.timestamps import rfc3339
-from cluster.model.service import Service
 from cluster.model.task import Task, TaskStatus
 
 
@@ -45,18 +44,3 @@ def _status(status: TaskStatus) -> dict[str, Any]:
         }
     shown["PortStatus"] = {"Ports": msgspec.to_builtins(status.ports)} if status.ports else {}
     return shown
-
-
-def is_up_to_date(task: Task, service: Service) -> bool:
-    """Whether the task is as the service's spec wants it, so that no update will replace it.
-
-    Where it may run is not compared: a task that no longer fits its node is moved, not updated.
-    """
-    if task.spec_version == service.spec_version:
-        return True
-    replace = msgspec.structs.replace
-    wanted = replace(service.spec.task_template, placement=None)
-    return (
-        replace(task.spec, placement=None) == wanted
-        and task.endpoint_spec == service.spec.endpoint_spec
-    )

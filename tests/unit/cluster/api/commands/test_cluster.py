@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from cluster.api.commands.cluster import check_cluster_spec, the_cluster, update_cluster
+from cluster.api.payloads.swarm import with_defaults
+from cluster.errors import InvalidArgument, OutOfSequence, Unavailable, Unimplemented
+from cluster.model.cluster import (
+    CaConfig,
+    ClusterSpec,
+    DispatcherConfig,
+    EncryptionConfig,
+    OrchestrationConfig,
+)
+from cluster.model.units import SECOND_NS
+from tests.support.identities import cluster_object
+from tests.support.memory_store import MemoryStore
+
+HOUR_NS = 3600 * SECOND_NS
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(cluster_object())
+
+
+def test_settings_and_tokens_are_changed(store: MemoryStore) -> None:
+    before = the_cluster(store.view())
+    wanted = with_defaults(ClusterSpec(dispatcher=DispatcherConfig(heartbeat_period=SECOND_NS * 3)))
+    store.commit(lambda tx: update_cluster(tx, wanted, before.meta.version, new_worker_token="new"))
+    after = the_cluster(store.view())
+    assert after.spec == wanted
+    assert (after.worker_token, after.manager_token) == ("new", before.manager_token)
+    with pytest.raises(OutOfSequence):
+        store.commit(lambda tx: update_cluster(tx, wanted, before.meta.version))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "foo"}, 'swarm spec must be named "default"'),
+        ({"ca_config": CaConfig(node_cert_expiry=HOUR_NS - 1)}, "minimum certificate expiry time"),
+        ({"dispatcher": DispatcherConfig(heartbeat_period=-1)}, "HeartbeatPeriod"),
+        (
+            {"orchestration": OrchestrationConfig(task_history_retention_limit=-1)},
+            "TaskHistoryRetentionLimit",
+        ),
+    ],
+)
+def test_wrong_settings_are_named(changes: dict[str, object], message: str) -> None:
+    spec = with_defaults(ClusterSpec())
+    with pytest.raises(InvalidArgument, match=message):
+        check_cluster_spec(msgspec.structs.replace(spec, **changes))
+
+
+def test_what_is_not_there_yet_is_refused(store: MemoryStore) -> None:
+    version = the_cluster(store.view()).meta.version
+    locked = with_defaults(ClusterSpec(encryption_config=EncryptionConfig(auto_lock_managers=True)))
+    with pytest.raises(Unimplemented, match="locking managers"):
+        store.commit(lambda tx: update_cluster(tx, locked, version))
+    rotated = with_defaults(ClusterSpec(ca_config=CaConfig(force_rotate=1)))
+    with pytest.raises(Unimplemented, match="rotating the root CA"):
+        store.commit(lambda tx: update_cluster(tx, rotated, version))
+
+
+def test_before_the_first_entry_there_is_no_cluster() -> None:
+    with pytest.raises(Unavailable, match="try again"):
+        the_cluster(MemoryStore().view())

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+
+from cluster.api.commands.networks import create_network, remove_network
+from cluster.api.commands.services import create_service
+from cluster.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Unimplemented
+from cluster.model.ids import NetworkId
+from cluster.model.network import Ipam, IpamConfig, NetworkSpec
+from cluster.model.service import NetworkAttachmentConfig, ServiceSpec, TaskSpec
+from tests.compat.memory_node import counting_ids
+from tests.support.memory_store import MemoryStore
+from tests.unit.cluster.api.commands.transactions import spec
+
+ID = NetworkId("n" * 25)
+
+
+def _create(store: MemoryStore, network: NetworkSpec, network_id: NetworkId = ID) -> None:
+    store.commit(lambda tx: create_network(tx, network, network_id))
+
+
+def test_a_network_is_made_once() -> None:
+    store = MemoryStore()
+    _create(store, NetworkSpec(name="front", labels={}, options={"encrypted": ""}))
+    stored = store.view().network(ID)
+    assert stored is not None
+    assert stored.spec.labels is None
+    with pytest.raises(AlreadyExists, match="network with name Front already exists"):
+        _create(store, NetworkSpec(name="Front"), NetworkId("other"))
+
+
+@pytest.mark.parametrize("name", ["bridge", "host", "none", "HOST"])
+def test_names_of_every_nodes_networks_are_taken(name: str) -> None:
+    with pytest.raises(AlreadyExists, match=f"network with name {name} already exists"):
+        _create(MemoryStore(), NetworkSpec(name=name))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (IpamConfig(subnet="foo"), r"IPAM.Config\[0\].Subnet: invalid subnet"),
+        (IpamConfig(gateway="10.0.0.1"), "Subnet: required"),
+        (IpamConfig(subnet="10.0.0.0/24", gateway="10.0.1.1"), "10.0.1.1 is not in the subnet"),
+        (IpamConfig(subnet="10.0.0.0/24", gateway="x"), "Gateway: 'x'"),
+        (IpamConfig(subnet="10.0.0.0/24", ip_range="10.0.0.0/16"), "IPRange: 10.0.0.0/16 is not"),
+        (IpamConfig(subnet="10.0.0.0/24", ip_range="x"), "IPRange: 'x'"),
+    ],
+)
+def test_address_ranges_must_make_sense(config: IpamConfig, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        _create(MemoryStore(), NetworkSpec(name="a", ipam=Ipam(config=(config,))))
+
+
+def test_good_ranges_are_taken() -> None:
+    config = IpamConfig(subnet="10.0.0.0/24", gateway="10.0.0.1", ip_range="10.0.0.128/25")
+    store = MemoryStore()
+    _create(
+        store, NetworkSpec(name="a", ipam=Ipam(config=(config, IpamConfig(subnet="fd00::/64"))))
+    )
+    assert len(store.view().networks) == 1
+
+
+@pytest.mark.parametrize("name", ["", "a b", "/x"])
+def test_names_must_be_names(name: str) -> None:
+    with pytest.raises(InvalidArgument, match="is no name of a network"):
+        _create(MemoryStore(), NetworkSpec(name=name))
+
+
+def test_there_is_no_routing_mesh() -> None:
+    with pytest.raises(Unimplemented, match="the routing mesh is not in this version"):
+        _create(MemoryStore(), NetworkSpec(name="ingress", ingress=True))
+
+
+def test_a_network_in_use_stays() -> None:
+    store = MemoryStore()
+    _create(store, NetworkSpec(name="front"))
+    template = TaskSpec(
+        container_spec=spec().task_template.container_spec,
+        networks=(NetworkAttachmentConfig(target="front"),),
+    )
+    wanted = ServiceSpec(name="web", task_template=template)
+    service = store.commit(lambda tx: create_service(tx, wanted, counting_ids()))
+    with pytest.raises(
+        FailedPrecondition, match=f"network {ID} is in use by service {service.service_id}"
+    ):
+        store.commit(lambda tx: remove_network(tx, "front"))

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from cluster.api.commands.services import (
+    create_service,
+    remove_service,
+    roll_back_service,
+    update_service,
+)
+from cluster.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    NotFound,
+    OutOfSequence,
+    Unimplemented,
+)
+from cluster.model.ids import NetworkId, TaskId
+from cluster.model.meta import Meta
+from cluster.model.network import Network, NetworkSpec
+from cluster.model.service import (
+    GlobalMode,
+    NetworkAttachmentConfig,
+    ReplicatedMode,
+    Service,
+    ServiceMode,
+    ServiceSpec,
+    UpdateStatus,
+)
+from cluster.model.task import Task
+from cluster.model.task_state import TaskState
+from cluster.model.update_policy import UpdateConfig
+from tests.compat.memory_node import counting_ids
+from tests.support.memory_store import MemoryStore
+from tests.unit.cluster.api.commands.transactions import spec
+
+NEW_ID = counting_ids()
+NETWORK = Network(id=NetworkId("n" * 25), meta=Meta(), spec=NetworkSpec(name="st_front"))
+
+
+def _scaled(wanted: ServiceSpec, replicas: int) -> ServiceSpec:
+    mode = ServiceMode(replicated=ReplicatedMode(replicas=replicas))
+    return msgspec.structs.replace(wanted, mode=mode)
+
+
+def _on_network(wanted: ServiceSpec, *targets: str) -> ServiceSpec:
+    networks = tuple(NetworkAttachmentConfig(target=target) for target in targets)
+    template = msgspec.structs.replace(wanted.task_template, networks=networks)
+    return msgspec.structs.replace(wanted, task_template=template)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(NETWORK)
+
+
+def _create(store: MemoryStore, wanted: ServiceSpec) -> Service:
+    accepted = store.commit(lambda tx: create_service(tx, wanted, NEW_ID))
+    service = store.view().service(accepted.service_id)
+    assert service is not None
+    return service
+
+
+def _update(store: MemoryStore, service: Service, wanted: ServiceSpec) -> Service:
+    store.commit(lambda tx: update_service(tx, service.id, service.meta.version, wanted))
+    changed = store.view().service(service.id)
+    assert changed is not None
+    return changed
+
+
+def test_an_accepted_spec_holds_the_defaults_that_the_api_shows(store: MemoryStore) -> None:
+    service = _create(store, spec())
+    assert service.spec.mode == ServiceMode(replicated=ReplicatedMode(replicas=1))
+    assert service.spec.task_template.runtime == "container"
+    assert service.spec.task_template.container_spec is not None
+    assert service.spec.task_template.container_spec.isolation == "default"
+    assert service.spec_version == service.meta.version == store.view().revision
+    assert _update(store, service, service.spec) == service, "what was read changes nothing"
+    assert _update(store, service, spec()) == service, "nor does what was sent first"
+
+
+def test_networks_are_stored_by_id(store: MemoryStore) -> None:
+    service = _create(store, _on_network(spec(), "st_front", "host"))
+    targets = [n.target for n in service.spec.task_template.networks]
+    assert targets == [NETWORK.id, "host"]
+    with pytest.raises(NotFound, match="network nosuch not found"):
+        _create(store, _on_network(spec("b"), "nosuch"))
+
+
+def test_a_name_is_taken_once_in_any_case(store: MemoryStore) -> None:
+    _create(store, spec("web"))
+    with pytest.raises(AlreadyExists, match="name conflicts with an existing object"):
+        _create(store, spec("WEB"))
+
+
+def test_an_update_keeps_what_a_rollback_returns_to(store: MemoryStore) -> None:
+    first = _create(store, spec(image="busybox:1"))
+    store.put(msgspec.structs.replace(first, update_status=UpdateStatus(state="completed")))
+    second = _update(store, first, spec(image="busybox:2"))
+    assert second.previous_spec == first.spec
+    assert second.update_status is None
+    assert second.spec_version == second.meta.version > first.spec_version
+    store.commit(lambda tx: roll_back_service(tx, "web", second.meta.version))
+    third = store.view().service(first.id)
+    assert third is not None
+    assert (third.spec, third.previous_spec) == (first.spec, second.spec)
+    assert third.spec_version > second.spec_version
+    store.commit(lambda tx: roll_back_service(tx, "web", third.meta.version))
+    fourth = store.view().service(first.id)
+    assert fourth is not None
+    assert fourth.spec == second.spec
+
+
+def test_without_a_previous_spec_there_is_nothing_to_return_to(store: MemoryStore) -> None:
+    service = _create(store, spec())
+    with pytest.raises(FailedPrecondition, match="does not have a previous spec"):
+        store.commit(lambda tx: roll_back_service(tx, "web", service.meta.version))
+
+
+def test_an_update_must_name_the_version_it_is_based_on(store: MemoryStore) -> None:
+    service = _create(store, spec())
+    changed = _update(store, service, _scaled(spec(), 3))
+    with pytest.raises(OutOfSequence, match="update out of sequence"):
+        _update(store, service, _scaled(spec(), 4))
+    with pytest.raises(OutOfSequence):
+        _update(store, service, changed.spec)
+
+
+def test_name_and_mode_stay(store: MemoryStore) -> None:
+    service = _create(store, spec())
+    with pytest.raises(Unimplemented, match="renaming services is not supported"):
+        _update(store, service, spec("other"))
+    with pytest.raises(Unimplemented, match="service mode change is not allowed"):
+        _update(store, service, spec(mode=ServiceMode(global_=GlobalMode())))
+
+
+def test_with_a_service_its_tasks_go(store: MemoryStore) -> None:
+    service = _create(store, spec())
+    task = Task(
+        id=TaskId("t"),
+        meta=Meta(),
+        service_id=service.id,
+        service_name="web",
+        spec=service.spec.task_template,
+    )
+    store.put(task)
+    entries = store.entries
+    store.commit(lambda tx: remove_service(tx, "web"))
+    assert store.entries == entries + 1
+    assert store.view().service(service.id) is None
+    (left,) = store.view().tasks
+    assert left.desired_state == TaskState.REMOVE
+    with pytest.raises(NotFound, match="service web not found"):
+        store.commit(lambda tx: remove_service(tx, "web"))
+
+
+def test_an_unnamed_service_gets_a_free_name(store: MemoryStore) -> None:
+    names = {_create(store, spec("")).spec.name}
+    for _ in range(50):
+        accepted = store.commit(lambda tx: create_service(tx, spec(""), NEW_ID))
+        service = store.view().service(accepted.service_id)
+        assert service is not None
+        names.add(service.spec.name)
+    assert len(names) == 51
+    assert all("_" in name for name in names)
+
+
+def test_what_is_not_carried_out_is_said(store: MemoryStore) -> None:
+    wanted = _on_network(
+        spec(
+            update_config=UpdateConfig(failure_action="rollback", max_failure_ratio=0.5),
+            rollback_config=UpdateConfig(),
+        ),
+        "st_front",
+    )
+    accepted = store.commit(lambda tx: create_service(tx, wanted, NEW_ID))
+    text = "\n".join(accepted.warnings)
+    assert "not joined to overlay networks" in text
+    assert "FailureAction rollback" in text
+    assert "MaxFailureRatio" in text
+    assert "RollbackConfig" in text
+    plain = store.commit(lambda tx: create_service(tx, spec("plain"), lambda: "z" * 25))
+    assert plain.warnings == ()

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from cluster.api.convert.networks import network_json, predefined_network_json
+from cluster.api.payloads.decoding import convert_tree
+from cluster.model.ids import NetworkId
+from cluster.model.meta import Meta
+from cluster.model.network import Network, NetworkSpec
+from tests.unit.cluster.api.golden_files import as_json, golden, moment
+
+
+def test_a_network_looks_as_recorded() -> None:
+    shown = golden("network-inspect-overlay")
+    spec = convert_tree(
+        {key: shown[key] for key in ("Name", "Driver", "IPAM", "Options")}, NetworkSpec
+    )
+    network = Network(
+        id=NetworkId(shown["Id"]), meta=Meta(created_at=moment(shown["Created"])), spec=spec
+    )
+    assert as_json(network_json(network)) == shown
+
+
+def test_a_network_without_addresses_shows_an_empty_list() -> None:
+    shown = network_json(Network(id=NetworkId("n"), meta=Meta(), spec=NetworkSpec(name="a")))
+    assert shown["IPAM"] == {"Driver": "default", "Options": None, "Config": []}
+    assert shown["Driver"] == "overlay"
+
+
+def test_a_predefined_network_is_known_by_its_name_on_all_nodes() -> None:
+    shown = predefined_network_json("host", "host")
+    assert (shown["Id"], shown["Scope"]) == ("host", "swarm")

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cluster.api.convert.services import service_json, service_status
+from cluster.api.payloads.decoding import convert_tree
+from cluster.model.ids import NodeId, ServiceId, TaskId
+from cluster.model.meta import Meta
+from cluster.model.service import (
+    GlobalMode,
+    ReplicatedMode,
+    Service,
+    ServiceMode,
+    ServiceSpec,
+    TaskSpec,
+    UpdateStatus,
+)
+from cluster.model.task import Task, TaskStatus
+from cluster.model.task_state import TaskState
+from cluster.model.units import Timestamp
+from tests.unit.cluster.api.golden_files import as_json, golden, meta
+
+
+def _stored(shown: dict[str, Any]) -> Service:
+    return Service(
+        id=ServiceId(shown["ID"]),
+        meta=meta(shown),
+        spec=convert_tree(shown["Spec"], ServiceSpec),
+        spec_version=1,
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["service-replicated-insertDefaults-false", "service-global-dnsrr"]
+)
+def test_a_service_looks_as_recorded(name: str) -> None:
+    shown = golden(name)
+    assert as_json(service_json(_stored(shown))) == shown
+
+
+def test_defaults_are_inserted_as_recorded() -> None:
+    with_defaults = golden("service-replicated-insertDefaults-true")
+    stored = _stored(golden("service-replicated-insertDefaults-false"))
+    assert as_json(service_json(stored, insert_defaults=True)["Spec"]) == with_defaults["Spec"]
+
+
+def test_all_options_come_back() -> None:
+    shown = golden("service-all-options-insertDefaults-true")
+    answer = as_json(service_json(_stored(shown), insert_defaults=True))
+    assert answer["Spec"] == shown["Spec"]
+    del shown["Endpoint"]["VirtualIPs"]  # addresses belong to the networks of a later version
+    assert answer["Endpoint"] == shown["Endpoint"]
+
+
+def test_a_status_of_an_update_shows_only_what_is_known() -> None:
+    service = Service(
+        id=ServiceId("s"),
+        meta=Meta(),
+        spec=ServiceSpec(name="web"),
+        spec_version=1,
+        previous_spec=ServiceSpec(name="old"),
+        update_status=UpdateStatus(state="updating", started_at=Timestamp(10**9), message="m"),
+    )
+    shown = service_json(service)
+    assert shown["UpdateStatus"] == {
+        "State": "updating",
+        "StartedAt": "1970-01-01T00:00:01Z",
+        "Message": "m",
+    }
+    assert shown["PreviousSpec"]["Name"] == "old"
+
+
+def _task(number: int, *, slot: int = 0, node: str = "n1", **changes: Any) -> Task:
+    members: dict[str, Any] = {"status": TaskStatus(state=TaskState.RUNNING), **changes}
+    return Task(
+        id=TaskId(f"t{number}"),
+        meta=Meta(),
+        service_id=ServiceId("s"),
+        service_name="web",
+        slot=slot,
+        node_id=NodeId(node),
+        spec=TaskSpec(),
+        **members,
+    )
+
+
+def _service(mode: ServiceMode) -> Service:
+    return Service(
+        id=ServiceId("s"), meta=Meta(), spec=ServiceSpec(name="web", mode=mode), spec_version=1
+    )
+
+
+def test_a_count_never_shows_more_than_is_wanted() -> None:
+    service = _service(ServiceMode(replicated=ReplicatedMode(replicas=3)))
+    tasks = [
+        _task(1, slot=1),
+        _task(2, slot=1),  # start-first: its successor runs too
+        _task(3, slot=2, desired_state=TaskState.SHUTDOWN),
+        _task(4, slot=3, node="gone"),
+        _task(5, slot=3, status=TaskStatus(state=TaskState.STARTING)),
+    ]
+    counts = service_status(service, tasks, frozenset({NodeId("gone")}))
+    assert counts == {"RunningTasks": 1, "DesiredTasks": 3, "CompletedTasks": 0}
+
+
+def test_a_global_service_wants_what_the_orchestrator_has_made() -> None:
+    service = _service(ServiceMode(global_=GlobalMode()))
+    tasks = [_task(1), _task(2, node="n2", status=TaskStatus(state=TaskState.PENDING))]
+    counts = service_status(service, tasks, frozenset())
+    assert (counts["RunningTasks"], counts["DesiredTasks"]) == (1, 2)

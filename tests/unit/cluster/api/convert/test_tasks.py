@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cluster.api.convert.tasks import task_json
+from cluster.api.payloads.decoding import convert_tree
+from cluster.model.endpoint import PortConfig
+from cluster.model.ids import NodeId, ServiceId, TaskId
+from cluster.model.service import TaskSpec
+from cluster.model.task import ContainerStatus, Task, TaskStatus
+from cluster.model.task_state import TaskState
+from tests.unit.cluster.api.golden_files import as_json, golden, meta, moment
+
+RECORDED = {
+    pair: shown
+    for pair, shown in golden("task-examples-by-state-and-desired").items()
+    if not pair.endswith("/complete")  # jobs
+} | {f"global {n}": shown for n, shown in enumerate(golden("tasks-global-2nodes"))}
+
+
+def _stored(shown: dict[str, Any]) -> Task:
+    status = shown["Status"]
+    container = status.get("ContainerStatus")
+    return Task(
+        id=TaskId(shown["ID"]),
+        meta=meta(shown),
+        service_id=ServiceId(shown["ServiceID"]),
+        service_name="web",
+        slot=shown.get("Slot", 0),
+        node_id=NodeId(shown.get("NodeID", "")),
+        spec=convert_tree({**shown["Spec"], "Runtime": "container"}, TaskSpec),
+        desired_state=TaskState[shown["DesiredState"].upper()],
+        status=TaskStatus(
+            state=TaskState[status["State"].upper()],
+            timestamp=moment(status["Timestamp"]),
+            message=status.get("Message", ""),
+            error=status.get("Err", ""),
+            container=container
+            and ContainerStatus(
+                container_id=container["ContainerID"],
+                pid=container["PID"],
+                exit_code=container["ExitCode"],
+            ),
+            ports=tuple(
+                convert_tree(port, PortConfig) for port in status["PortStatus"].get("Ports", ())
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize("pair", RECORDED)
+def test_a_task_looks_as_recorded(pair: str) -> None:
+    shown = dict(RECORDED[pair])
+    shown.pop("NetworksAttachments", None)  # tasks join no overlay networks yet
+    assert as_json(task_json(_stored(shown))) == shown

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from cluster.api.payloads.services import decode_service_spec
+from cluster.api.versions import ApiVersion
+from cluster.errors import InvalidArgument, Unimplemented
+
+CONTAINER = '"TaskTemplate":{"ContainerSpec":{"Image":"a"}}'
+V41, V44 = ApiVersion(1, 41), ApiVersion(1, 44)
+
+
+def test_networks_at_the_top_count_for_old_clients() -> None:
+    body = ("{" + CONTAINER + ',"Networks":[{"Target":"n"}]}').encode()
+    assert decode_service_spec(body, V41).task_template.networks[0].target == "n"
+    assert not decode_service_spec(body, V44).task_template.networks
+
+
+@pytest.mark.parametrize("mode", ["ReplicatedJob", "GlobalJob", "replicatedjob"])
+def test_jobs_are_refused_by_name(mode: str) -> None:
+    body = ("{" + CONTAINER + f',"Mode":{{"{mode}":{{}}}}}}').encode()
+    with pytest.raises(Unimplemented, match="jobs are not in this version"):
+        decode_service_spec(body, V41)
+
+
+def test_two_modes_are_refused() -> None:
+    body = ("{" + CONTAINER + ',"Mode":{"Replicated":{},"Global":{}}}').encode()
+    with pytest.raises(InvalidArgument, match="must specify only one service mode"):
+        decode_service_spec(body, V41)
+
+
+def test_a_template_must_hold_a_container() -> None:
+    with pytest.raises(InvalidArgument, match=r"mismatched Runtime and \*Spec fields"):
+        decode_service_spec(b'{"Name":"e1"}', V41)
+    with pytest.raises(Unimplemented, match="PluginSpec"):
+        decode_service_spec(b'{"TaskTemplate":{"PluginSpec":{}}}', V41)
