@@ -117,17 +117,21 @@ class ContainerFeed:
     async def _follow(self) -> None:
         filters = {"type": ["container"], "label": [self._label]}
         pause_s = FIRST_PAUSE_S
+        is_away_known = False
         while True:
             self._was_opened = False
             try:
                 await self._engine.follow_events(filters, self._opened, self._take_event)
             except ClusterError as error:
-                log.warning("engine events broke off", error=str(error))
+                if self._was_opened or not is_away_known:
+                    log.warning("engine is away", error=str(error))
+            is_away_known = True
             pause_s = FIRST_PAUSE_S if self._was_opened else min(LONGEST_PAUSE_S, pause_s * 2)
             await asyncio.sleep(pause_s)
 
     def _opened(self) -> None:
         self._was_opened = True
+        log.info("following the engine's events")
         self._listing_due.set()
 
     async def _list_when_due(self) -> None:

@@ -67,6 +67,8 @@ class Engine:
 
     def __init__(self, base_url: str) -> None:
         """Name the engine (``unix://`` and its socket); nothing is opened before the first call."""
+        if not base_url.startswith("unix:///"):
+            raise InvalidArgument(f"engine {base_url!r}: must be unix:// and a socket's path")
         self._base_url = base_url
         self._pool = ThreadPoolExecutor(CALLS + PULLS + 1, thread_name_prefix="engine")
         self._local = threading.local()

@@ -81,6 +81,11 @@ async def test_an_answer_becomes_the_error_the_caller_can_act_on(
         assert type(raised.value) is kind
 
 
+def test_an_engine_elsewhere_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="must be unix://"):
+        Engine("/run/docker.sock")
+
+
 async def test_the_api_s_version_is_asked_once(server: RefusingEngine) -> None:
     async with Engine(f"unix://{server.server_address!s}") as engine:
         assert await engine.api_version() == (1, 41)
