@@ -1,0 +1,245 @@
+"""Can a task run on a node?  Each filter can explain its "no".
+
+The texts are Docker Swarm's, as clients show them and people search for them.  Not here yet:
+plugins (log, volume and network drivers) and cluster volumes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from cluster.model.constraint import all_match
+from cluster.model.ids import NodeId
+from cluster.model.placement import Platform
+from cluster.model.task import Task
+from cluster.scheduler.node_load import (
+    Demand,
+    NodeLoad,
+    Place,
+    generic_counts,
+    place_of,
+    reservations_of,
+)
+
+NO_SUITABLE_NODE = "no suitable node"
+
+
+class Allowance:
+    """What a task may use of a node although others hold it, as they end before it runs."""
+
+    __slots__ = ("cpu_nano", "generic", "memory_bytes", "place")
+
+    def __init__(self, place: Place | None = None, former: Iterable[Task] = ()) -> None:
+        """Allow what `former`, unfinished tasks on the node of slot `place`, hold there."""
+        self.place = place
+        self.cpu_nano = 0
+        self.memory_bytes = 0
+        self.generic: Counter[str] = Counter()
+        for task in former:
+            reserved = reservations_of(task)
+            self.cpu_nano += reserved.nano_cpus
+            self.memory_bytes += reserved.memory_bytes
+            self.generic.update(generic_counts(reserved))
+
+
+NO_ALLOWANCE = Allowance()
+
+
+def allowance_on(node_id: NodeId, task: Task, former: Iterable[Task]) -> Allowance:
+    """Return the allowance of `task` on a node, given the tasks it takes over from."""
+    there = [f for f in former if f.node_id == node_id]
+    return Allowance(place_of(task), there) if there else NO_ALLOWANCE
+
+
+class Filter(Protocol):
+    """A condition on a node."""
+
+    def applies(self, demand: Demand) -> bool:
+        """Whether the demand can be refused by this filter at all."""
+        ...
+
+    def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
+        """Whether one more task of the group may run on the node."""
+        ...
+
+    def explain(self, refusals: int) -> str:
+        """Say why that many nodes were refused."""
+        ...
+
+
+class ReadyFilter:
+    """The node is ready and active."""
+
+    def applies(self, demand: Demand) -> bool:
+        """Return True: no task runs on a node that is not there."""
+        del demand
+        return True
+
+    def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
+        """Whether the node takes new tasks."""
+        del demand, allowance
+        return load.is_ready
+
+    def explain(self, refusals: int) -> str:
+        """Say how many nodes take no tasks."""
+        return f"{_nodes(refusals)} not available for new tasks"
+
+
+class ResourceFilter:
+    """The node has what the task reserves."""
+
+    def applies(self, demand: Demand) -> bool:
+        """Whether anything is reserved."""
+        return bool(demand.cpu_nano or demand.memory_bytes or demand.generic)
+
+    def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
+        """Whether enough is left of everything that is reserved."""
+        if demand.cpu_nano and demand.cpu_nano > load.cpu_nano + allowance.cpu_nano:
+            return False
+        if demand.memory_bytes and demand.memory_bytes > load.memory_bytes + allowance.memory_bytes:
+            return False
+        return all(
+            number <= load.generic.get(kind, 0) + allowance.generic[kind]
+            for kind, number in demand.generic.items()
+        )
+
+    def explain(self, refusals: int) -> str:
+        """Say on how many nodes too little is left."""
+        return f"insufficient resources on {_nodes(refusals)}"
+
+
+class ConstraintFilter:
+    """The node fulfils the constraints."""
+
+    def applies(self, demand: Demand) -> bool:
+        """Whether there are constraints."""
+        return bool(demand.constraints)
+
+    def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
+        """Whether all constraints match."""
+        del allowance
+        return all_match(demand.constraints, load.node)
+
+    def explain(self, refusals: int) -> str:
+        """Say how many nodes do not fulfil them."""
+        return f"scheduling constraints not satisfied on {_nodes(refusals)}"
+
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class PlatformFilter:
+    """The image exists for the node's operating system and architecture."""
+
+    def applies(self, demand: Demand) -> bool:
+        """Whether the image's platforms are known."""
+        return bool(demand.platforms)
+
+    def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
+        """Whether one of the image's platforms is the node's."""
+        del allowance
+        description = load.node.description
+        if description is None:
+            return False
+        return any(_fits(wanted, description.platform) for wanted in demand.platforms)
+
+    def explain(self, refusals: int) -> str:
+        """Say how many nodes are of another platform."""
+        return f"unsupported platform on {_nodes(refusals)}"
+
+
+class HostPortFilter:
+    """The task's host-mode ports are free on the node."""
+
+    def applies(self, demand: Demand) -> bool:
+        """Whether there are such ports."""
+        return bool(demand.ports)
+
+    def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
+        """Whether nobody else uses them."""
+        return all(
+            not (users := load.ports.get(port)) or users == {allowance.place}
+            for port in demand.ports
+        )
+
+    def explain(self, refusals: int) -> str:
+        """Say on how many nodes they are taken."""
+        return f"host-mode port already in use on {_nodes(refusals)}"
+
+
+class MaxReplicasFilter:
+    """The node has fewer tasks of the service than the limit."""
+
+    def applies(self, demand: Demand) -> bool:
+        """Whether there is a limit."""
+        return demand.max_replicas > 0
+
+    def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
+        """Whether one more is within the limit."""
+        del allowance
+        return load.tasks_of_service.get(demand.service_id, 0) < demand.max_replicas
+
+    def explain(self, refusals: int) -> str:
+        """Say that the limit is reached; the missing letters are Docker Swarm's."""
+        del refusals
+        return "max replicas per node limit exceed"
+
+
+FILTERS: tuple[Filter, ...] = (
+    ReadyFilter(),
+    ResourceFilter(),
+    ConstraintFilter(),
+    PlatformFilter(),
+    HostPortFilter(),
+    MaxReplicasFilter(),
+)
+"""In the order in which they are asked: the first "no" is the one that is told."""
+
+
+class Pipeline:
+    """The filters that matter for one group of tasks."""
+
+    def __init__(self, demand: Demand) -> None:
+        """Prepare to ask for the tasks of a group."""
+        self.demand = demand
+        self._filters: Sequence[Filter] = [f for f in FILTERS if f.applies(demand)]
+
+    def accepts(self, load: NodeLoad, allowance: Allowance = NO_ALLOWANCE) -> bool:
+        """Whether one more task of the group may run on the node."""
+        for one in self._filters:  # noqa: SIM110 - this loop is the scheduler's hottest: no generator
+            if not one.accepts(load, self.demand, allowance):
+                return False
+        return True
+
+    def explain(self, loads: Iterable[NodeLoad]) -> str:
+        """Say why none of the nodes will do, the most frequent reason first."""
+        refusals: Counter[int] = Counter()
+        for load in loads:
+            for number, one in enumerate(self._filters):
+                if not one.accepts(load, self.demand, NO_ALLOWANCE):
+                    refusals[number] += 1
+                    break
+        ordered = sorted(refusals.items(), key=lambda item: (-item[1], item[0]))
+        reasons = "; ".join(self._filters[number].explain(count) for number, count in ordered)
+        return f"{NO_SUITABLE_NODE} ({reasons})" if reasons else NO_SUITABLE_NODE
+
+
+def _nodes(number: int) -> str:
+    return f"{number} node" if number == 1 else f"{number} nodes"
+
+
+def _fits(wanted: Platform, has: Platform) -> bool:
+    return _matches(wanted.os.lower(), has.os.lower()) and _matches(
+        _architecture(wanted), _architecture(has)
+    )
+
+
+def _matches(wanted: str, has: str) -> bool:
+    return wanted in ("", has)
+
+
+def _architecture(platform: Platform) -> str:
+    name = platform.architecture.lower()
+    return _ARCHITECTURES.get(name, name)

@@ -1,0 +1,99 @@
+"""Which of the fitting nodes: the one where the next task of a service does the least harm.
+
+In this order: fewest recent failures of the same service and spec version, once they are many;
+fewest tasks of the service; fewest tasks at all; and then the lower node ID, so that equal states
+always give equal decisions.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from cluster.model.ids import NodeId, ServiceId
+from cluster.model.task_state import TaskState
+from cluster.model.units import SECOND_NS, Timestamp
+from cluster.scheduler.node_load import NodeLoad
+from cluster.store.state import ClusterState
+
+FAILURE_MEMORY_NS = 5 * 60 * SECOND_NS
+"""Failures of so long ago count no more."""
+
+MANY_FAILURES = 3
+"""From so many on a node is avoided; few, as history keeps only a handful of tasks a slot."""
+
+Accepts = Callable[[NodeLoad], bool]
+"""Whether one more task may run on a node."""
+
+Failures = Mapping[NodeId, int]
+"""Nodes with many recent failures, and how many."""
+
+
+class Ranking:
+    """Nodes in the order in which they are to be given tasks of one service.
+
+    Heap based: giving out n tasks over m nodes takes O(m + n log m).  A node that refuses a task
+    will refuse all others, as loads only grow during a pass, and is dropped; the exception are
+    `homes`, where some tasks of the group have an allowance that others do not have.
+    """
+
+    def __init__(
+        self,
+        service_id: ServiceId,
+        loads: Iterable[NodeLoad],
+        failures: Failures,
+        homes: frozenset[NodeId],
+    ) -> None:
+        """Rank `loads` for the next tasks of a service."""
+        self._homes = homes
+        self._heap = [
+            (
+                failures.get(load.id, 0),
+                load.tasks_of_service.get(service_id, 0),
+                load.tasks,
+                load.id,
+                load,
+            )
+            for load in loads
+        ]
+        heapq.heapify(self._heap)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no node is left that might take a task."""
+        return not self._heap
+
+    def pick(self, accepts: Accepts) -> NodeLoad | None:
+        """Choose the best node that accepts and rank it anew as one that has the task."""
+        refused = []
+        chosen: NodeLoad | None = None
+        while self._heap:
+            failures, of_service, tasks, node_id, load = self._heap[0]
+            if accepts(load):
+                heapq.heapreplace(self._heap, (failures, of_service + 1, tasks + 1, node_id, load))
+                chosen = load
+                break
+            entry = heapq.heappop(self._heap)
+            if node_id in self._homes:
+                refused.append(entry)
+        for entry in refused:
+            heapq.heappush(self._heap, entry)
+        return chosen
+
+
+class FailureMemory:
+    """Recent failures by service, spec version and node, counted once a pass."""
+
+    def __init__(self, state: ClusterState, now: Timestamp) -> None:
+        """Count the failures on record at `now`."""
+        self._counts: defaultdict[tuple[ServiceId, int], Counter[NodeId]] = defaultdict(Counter)
+        for name in (TaskState.FAILED.name, TaskState.REJECTED.name):
+            for task in state.tasks.find("state", name):
+                if task.node_id and now - task.status.timestamp < FAILURE_MEMORY_NS:
+                    self._counts[task.service_id, task.spec_version][task.node_id] += 1
+
+    def of(self, service_id: ServiceId, spec_version: int) -> Failures:
+        """Return the nodes to avoid for a service's tasks."""
+        counts = self._counts.get((service_id, spec_version), Counter())
+        return {node_id: n for node_id, n in counts.items() if n >= MANY_FAILURES}
