@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 from cluster.raft.entry import ConfState, Entry, Snapshot
 
-
 ENTRY_OVERHEAD = 16
 """What an entry takes in a message besides its data, roughly, in bytes."""
 

@@ -10,7 +10,7 @@ from cluster.raft.quorum import committed_index
 from cluster.raft.state import RaftState
 from tests.simulation.raft_simulation import Simulation
 
-SEEDS = 300
+SEEDS = 250
 STEPS = 1500
 
 
