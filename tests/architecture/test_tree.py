@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,15 @@ def test_the_architecture_page_names_no_package_that_is_missing() -> None:
     assert rows, "docs/architecture.md has no rows of packages"
     missing = [name for name in rows if not (ROOT / name / "__init__.py").exists()]
     assert not missing, f"docs/architecture.md names packages that do not exist: {missing}"
+
+
+def test_the_architecture_page_marks_as_pure_exactly_what_the_contract_checks() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    marked = set(re.findall(r"^\| `([\w/]+)/` \| P \|", page, re.MULTILINE))
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    pure = next(c for c in configuration["contracts"] if c["name"].startswith("pure packages"))
+    checked = {module.replace(".", "/") for module in pure["source_modules"]}
+    assert marked == {path for path in checked if (ROOT / path).is_dir()}
 
 
 @pytest.mark.parametrize("module", _modules(), ids=_relative)
