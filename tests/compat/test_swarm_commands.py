@@ -110,9 +110,7 @@ async def test_tokens_are_replaced(swarm: DockerCli) -> None:
 
 
 async def test_settings_are_changed(swarm: DockerCli, local_node: MemoryNode) -> None:
-    await swarm(
-        "swarm", "update", "--task-history-limit", "2", "--dispatcher-heartbeat", "3s"
-    )
+    await swarm("swarm", "update", "--task-history-limit", "2", "--dispatcher-heartbeat", "3s")
     cluster = _store(local_node).view().cluster
     assert cluster is not None
     assert cluster.task_history_limit == 2
