@@ -11,8 +11,8 @@ from stack.engine.client import EngineClient
 
 
 def client_of(ctx: click.Context) -> EngineClient:
-    """A client of the endpoint that -H or the environment names."""
-    return EngineClient.at(ctx.obj or "")
+    """A client of the endpoint that -H or the environment names, closed with the command."""
+    return ctx.with_resource(EngineClient.at(ctx.obj or ""))
 
 
 def now_s() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -24,6 +25,21 @@ class EngineClient:
     def at(cls, host: str) -> Self:
         """A client of the endpoint that `host` and the process's environment name."""
         return cls(Connection.to(host))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
     # services and tasks
 

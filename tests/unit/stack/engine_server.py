@@ -273,7 +273,8 @@ def serving(engine: EngineServer, folder: Path) -> Iterator[str]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if body:  # even an empty write fails when the client has its answer and is gone
+                self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -1,0 +1,265 @@
+"""The commands, run whole against an Engine API on a real socket."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.cli.main import run
+from tests.unit.stack.engine_server import EngineServer, serving
+
+FILE = """
+services:
+  web: {image: i, deploy: {replicas: 2}, networks: [front]}
+  db: {image: i, stop_grace_period: 1s}
+networks: {front: }
+"""
+
+
+class Cli:
+    def __init__(self, engine: EngineServer, host: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self.engine, self._host, self._capsys = engine, host, capsys
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """Run a command that must end with `code`; gives stdout."""
+        self._capsys.readouterr()
+        self.engine.requests.clear()
+        self.engine.bodies.clear()
+        found = run(["-H", self._host, *arguments])
+        self.out, self.err = self._capsys.readouterr()
+        assert found == code, self.err
+        return self.out
+
+
+@pytest.fixture
+def cli(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cli]:
+    (tmp_path / "shop").mkdir()
+    monkeypatch.chdir(tmp_path / "shop")
+    Path("docker-compose.yml").write_text(FILE)
+    engine = EngineServer()
+    with serving(engine, tmp_path) as host:
+        yield Cli(engine, host, capsys)
+
+
+DEPLOY = ("deploy", "--stable", "0")
+
+
+def test_deploy_creates_what_is_missing_and_waits(cli: Cli) -> None:
+    assert cli(*DEPLOY).splitlines() == [
+        "Creating network shop_front",
+        "Creating network shop_default",
+        "Creating service shop_web",
+        "Creating service shop_db",
+        "shop_db: 1/1 running",
+        "shop_web: 2/2 running",
+    ]
+    assert cli.err == ""
+
+
+def test_deploy_again_sends_nothing(cli: Cli) -> None:
+    cli(*DEPLOY)
+    assert "Service shop_web is unchanged" in cli(*DEPLOY)
+    assert cli.engine.requests == []
+
+
+def test_only_what_changed_is_updated_and_prune_removes(cli: Cli) -> None:
+    cli(*DEPLOY)
+    Path("v2.yml").write_text("services: {db: {image: i:2, stop_grace_period: 1s}}")
+    out = cli(*DEPLOY, "-c", "v2.yml", "--prune", "shop")
+    assert "Updating service shop_db" in out
+    assert "Removing service shop_web" in out
+    assert [one.split("/")[1] for one in cli.engine.requests] == ["services", "services"]
+
+
+def test_an_update_that_comes_too_late_is_done_again_once(cli: Cli) -> None:
+    cli(*DEPLOY)
+    Path("v2.yml").write_text(FILE.replace("image: i,", "image: i:2,"))
+    cli.engine.out_of_sequence_once = True
+    cli(*DEPLOY, "-c", "v2.yml", "shop")
+    assert len([one for one in cli.engine.requests if one.endswith("/update")]) == 3
+    assert all(
+        one["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] == "i:2"
+        for one in cli.engine.services.values()
+    )
+
+
+def test_warnings_of_server_and_file_are_on_stderr_once(cli: Cli) -> None:
+    cli.engine.warnings = ["unable to pin image"]
+    Path("c.yml").write_text(FILE + "version: '3'\n")
+    cli(*DEPLOY, "-c", "c.yml")
+    assert cli.err.splitlines() == [
+        "warning: c.yml:6: version: is no longer needed and ignored",
+        "warning: unable to pin image",
+    ]
+
+
+def test_a_wrong_file_changes_nothing(cli: Cli) -> None:
+    Path("bad.yml").write_text("services:\n  web:\n    imagee: x\n")
+    cli("deploy", "-c", "bad.yml", code=2)
+    assert (
+        cli.err == "error: bad.yml:3: services.web: unknown key 'imagee' (did you mean 'image'?)\n"
+    )
+    assert cli.engine.requests == []
+
+
+def test_a_rejected_task_is_exit_code_one_with_the_reason(cli: Cli) -> None:
+    cli.engine.outcome = lambda _: {"State": "rejected", "Err": "No such image: i:latest"}
+    cli(*DEPLOY, code=1)
+    assert cli.err == "error: shop_db: a task cannot run: No such image: i:latest\n"
+
+
+def test_detach_does_not_wait(cli: Cli) -> None:
+    cli.engine.outcome = lambda _: {"State": "pending"}
+    assert "running" not in cli("deploy", "-d")
+
+
+def test_a_missing_external_network_is_told_before_anything_is_made(cli: Cli) -> None:
+    Path("c.yml").write_text(
+        "services: {a: {image: i, networks: [n]}}\nnetworks: {n: {external: true}}"
+    )
+    cli("deploy", "-c", "c.yml", code=1)
+    assert cli.err == "error: network n is declared external and does not exist: create it\n"
+    assert cli.engine.requests == []
+
+
+def test_lists(cli: Cli) -> None:
+    cli(*DEPLOY)
+    assert cli("ls").split() == ["NAME", "SERVICES", "shop", "2"]
+    assert json.loads(cli("ls", "--format", "json")) == [{"Name": "shop", "Services": "2"}]
+    assert cli("services", "shop").splitlines()[2].split() == [
+        "s3",
+        "shop_web",
+        "replicated",
+        "2/2",
+        "i:latest",
+    ]
+    assert json.loads(cli("service", "ls", "--format", "json"))[0]["Replicas"] == "1/1"
+    assert cli("ps", "-q", "shop").split() == [task["ID"] for task in sorted(cli.engine.tasks, key=lambda task: (task["ServiceID"] == "s3", task["Slot"]))]  # fmt: skip
+    assert "alpha" in cli("service", "ps", "shop_db")
+    assert json.loads(cli("service", "inspect", "shop_db"))[0]["Spec"]["Name"] == "shop_db"
+
+
+def test_old_tasks_hang_below_the_newest_of_their_slot(cli: Cli) -> None:
+    cli(*DEPLOY)
+    Path("v2.yml").write_text(FILE.replace("image: i,", "image: i:2,"))
+    cli(*DEPLOY, "-c", "v2.yml", "shop")
+    head, *lines = cli("ps", "shop").splitlines()
+    names = [line[head.index("NAME") : head.index("IMAGE")].rstrip() for line in lines]
+    assert names == ["shop_db.1", " \\_ shop_db.1", "shop_web.1", " \\_ shop_web.1", "shop_web.2", " \\_ shop_web.2"]  # fmt: skip
+    assert {one["Name"] for one in json.loads(cli("ps", "--format", "json", "shop"))} == {
+        "shop_db.1",
+        "shop_web.1",
+        "shop_web.2",
+    }
+
+
+def test_nothing_found(cli: Cli) -> None:
+    cli("ps", "nope", code=1)
+    assert cli.err == "error: nothing found in stack: nope\n"
+    cli("services", "nope")
+    assert cli.err == "Nothing found in stack: nope\n"
+    cli("rm", "nope")
+    assert cli.err == "Nothing found in stack: nope\n"
+
+
+def test_rm_takes_all_away(cli: Cli) -> None:
+    cli(*DEPLOY)
+    assert cli("rm", "shop").splitlines() == [
+        "Removing service shop_db",
+        "Removing service shop_web",
+        "Removing network shop_default",
+        "Removing network shop_front",
+    ]
+    assert not cli.engine.services
+    assert not cli.engine.networks
+
+
+def test_scale(cli: Cli) -> None:
+    cli(*DEPLOY)
+    assert (
+        cli("service", "scale", "shop_web=5", "shop_db=0")
+        == "shop_web scaled to 5\nshop_db scaled to 0\n"
+    )
+    assert cli.engine.bodies[0]["Mode"] == {"Replicated": {"Replicas": 5}}
+    cli("service", "scale", "shop_web", code=2)
+    assert cli.err == "error: 'shop_web': write SERVICE=REPLICAS, as web=5\n"
+
+
+def test_nodes(cli: Cli) -> None:
+    assert cli("node", "ls").splitlines()[1].split() == [
+        "node1",
+        "*",
+        "alpha",
+        "Ready",
+        "Active",
+        "Leader",
+        "20.10",
+    ]
+    cli(
+        "node",
+        "update",
+        "alpha",
+        "--availability",
+        "drain",
+        "--label-add",
+        "zone=a",
+        "--label-add",
+        "ssd",
+    )
+    assert cli.engine.nodes[0]["Spec"] == {
+        "Role": "manager",
+        "Availability": "drain",
+        "Labels": {"zone": "a", "ssd": ""},
+    }
+    cli("node", "update", "self", "--label-rm", "zone")
+    assert cli.engine.nodes[0]["Spec"]["Labels"] == {"ssd": ""}
+    cli("node", "update", "self", "--label-rm", "zone", code=1)
+    assert cli.err == "error: node alpha has no label 'zone'\n"
+    cli("node", "update", "self", code=2)
+    cli("node", "inspect", "beta", code=1)
+    assert cli.err == "error: node beta not found\n"
+
+
+def test_cluster(cli: Cli) -> None:
+    assert (
+        "    stack cluster join --token SWMTKN-1-w 10.0.0.1:2377"
+        in cli("cluster", "init").splitlines()
+    )
+    assert cli.engine.bodies[0]["ListenAddr"] == "0.0.0.0:2377"
+    cli("cluster", "join", "--token", "SWMTKN-1-w", "10.0.0.1", "fd00::1", "[fd00::2]:9")
+    assert cli.engine.bodies[0]["RemoteAddrs"] == ["10.0.0.1:2377", "[fd00::1]:2377", "[fd00::2]:9"]
+    cli("cluster", "join", "--token", "wrong", "10.0.0.1", code=1)
+    assert cli.err == "error: invalid join token\n"
+    assert cli("cluster", "token", "-q", "worker") == "SWMTKN-1-w\n"
+    assert cli("cluster", "token", "-q", "--rotate", "worker") == "SWMTKN-1-new\n"
+    assert "SWMTKN" not in cli("cluster", "inspect")
+    cli("cluster", "leave", code=1)
+    cli("cluster", "leave", "--force")
+
+
+def test_config_needs_no_cluster(cli: Cli) -> None:
+    shown = json.loads(cli("config", "--format", "json"))
+    assert shown["name"] == "shop"
+    assert cli("config").startswith("name: shop\nnetworks:\n")
+    assert cli.engine.requests == []
+
+
+def test_usage_errors_are_one_line_and_exit_code_two(cli: Cli) -> None:
+    cli("nonsense", code=2)
+    assert cli.err == "error: No such command 'nonsense'. (see 'stack --help')\n"
+    cli("ps", code=2)
+    assert cli.err.count("\n") == 1
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys; from stack.cli.main import run; assert run(['--help']) == 0;"
+        "heavy = {'yaml', 'tabulate', 'docker', 'msgspec', 'ssl', 'http.client'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

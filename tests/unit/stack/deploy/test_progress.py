@@ -1,0 +1,81 @@
+"""Tasks to a line and a verdict."""
+
+from stack.deploy.progress import Progress, progress_of
+
+
+def service(mode: dict | None = None, condition: str = "any", **more: object) -> dict:
+    template = {"RestartPolicy": {"Condition": condition}}
+    return {
+        "ID": "s", "Spec": {"Name": "web", "Mode": mode or {"Replicated": {"Replicas": 2}}, "TaskTemplate": template},
+        **more,
+    }  # fmt: skip
+
+
+def task(
+    identifier: str, state: str, err: str = "", desired: str = "running", slot: int = 1
+) -> dict:
+    status = {"State": state, "Message": state, "Err": err}
+    return {"ID": identifier, "Slot": slot, "Status": status, "DesiredState": desired}
+
+
+def judge(found: dict, *tasks: dict, seen: tuple[str, ...] = ()) -> Progress:
+    return progress_of(found, tasks, tasks, seen)
+
+
+def test_all_running_is_done() -> None:
+    progress = judge(service(), task("a", "running"), task("b", "running", slot=2))
+    assert progress.is_done
+    assert progress.line == "web: 2/2 running"
+
+
+def test_a_waiting_task_says_why() -> None:
+    reason = "no suitable node (scheduling constraints not satisfied on 1 node)"
+    progress = judge(service(), task("a", "running"), task("b", "pending", reason, slot=2))
+    assert not progress.is_done
+    assert progress.line == f"web: 1/2 running: {reason}"
+
+
+def test_a_running_task_that_is_to_stop_does_not_count() -> None:
+    assert judge(service(), task("a", "running", desired="shutdown")).running == 0
+
+
+def test_a_rejected_task_counts_against_the_service_unless_it_is_an_old_one() -> None:
+    rejected = task("a", "rejected", "No such image: x", desired="shutdown")
+    assert judge(service(), rejected).rejected == ("No such image: x",)
+    assert judge(service(), rejected, seen=("a",)).rejected == ()
+
+
+def test_a_failed_task_is_final_only_without_restart() -> None:
+    failed = task("a", "failed", "task: non-zero exit (1)", desired="shutdown")
+    assert judge(service(), failed).rejected == ()
+    assert judge(service(), failed).failed == frozenset("a")
+    assert judge(service(condition="none"), failed).rejected == ("task: non-zero exit (1)",)
+
+
+def test_a_task_that_ended_well_counts_where_it_is_not_started_again() -> None:
+    done = task("a", "complete", desired="shutdown")
+    one = {"Replicated": {"Replicas": 1}}
+    assert judge(service(one, "on-failure"), done).is_done
+    assert judge(service(one, "none"), done).is_done
+    assert not judge(service(one, "any"), done).is_done
+
+
+def test_a_global_service_has_as_many_tasks_as_the_cluster_says() -> None:
+    mode: dict = {"Global": {}}
+    assert judge(service(mode)).wanted is None
+    status = {"RunningTasks": 1, "DesiredTasks": 2}
+    progress = judge(service(mode, ServiceStatus=status), task("a", "running"))
+    assert (progress.running, progress.wanted, progress.is_done) == (1, 2, False)
+
+
+def test_no_replicas_are_done_at_once() -> None:
+    assert judge(service({"Replicated": {"Replicas": 0}})).is_done
+
+
+def test_a_rolled_back_update_is_never_done() -> None:
+    update = {"State": "rollback_completed", "Message": "rollback completed"}
+    progress = judge(
+        service({"Replicated": {"Replicas": 1}}, UpdateStatus=update), task("a", "running")
+    )
+    assert not progress.is_done
+    assert progress.stopped == "the update was rolled back: rollback completed"
