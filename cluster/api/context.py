@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from cluster.api.encoded_objects import EncodedObjects
 from cluster.api.engine import Engine
 from cluster.api.local_node import LocalNode
+from cluster.api.pacing import Pacing
 from cluster.clock import Clock
 from cluster.errors import NotManager
 from cluster.model.ids import NewId
@@ -35,6 +36,7 @@ class ApiContext:
         self.clock = clock
         self.new_id = new_id
         self.encoded = EncodedObjects()
+        self.pacing = Pacing()
         self._group = group
 
     @property

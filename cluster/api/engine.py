@@ -15,6 +15,7 @@ from cluster.api.versions import ApiVersion, engine_path, parse_version
 from cluster.errors import InvalidArgument, Unavailable
 
 _QUESTION_TIMEOUT_S = 30.0
+_LEARN_TIMEOUT_S = 2.0  # an engine that hangs must not hold up what the cluster can answer itself
 _HEADERS_NOT_ADDED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 _MAX_HEADER_BYTES = 256 * 1024
 
@@ -66,13 +67,13 @@ class Engine:
             await self._learn()
         return self._release
 
-    async def version(self) -> dict[str, Any]:
+    async def version(self, timeout_s: float = _QUESTION_TIMEOUT_S) -> dict[str, Any]:
         """Return the engine's answer to ``/version``, and remember what it serves.
 
         Raises:
             Unavailable: the engine cannot be reached.
         """
-        answer = await self.ask("GET", "/version")
+        answer = await self.ask("GET", "/version", timeout_s=timeout_s)
         content = answer.json()
         if answer.status != 200 or not isinstance(content, dict):
             raise Unavailable(
@@ -93,20 +94,20 @@ class Engine:
         return engine_path(path, self._oldest, newest)
 
     async def ask(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, *, timeout_s: float = _QUESTION_TIMEOUT_S
     ) -> EngineAnswer:
         """Send a request without a body and return the complete answer.
 
         Args:
             method: the HTTP method.
             path: path and query, percent-encoded, the version as the engine knows it.
-            headers: further header fields.
+            timeout_s: longest wait for the whole answer.
 
         Raises:
-            Unavailable: the engine cannot be reached.
+            Unavailable: the engine cannot be reached or takes too long.
         """
-        timeout = aiohttp.ClientTimeout(total=_QUESTION_TIMEOUT_S)
-        async with self.stream(method, path, headers=headers, timeout=timeout) as response:
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        async with self.stream(method, path, timeout=timeout) as response:
             return EngineAnswer(response.status, await response.read())
 
     @asynccontextmanager
@@ -145,7 +146,7 @@ class Engine:
 
     async def _learn(self) -> None:
         try:
-            await self.version()
+            await self.version(_LEARN_TIMEOUT_S)
         except Unavailable:
             return
 

@@ -13,20 +13,23 @@ from cluster.api.local_node import LocalNodeInfo
 from cluster.api.passthrough import list_containers
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
-from cluster.api.versions import OLDEST, served_version
+from cluster.api.versions import OLDEST, ApiVersion, served_version
 
 _PING_HEADERS = {
-    "Builder-Version": "2",
     "Cache-Control": "no-cache, no-store, must-revalidate",
     "Pragma": "no-cache",
     "Content-Type": "text/plain; charset=utf-8",
 }
 
+_BUILDKIT_SINCE = ApiVersion(1, 42)
+"""Engines of this version and later let a client build with BuildKit unless told otherwise."""
+
 
 async def ping(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Say that the node lives, and in the headers what it is."""
     headers = {**_PING_HEADERS, "Swarm": _swarm_word(api.node.info())}
-    # BuildKit came with 1.39; an engine that does not know the builder protocol answers for itself.
+    if request.version >= _BUILDKIT_SINCE:
+        headers["Builder-Version"] = "2"
     return web.Response(body=b"" if request.method == "HEAD" else b"OK", headers=headers)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from cluster.api.commands.lookup import find_node, find_service, find_task
@@ -26,6 +28,10 @@ _STATES = frozenset(state.spelled for state in TaskState)
 async def list_tasks(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """List the tasks that fit the filters."""
     state = api.state
+    pause_s = api.pacing.pause_s(request.http.raw_path, state, api.clock.monotonic_s())
+    if pause_s:
+        await asyncio.sleep(pause_s)
+        state = api.state
     filters = Filters.parse(request.query.get("filters"), _FILTERS)
     tasks = _TaskFilter(state, filters).tasks()
     api.encoded.forget_all_but(len(state.nodes) + len(state.tasks) + len(state.services))

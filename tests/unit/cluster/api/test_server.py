@@ -82,6 +82,8 @@ async def manager(api: Client) -> Client:
 async def with_engine(local_node: MemoryNode, tmp_path: Path) -> AsyncIterator[Client]:
     """A node whose engine tells what it was asked."""
 
+    streams: list[web.Request] = []
+
     async def engine(request: web.Request) -> web.StreamResponse:
         if request.path.endswith("/version"):
             content = {
@@ -99,6 +101,17 @@ async def with_engine(local_node: MemoryNode, tmp_path: Path) -> AsyncIterator[C
             return web.json_response([{"Id": request.raw_path}, task, *plain])
         if request.path.endswith("/networks"):
             return web.json_response([{"Name": "bridge", "Id": "b1"}])
+        if request.path.endswith("/streams"):
+            return web.json_response(len(streams))
+        if request.path.endswith("/events"):
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"first")
+            streams.append(request)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                streams.remove(request)
         if request.path.endswith("/broken"):
             response = web.StreamResponse()
             await response.prepare(request)
@@ -113,7 +126,7 @@ async def with_engine(local_node: MemoryNode, tmp_path: Path) -> AsyncIterator[C
 
     application = web.Application(client_max_size=1 << 30)
     application.router.add_route("*", "/{path:.*}", engine)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, handler_cancellation=True)
     await runner.setup()
     await web.UnixSite(runner, str(tmp_path / "engine.sock")).start()
     server = ApiServer(local_node, tmp_path / "engine.sock", ManualClock(), counting_ids())
@@ -316,6 +329,16 @@ async def test_a_stream_of_unknown_length_passes_through(with_engine: Client) ->
     async with with_engine.session.post("http://d/build", data=pieces()) as answer:
         content = await answer.read()
     assert content == b"POST /build " + b"".join(b"%d," % number for number in range(100))
+
+
+async def test_a_stream_ends_when_its_client_hangs_up(with_engine: Client) -> None:
+    async with with_engine.session.get("http://d/events") as answer:
+        assert await answer.content.readany() == b"first"
+        answer.close()
+    # The engine ends the stream once it is nobody's any more.
+    async with asyncio.timeout(10):
+        while (await with_engine("GET", "/streams"))[1] != b"0":
+            await asyncio.sleep(0.01)
 
 
 async def test_an_answer_that_breaks_off_does_not_look_complete(with_engine: Client) -> None:
