@@ -73,7 +73,7 @@ def show_tasks(rows: list[dict[str, str]], *, form: str, quiet: bool) -> None:
         previous = ""
         for row in rows:
             name = row["Name"]
-            row["Name"] = f" \\_ {name}" if name == previous else name
+            row["Name"] = f"\\_ {name}" if name == previous else name
             previous = name
     show(rows, TASK_COLUMNS, form=form, quiet=quiet)
 
@@ -112,7 +112,8 @@ def _ports(ports: Iterable[Json]) -> str:
     for port in ports:
         published = port.get("PublishedPort", 0)
         protocol = port.get("Protocol", "tcp")
-        texts.append(f"*:{published}->{port.get('TargetPort', 0)}/{protocol}")
+        front = f"*:{published}->" if published else ""  # 0: each node chooses
+        texts.append(f"{front}{port.get('TargetPort', 0)}/{protocol}")
     return ", ".join(dict.fromkeys(texts))  # an engine names IPv4 and IPv6 separately
 
 

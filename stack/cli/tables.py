@@ -54,7 +54,6 @@ def table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> str:
     import tabulate  # slow to import, and only tables need it
 
     tabulate.MIN_PADDING = 0  # headings are as wide as they are
-    tabulate.PRESERVE_WHITESPACE = True
     layout = tabulate.TableFormat(
         lineabove=None,
         linebelowheader=None,

@@ -150,7 +150,7 @@ def test_old_tasks_hang_below_the_newest_of_their_slot(cli: Cli) -> None:
     cli(*DEPLOY, "-c", "v2.yml", "shop")
     head, *lines = cli("ps", "shop").splitlines()
     names = [line[head.index("NAME") : head.index("IMAGE")].rstrip() for line in lines]
-    assert names == ["shop_db.1", " \\_ shop_db.1", "shop_web.1", " \\_ shop_web.1", "shop_web.2", " \\_ shop_web.2"]  # fmt: skip
+    assert names == ["shop_db.1", "\\_ shop_db.1", "shop_web.1", "\\_ shop_web.1", "shop_web.2", "\\_ shop_web.2"]  # fmt: skip
     assert {one["Name"] for one in json.loads(cli("ps", "--format", "json", "shop"))} == {
         "shop_db.1",
         "shop_web.1",
