@@ -11,7 +11,7 @@ from cluster.api.engine import Engine
 from cluster.api.local_node import LocalNode
 from cluster.api.pacing import Pacing
 from cluster.clock import Clock
-from cluster.errors import NotManager
+from cluster.errors import NotManager, Unavailable
 from cluster.model.ids import NewId
 from cluster.store.interface import ClusterStore
 from cluster.store.state import ClusterState
@@ -57,15 +57,23 @@ class ApiContext:
             return None
 
     async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` and return its result; a client that hangs up does not stop it halfway."""
+        """Run `work` and return its result; a client that hangs up does not stop it halfway.
+
+        Raises:
+            Unavailable: something that the work waited for was cancelled under it.
+        """
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         async def run() -> None:
             try:
                 outcome.set_result(await work)
             except asyncio.CancelledError:
-                outcome.cancel()
-                raise
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():  # the server stops
+                    outcome.cancel()
+                    raise
+                outcome.set_exception(Unavailable("the node broke off in the middle; try again"))
+                outcome.exception()
             except Exception as error:  # noqa: BLE001 - whoever waits for the outcome gets it
                 outcome.set_exception(error)
                 outcome.exception()  # nobody may be waiting any more: that is no fault

@@ -18,7 +18,8 @@ DEFAULT_SUBNET_SIZE = 24
 def cluster_json(cluster: Cluster, state: ClusterState) -> dict[str, Any]:
     """Return the cluster as ``/info`` shows it, which holds no secrets."""
     shown = common_members(cluster.id, cluster.meta)
-    shown["Spec"] = msgspec.to_builtins(cluster.spec)
+    # The name is there even when it is the default one, which the model leaves out.
+    shown["Spec"] = {"Name": cluster.spec.name} | msgspec.to_builtins(cluster.spec)
     shown["TLSInfo"] = _tls_info(cluster, state)
     shown["RootRotationInProgress"] = False
     shown["DefaultAddrPool"] = None

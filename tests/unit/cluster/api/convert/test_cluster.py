@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import msgspec
+
 from cluster.api.convert.cluster import cluster_json, swarm_json
 from cluster.api.payloads.decoding import convert_tree
 from cluster.model.cluster import Cluster, ClusterSpec, RootCa
@@ -35,6 +37,11 @@ def test_secrets_are_not_shown_where_anybody_may_look() -> None:
     shown = str(cluster_json(_cluster(), ClusterState()))
     assert "SWMTKN" not in shown
     assert "secret" not in shown
+
+
+def test_the_name_is_shown_although_it_is_the_default() -> None:
+    cluster = msgspec.structs.replace(_cluster(), spec=ClusterSpec())
+    assert cluster_json(cluster, ClusterState())["Spec"]["Name"] == "default"
 
 
 def test_before_a_node_has_described_itself_the_root_is_known() -> None:
