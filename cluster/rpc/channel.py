@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TypeVar
@@ -72,6 +73,12 @@ class NodeChannel:
             body = await remote(msgspec.msgpack.encode(request), timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, self.addr) from error
+        except asyncio.CancelledError:
+            # gRPC cancels the calls of a channel that is closed, not only those of a cancelled task
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise Unavailable(f"the connection to {self.addr} was closed meanwhile") from None
         return self._decoded(method, body)
 
     async def stream(

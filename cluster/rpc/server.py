@@ -6,13 +6,10 @@ It listens on a unix socket only; `cluster.rpc.front` owns the public port and s
 from __future__ import annotations
 
 import functools
-import os
-import shutil
+import secrets
 import socket
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -69,7 +66,7 @@ class RpcServer:
         self._configuration = _certificate_configuration(credentials)
         self._methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         self._server: grpc.aio.Server | None = None
-        self._folder: str | None = None
+        self._name = ""
 
     def handle(
         self, method: Method[Request, Response], handler: Handler[Request, Response]
@@ -113,17 +110,24 @@ class RpcServer:
 
     async def serve_connection(self, connection: socket.socket) -> None:
         """Serve one connection that the public port accepted, until it ends."""
-        await splice(connection, self._socket_path)
+        await splice(connection, self.socket_path)
+
+    @property
+    def socket_path(self) -> str:
+        """The abstract unix socket it listens on while it is entered."""
+        assert self._name, "the server is not started"
+        return f"\0{self._name}"
 
     async def __aenter__(self) -> RpcServer:
-        # a folder of our own: nobody else can put a socket there, and the path is short enough
-        self._folder = tempfile.mkdtemp(prefix="stackd-rpc-")
+        # an abstract name leaves nothing behind, however the process ends; whoever connects must
+        # prove itself by TLS all the same
+        self._name = f"stackd-rpc-{secrets.token_hex(16)}"
         self._server = grpc.aio.server(options=SERVER_OPTIONS)
         self._server.add_generic_rpc_handlers((_Methods(self._methods),))
         credentials = grpc.dynamic_ssl_server_credentials(
             self._configuration, lambda: self._configuration, require_client_authentication=True
         )
-        self._server.add_secure_port(f"unix:{self._socket_path}", credentials)
+        self._server.add_secure_port(f"unix-abstract:{self._name}", credentials)
         await self._server.start()
         return self
 
@@ -134,14 +138,7 @@ class RpcServer:
         trace: TracebackType | None,
     ) -> None:
         assert self._server is not None
-        assert self._folder is not None
         await self._server.stop(_STOP_GRACE_S)
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def _socket_path(self) -> str:
-        assert self._folder is not None, "the server is not started"
-        return os.fspath(Path(self._folder) / "rpc.sock")
 
     def _admit(
         self, method: Method[Request, Response], body: bytes, context: Context

@@ -316,7 +316,7 @@ async def test_a_peer_that_falls_silent_is_noticed() -> None:
     async def relay(connection):
         near, far = (
             await asyncio.open_connection(sock=connection),
-            await asyncio.open_unix_connection(server._socket_path),
+            await asyncio.open_unix_connection(server.socket_path),
         )
         try:
             async with asyncio.TaskGroup() as group:
