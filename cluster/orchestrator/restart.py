@@ -62,8 +62,7 @@ def terms_after_end(task: Task, slot_tasks: Iterable[Task], now: Timestamp) -> T
     if task.status.state is not TaskState.COMPLETE and is_short:
         wait_ns = backoff_ns(wait_ns, task.restarts)
         row = task.restarts + 1
-    # a task that ended while it still waited for its start gains nothing by that
-    return Terms(start_after=max(after(now, wait_ns), task.start_after), restarts=row)
+    return Terms(start_after=after(now, wait_ns), restarts=row)
 
 
 def terms_after_loss(task: Task, now: Timestamp) -> Terms | None:

@@ -5,9 +5,10 @@ update's delay; at most `parallelism` slots are in flight at once.  Every moment
 is stored with the tasks, so a new leader goes on in the middle.
 
 What counts is whether the new task runs, not whether it was tried: while it fails and is
-restarted, its slot stays in flight and the next one is not touched.  An update to something that
-does not work therefore stops by itself after `parallelism` slots.  A slot whose new task finds no
-place, and where nothing else lives, holds up nobody.
+restarted, its slot stays in flight and the next one is not touched; a task that comes after a
+failure must also run for the time of the monitor.  An update to something that does not work
+therefore stops by itself, after the slots that were begun before the first failure.  A slot whose
+new task finds no place, and where nothing else lives, holds up nobody.
 
 Slots without a running task have nothing to protect: `succession` replaces them at once.
 
@@ -103,7 +104,10 @@ class RollingUpdate:
             return not _is_stuck_alone(slot)
         if task.status.state is not TaskState.RUNNING:
             return False
-        until = after(task.status.timestamp, self._config.delay)
+        needed_ns = self._config.delay
+        if task.restarts:
+            needed_ns = max(needed_ns, self._monitor_ns)
+        until = after(task.status.timestamp, needed_ns)
         if until > self._now:
             self.wakes.append(until)
             return True

@@ -143,8 +143,16 @@ class Succession:
             is_deserted = terms is None or (latest is not None and latest.id != elder.id)
             if self.is_on_leave(elder) and is_deserted:
                 slot.want(elder, TaskState.SHUTDOWN, self._now)
-        if terms is not None:
+        if terms is None:
+            return
+        if latest is not None and self._ended_before_its_start(latest):
+            # at once would be a loop of attempts to prepare, for example to pull an image
+            self.wakes.append(latest.start_after)
+        else:
             self._create(slot, terms)
+
+    def _ended_before_its_start(self, task: Task) -> bool:
+        return task.start_after > self._now and ended_by_itself(task) and not self.is_outdated(task)
 
     def _terms(self, latest: Task | None, slot: Slot) -> Terms | None:
         """Return the conditions under which a task may follow the latest, None for never."""

@@ -1,0 +1,153 @@
+"""The commands of the orchestrator's scenarios, spoken to a cluster in virtual time."""
+
+from __future__ import annotations
+
+from cluster.model.service import ReplicatedMode, ServiceMode
+from cluster.model.task import Task
+from cluster.model.units import SECOND_NS
+from cluster.model.update_policy import RestartPolicy, UpdateConfig
+from tests.support.builders import make_cluster, make_node, make_service
+from tests.support.cluster_model import START, Behaviour, ClusterModel, one_task_runs_per_slot
+from tests.support.datadriven import Command
+
+
+class ClusterScript:
+    """One scenario: nodes, services, and what happens to them.
+
+    cluster [history=5]                 begin anew
+    image NAME [prepare=S] [crash=S] [finish=S] [missing=1]
+    node NAME [state=..] [availability=..] [label=key:value]
+    service NAME [replicas=N] [global=1] [image=..] [constraint=key==value] [port=N] [cpus=N]
+                 [parallelism=N] [delay=S] [order=..] [condition=..] [restart-delay=S] [attempts=N]
+    update NAME [image=..] [replicas=N]
+    remove NAME | lose NODE | restore NODE | kill TASK | run SECONDS | leader
+    tasks NAME [all=1] | status NAME
+    """
+
+    def __init__(self) -> None:
+        self._model = ClusterModel()
+
+    def handle(self, command: Command) -> str:
+        method = getattr(self, f"_do_{command.name.replace('-', '_')}", None)
+        if method is None:
+            raise ValueError(f"unknown command {command.name!r}")
+        return method(command) or ""
+
+    def _do_cluster(self, command: Command) -> None:
+        history = command.options.get("history")
+        self._model = ClusterModel(
+            make_cluster(task_history=None if history is None else int(history))
+        )
+        self._model.checks.append(one_task_runs_per_slot)
+
+    def _do_image(self, command: Command) -> None:
+        crash, finish = command.options.get("crash"), command.options.get("finish")
+        self._model.behaviours[command.args[0]] = Behaviour(
+            prepare_s=float(command.options.get("prepare", "0.5")),
+            crash_after_s=None if crash is None else float(crash),
+            finish_after_s=None if finish is None else float(finish),
+            is_missing="missing" in command.options,
+        )
+
+    def _do_node(self, command: Command) -> None:
+        name, options = command.args[0], command.options
+        labels = dict([options["label"].split(":")]) if "label" in options else None
+        if name in self._model.state.nodes:
+            self._model.set_node(
+                name,
+                state=options.get("state"),
+                availability=options.get("availability"),
+                labels=labels,
+            )
+        else:
+            self._model.put(make_node(name, labels=labels))
+
+    def _do_service(self, command: Command) -> None:
+        options = command.options
+        delay, attempts = options.get("restart-delay"), options.get("attempts")
+        restart = RestartPolicy(
+            condition=options.get("condition", ""),  # type: ignore[arg-type]
+            delay=None if delay is None else round(float(delay) * SECOND_NS),
+            max_attempts=None if attempts is None else int(attempts),
+        )
+        update = UpdateConfig(
+            parallelism=command.option("parallelism", 1),
+            delay=round(float(options.get("delay", "0")) * SECOND_NS),
+            order=options.get("order", ""),  # type: ignore[arg-type]
+        )
+        if update.order == "start-first":
+            self._model.checks.clear()
+        self._model.put(
+            make_service(
+                command.args[0],
+                replicas=command.option("replicas", 1),
+                is_global="global" in options,
+                image=options.get("image", "web:1"),
+                constraints=[options["constraint"]] if "constraint" in options else [],
+                host_ports=[int(options["port"])] if "port" in options else [],
+                cpus=float(options.get("cpus", "0")),
+                restart=restart,
+                update=update,
+            )
+        )
+
+    def _do_update(self, command: Command) -> None:
+        name, options = command.args[0], command.options
+        if "image" in options:
+            self._model.change_image(name, options["image"])
+        if "replicas" in options:
+            mode = ServiceMode(replicated=ReplicatedMode(replicas=int(options["replicas"])))
+            self._model.change_service(name, mode=mode)
+
+    def _do_remove(self, command: Command) -> None:
+        self._model.remove_service(command.args[0])
+
+    def _do_lose(self, command: Command) -> None:
+        self._model.lose_node(command.args[0])
+
+    def _do_restore(self, command: Command) -> None:
+        self._model.restore_node(command.args[0])
+
+    def _do_kill(self, command: Command) -> None:
+        task = next(t for t in self._model.state.tasks if t.id == command.args[0])
+        self._model.kill_container(task)
+
+    def _do_run(self, command: Command) -> None:
+        self._model.run_for(float(command.args[0]))
+
+    def _do_leader(self, command: Command) -> None:
+        self._model.change_leader()
+
+    def _do_tasks(self, command: Command) -> str:
+        tasks = self._model.tasks(command.args[0])
+        if "all" not in command.options:
+            tasks = [t for t in tasks if t.is_wanted or not t.status.state.is_terminal]
+        tasks.sort(key=lambda t: (t.slot, t.node_id if not t.slot else "", int(t.id[1:])))
+        return "\n".join(map(self._row, tasks)) or "none"
+
+    def _do_status(self, command: Command) -> str:
+        status = self._model.service(command.args[0]).update_status
+        if status is None:
+            return "no update"
+        times = f"from {self._at(status.started_at)}"
+        if status.completed_at:
+            times += f" to {self._at(status.completed_at)}"
+        return f"{status.state}: {status.message}, {times}"
+
+    def _row(self, task: Task) -> str:
+        image = task.spec.container_spec.image if task.spec.container_spec else ""
+        words = [
+            f"{task.slot or task.node_id}={task.id}",
+            image,
+            f"on {task.node_id or '-'}",
+            task.status.state.spelled,
+            f"(wanted {task.desired_state.spelled})",
+        ]
+        if task.start_after > self._model.now:
+            words.append(f"not before {self._at(task.start_after)}")
+        if task.status.error:
+            words.append(f"- {task.status.error}")
+        return " ".join(words)
+
+    def _at(self, moment: int) -> str:
+        return f"{(moment - START) / SECOND_NS:.1f}s"
