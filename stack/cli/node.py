@@ -123,6 +123,21 @@ def update(
     say(name)
 
 
+@node.command("rm")
+@click.argument("names", nargs=-1, required=True, metavar="NODE...")
+@click.option("-f", "--force", is_flag=True, help="Also a node that is not down.")
+@click.pass_context
+def remove(ctx: click.Context, names: tuple[str, ...], *, force: bool) -> None:
+    """Remove nodes that left the cluster, or will not come back.
+
+    A node is to leave first, by 'stack cluster leave' on it; a removed one must join anew.
+    """
+    client = client_of(ctx)
+    for one in [_find(client, name) for name in names]:
+        client.remove_node(one["ID"], force=force)
+        say(one["ID"])
+
+
 def _find(client: EngineClient, name: str) -> Node:
     """A node by ID, its beginning, host name, or the one that answers ("self")."""
     if name == "self":

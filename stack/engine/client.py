@@ -135,6 +135,11 @@ class EngineClient:
         found: Node = self._connection.request("GET", f"/nodes/{_part(name)}")
         return found
 
+    def remove_node(self, node_id: str, *, force: bool) -> None:
+        """Remove a node from the cluster; one that is not down only with `force`."""
+        query = {"force": "1"} if force else {}
+        self._connection.request("DELETE", f"/nodes/{_part(node_id)}", query)
+
     def update_node(self, node_id: str, version: int, spec: Json) -> None:
         """Replace a node's spec.
 
