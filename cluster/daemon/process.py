@@ -118,10 +118,17 @@ class NodeProcess:
         return None if member is None or member.manager is None else member.manager.leader_id()
 
     def store(self) -> ClusterStore:
-        """Return the cluster's state; raises `NotManager` on other nodes."""
+        """Return the cluster's state; raises `NotManager` on other nodes.
+
+        Raises:
+            Unavailable: this manager does not lead.  What it has read from its disk may lack
+                the newest acknowledged changes, so it must not be shown.
+        """
         member = self._member
         if member is None or member.manager is None:
             raise not_manager(self.info())
+        if not member.manager.store.is_leader:
+            raise Unavailable("the cluster has no leader at the moment: try again")
         return member.manager.store
 
     async def init(self, request: InitRequest) -> NodeId:
