@@ -8,8 +8,10 @@ always give equal decisions.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 
 from cluster.model.ids import NodeId, ServiceId
 from cluster.model.task_state import TaskState
@@ -80,6 +82,35 @@ class Ranking:
         for entry in refused:
             heapq.heappush(self._heap, entry)
         return chosen
+
+
+class EmptiestFirst:
+    """All nodes, those with the fewest tasks first, kept over the groups of a pass.
+
+    Among nodes without a task of the service this is the ranking, and each of them gets just one
+    before any gets a second.  So a group with fewer tasks than nodes, the usual case, need not
+    look at all nodes.
+    """
+
+    def __init__(self, loads: Iterable[NodeLoad]) -> None:
+        """Order `loads`."""
+        self._order = sorted((load.tasks, load.id, load) for load in loads)
+
+    def pick(self, service_id: ServiceId, accepts: Accepts, number: int) -> list[NodeLoad]:
+        """Choose up to `number` nodes that accept and have no task of the service, best first."""
+        fresh = (
+            load
+            for _, _, load in self._order
+            if not load.tasks_of_service.get(service_id) and accepts(load)
+        )
+        return list(islice(fresh, number))
+
+    def note_one_more(self, load: NodeLoad) -> None:
+        """Move a node to its new place, after one task was added to it."""
+        where = bisect_left(self._order, (load.tasks - 1, load.id))
+        assert self._order[where][2] is load
+        del self._order[where]
+        insort(self._order, (load.tasks, load.id, load))
 
 
 class FailureMemory:

@@ -22,7 +22,7 @@ from cluster.model.units import Timestamp
 from cluster.scheduler.filters import NO_SUITABLE_NODE, Pipeline, allowance_on
 from cluster.scheduler.node_load import Loads, NodeLoad, demand_of
 from cluster.scheduler.preferences import choice_among
-from cluster.scheduler.ranking import Accepts, FailureMemory
+from cluster.scheduler.ranking import Accepts, EmptiestFirst, FailureMemory
 from cluster.store.change import Change, Deleted
 from cluster.store.plan import NOTHING, Plan
 from cluster.store.state import ClusterState
@@ -94,6 +94,7 @@ class _Pass:
         self._loads = Loads(state, pending)
         self._ready = [load for load in self._loads.nodes.values() if load.is_ready]
         self._failures = FailureMemory(state, now)
+        self._order: EmptiestFirst | None = None
 
     def confirm(self, task: Task) -> None:
         """Decide on a task whose node is given."""
@@ -116,6 +117,10 @@ class _Pass:
         former = {task.id: self._loads.former_tasks(task) for task in group}
         homes = frozenset(f.node_id for f in chain.from_iterable(former.values()))
         failures = self._failures.of(demand.service_id, demand.spec_version)
+        if not (homes or failures or demand.spread_over):
+            group = self._assign_to_fresh_nodes(group, pipeline)
+            if not group:
+                return
         choice = choice_among(demand, self._ready, failures, homes)
         refused: list[Task] = []
         for task in group:
@@ -128,6 +133,16 @@ class _Pass:
                 self._place(task, load, ASSIGNED_MESSAGE)
         if refused:
             self._refuse(refused, pipeline.explain(self._loads.nodes.values()))
+
+    def _assign_to_fresh_nodes(self, group: list[Task], pipeline: Pipeline) -> list[Task]:
+        """Give each task of a group a node without any other of its service; return the rest."""
+        if self._order is None:
+            self._order = EmptiestFirst(self._ready)
+        service_id = pipeline.demand.service_id
+        fresh = self._order.pick(service_id, pipeline.accepts, len(group))
+        for task, load in zip(group, fresh, strict=False):
+            self._place(task, load, ASSIGNED_MESSAGE)
+        return group[len(fresh) :]
 
     def _pipeline(self, group: list[Task]) -> Pipeline | None:
         """Return the filters for a group; without, as its spec cannot be read, refuse it."""
@@ -148,6 +163,8 @@ class _Pass:
         )
         load.hold(task)
         load.count(task.service_id)
+        if self._order is not None:
+            self._order.note_one_more(load)
         self.updated.append(replace(task, node_id=load.id, status=status))
 
     def _refuse(self, tasks: list[Task], reason: str) -> None:
