@@ -91,3 +91,9 @@ def test_keys() -> None:
     assert list(subject.keys_of(Updated(IN_X), state)) == ["b"]
     assert list(subject.keys_of(Updated(make_task("t", IN_X, node="b")), state)) == []
     assert list(subject.all_keys(state)) == ["a", "b"]
+
+
+def test_a_node_that_has_not_described_itself_is_not_judged() -> None:
+    service = make_service("web", cpus=3)
+    node = replace(make_node("a"), description=None)
+    assert not rejected(node, service, make_task("t", service, node="a"))

@@ -73,3 +73,11 @@ def test_a_task_without_a_node_is_looked_for_one_under_the_new_rules() -> None:
 
 def test_ports_taken_away_are_a_change() -> None:
     assert is_outdated(make_service("web"), old=make_service("web", host_ports=[80]))
+
+
+def test_an_order_of_arguments_counts() -> None:
+    container = OLD.spec.task_template.container_spec
+    assert container is not None
+    new = changed(container_spec=replace(container, args=("b", "a")))
+    assert is_outdated(new)
+    assert not is_outdated(new, old=new)

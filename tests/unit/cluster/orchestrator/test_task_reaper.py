@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from cluster.model.ids import NetworkId
+from cluster.model.meta import Meta
+from cluster.model.network import Network, NetworkSpec
 from cluster.model.objects import StoredObject
 from cluster.model.task_state import TaskState
 from cluster.model.update_policy import RestartPolicy
@@ -118,3 +121,8 @@ def test_keys() -> None:
     assert list(reaper.keys_of(Updated(make_cluster()), state)) == ["web"]
     orphan = replace(running, id="x", service_id="forgotten")
     assert list(reaper.all_keys(make_state(WEB, orphan))) == ["forgotten", "web"]
+
+
+def test_a_network_concerns_no_task() -> None:
+    network = Network(id=NetworkId("n"), meta=Meta(), spec=NetworkSpec(name="n"))
+    assert list(TaskReaper().keys_of(Created(network), make_state(WEB))) == []

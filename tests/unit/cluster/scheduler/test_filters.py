@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cluster.model.placement import Platform
 from cluster.model.resources import DiscreteResource, GenericResource, NamedResource
@@ -159,3 +160,13 @@ def test_the_other_texts() -> None:
         "no suitable node (1 node not available for new tasks)"
     )
     assert pipeline.explain([]) == "no suitable node"
+
+
+def test_a_node_that_has_not_described_itself_is_of_no_platform() -> None:
+    load = NodeLoad(replace(make_node("a"), description=None))
+    assert not accepts(load, platforms=[Platform(os="linux")])
+    assert not accepts(load, cpus=1)
+
+
+def test_an_empty_generic_resource_asks_for_nothing() -> None:
+    assert accepts(busy(generic=(GenericResource(),)), generic=(GenericResource(),))

@@ -258,3 +258,16 @@ def test_every_task_gets_the_node_that_the_ranking_puts_first(state: ClusterStat
         if expected is not None:
             expected.hold(task)
             expected.count(task.service_id)
+
+
+def test_a_given_node_that_is_gone_or_constraints_that_cannot_be_read_are_told() -> None:
+    agent = make_service("agent", is_global=True)
+    (task,) = schedule(
+        make_node("a"), agent, make_task("t", agent, node="gone", state=S.PENDING)
+    ).values()
+    assert task.status.error == "no suitable node"
+    broken = make_service("agent", is_global=True, constraints=["noderole"])
+    (task,) = schedule(
+        make_node("a"), broken, make_task("t", broken, node="a", state=S.PENDING)
+    ).values()
+    assert "expected one operator" in task.status.error
