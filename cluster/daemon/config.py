@@ -19,3 +19,4 @@ class DaemonConfig(ObjectStruct, frozen=True, kw_only=True):
     socket: Path = DEFAULT_SOCKET
     engine_socket: Path = Path("/var/run/docker.sock")
     hostname: str = ""
+    forbidden: frozenset[str] = frozenset()  # of cluster.executor.node_policy.FORBIDDABLE

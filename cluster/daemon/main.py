@@ -18,7 +18,8 @@ from cluster.daemon.config import (
     DaemonConfig,
 )
 from cluster.daemon.log_setup import LEVELS, set_up_logs
-from cluster.errors import ClusterError, FatalStorageError
+from cluster.errors import ClusterError, FatalStorageError, InvalidArgument
+from cluster.executor.node_policy import FORBIDDABLE, parse_forbidden
 
 SWITCH_INTERVAL_S = 0.0005
 """A busy thread must not hold up the event loop for Python's default of 5 ms a time."""
@@ -54,6 +55,15 @@ SWITCH_INTERVAL_S = 0.0005
     help="Name of this node in listings; the machine's host name when not given.",
 )
 @click.option(
+    "--forbid",
+    default="",
+    envvar="STACKD_FORBID",
+    metavar="WORDS",
+    help="Refuse tasks that reach into this node, whatever managers say. Words with commas: "
+    + ", ".join(FORBIDDABLE)
+    + ".",
+)
+@click.option(
     "--log-level",
     type=click.Choice(list(LEVELS)),
     default="info",
@@ -61,7 +71,9 @@ SWITCH_INTERVAL_S = 0.0005
     envvar="STACKD_LOG_LEVEL",
 )
 @click.version_option(package_name="stackyard", prog_name="stackd")
-def main(state_dir: Path, socket: Path, engine: str, hostname: str, log_level: str) -> None:
+def main(
+    *, state_dir: Path, socket: Path, engine: str, hostname: str, forbid: str, log_level: str
+) -> None:
     """Run a node of the cluster beside its local Docker Engine.
 
     A new node belongs to no cluster and serves the engine's own API; `stack cluster init` or
@@ -76,11 +88,16 @@ def main(state_dir: Path, socket: Path, engine: str, hostname: str, log_level: s
             f"{engine!r} is not unix:///PATH: stackd works beside the engine of its own machine",
             param_hint="--engine",
         )
+    try:
+        forbidden = parse_forbidden(forbid)
+    except InvalidArgument as wrong:
+        raise click.BadParameter(str(wrong), param_hint="--forbid") from wrong
     config = DaemonConfig(
         state_dir=state_dir.absolute(),
         socket=socket.absolute(),
         engine_socket=Path(engine.removeprefix("unix://")),
         hostname=hostname or os.uname().nodename,
+        forbidden=forbidden,
     )
     set_up_logs(log_level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)

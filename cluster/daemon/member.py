@@ -70,8 +70,7 @@ class Member:
             )
         self.worker = WorkerRole(
             tasks_dir=state_dir.tasks,
-            engine_socket=config.engine_socket,
-            hostname=config.hostname,
+            config=config,
             addr=membership.advertise_addr,
             seeds=membership.managers,
             credentials=credentials,

@@ -16,6 +16,7 @@ from cluster.agent.session import ManagerLink, Session
 from cluster.agent.worker import Worker
 from cluster.ca.credentials import NodeCredentials, tls_info
 from cluster.clock import Clock
+from cluster.daemon.config import DaemonConfig
 from cluster.errors import Unavailable
 from cluster.executor.engine import Engine
 from cluster.executor.executor import DockerExecutor
@@ -36,8 +37,7 @@ class WorkerRole:
         self,
         *,
         tasks_dir: Path,
-        engine_socket: Path,
-        hostname: str,
+        config: DaemonConfig,
         addr: str,
         seeds: Sequence[str],
         credentials: NodeCredentials,
@@ -48,8 +48,7 @@ class WorkerRole:
 
         Args:
             tasks_dir: folder of the agent's memory.
-            engine_socket: the local Docker Engine.
-            hostname: name of this node.
+            config: names the local Docker Engine and this node, and what tasks may not ask of it.
             addr: IP address of this node for others.
             seeds: managers (host:port) to try before any is known.
             credentials: this node's.
@@ -58,9 +57,11 @@ class WorkerRole:
         """
         tasks_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._credentials = credentials
-        self._hostname = hostname
-        self._engine = Engine(f"unix://{engine_socket}")
-        self._executor = DockerExecutor(self._engine, credentials.identity.cluster_id)
+        self._hostname = config.hostname
+        self._engine = Engine(f"unix://{config.engine_socket}")
+        self._executor = DockerExecutor(
+            self._engine, credentials.identity.cluster_id, config.forbidden
+        )
         self._worker = Worker(self._executor, LocalState(tasks_dir), clock)
         self._session = Session(
             self._worker,

@@ -12,7 +12,9 @@ from cluster.executor.container_feed import ContainerFeed
 from cluster.executor.container_view import View
 from cluster.executor.create_payload import CLUSTER_LABEL, TASK_LABEL, create_payload, stop_grace_s
 from cluster.executor.engine import Engine
+from cluster.executor.extension_payload import extensions_of
 from cluster.executor.images import Images
+from cluster.executor.node_policy import check_policy
 from cluster.model.ids import ClusterId
 from cluster.model.node import NodeDescription
 from cluster.model.task import Task
@@ -34,6 +36,7 @@ class ContainerController:
         engine: Engine,
         feed: ContainerFeed,
         images: Images,
+        forbidden: frozenset[str],
         describe_node: Callable[[], Awaitable[NodeDescription]],
         on_change: Callable[[], None],
     ) -> None:
@@ -43,6 +46,7 @@ class ContainerController:
         self._engine = engine
         self._feed = feed
         self._images = images
+        self._forbidden = forbidden
         self._describe_node = describe_node
         self._on_change = on_change
         self._changed = asyncio.Event()
@@ -58,9 +62,10 @@ class ContainerController:
         await self._feed.until_current()
 
     async def prepare(self) -> None:
-        """Create the container, with its image fetched first when the engine does not have it.
+        """Create the container, with its image fetched first as the pull policy says.
 
         Raises:
+            PermissionDenied: this node forbids what the task asks for.
             Unavailable: try again.
             ClusterError: it cannot be created; the message says why.
         """
@@ -70,12 +75,21 @@ class ContainerController:
         payload = create_payload(
             self._task, node, self._cluster_id, await self._engine.api_version()
         )
+        check_policy(payload, self._forbidden)
         image = str(payload["Image"])
+        pull_policy = extensions_of(self._task).pull_policy
+        if pull_policy == "always":
+            await self._images.fetch(image)
         try:
             container_id = await self._create(payload)
         except NotFound as error:
             if "image" not in str(error).lower():
                 raise
+            if pull_policy == "never":
+                raise NotFound(
+                    f"No such image: {image} (its pull_policy is never: load it on this node, or "
+                    "allow pulling)"
+                ) from error
             await self._images.fetch(image)
             container_id = await self._create(payload)
         self._feed.note_created(self._task.id, container_id)

@@ -12,6 +12,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from cluster.errors import InvalidArgument, Unimplemented
+from cluster.executor.extension_payload import (
+    config_settings,
+    extensions_of,
+    host_ips,
+    host_settings,
+    newer_settings,
+)
 from cluster.executor.templates import Templates
 from cluster.model.container import ContainerSpec, HealthCheck, Mount, Privileges
 from cluster.model.ids import ClusterId
@@ -26,6 +33,7 @@ ApiVersion = tuple[int, int]
 
 CLUSTER_LABEL: Final = "com.stackyard.cluster"
 TASK_LABEL: Final = "com.docker.swarm.task.id"
+_MOUNT_TARGET: Final = "ContainerSpec.Mounts target"
 PREDEFINED_NETWORKS: Final = ("host", "none", "bridge")
 
 
@@ -52,7 +60,8 @@ def create_payload(
     config: Json = {
         "Image": spec.image,
         "Labels": _labels(task, spec, cluster_id),
-        "HostConfig": _host_config(task, spec, templates),
+        "HostConfig": _host_config(task, spec, templates, api_version),
+        **config_settings(extensions_of(task).container),
         **_kept(
             ExposedPorts={key: {} for key in _port_bindings(task)},
             Entrypoint=list(spec.command),
@@ -98,7 +107,8 @@ def _refuse_what_is_missing(task: Task, spec: ContainerSpec, api_version: ApiVer
     for what, is_wanted in wanted.items():
         if is_wanted:
             raise Unimplemented(f"{what}: this version cannot do that; remove it from the service")
-    for what, needed in _needs_newer_api(spec):
+    container = extensions_of(task).container
+    for what, needed in (*_needs_newer_api(spec), *newer_settings(container)):
         if api_version < needed:
             raise Unimplemented(
                 f"{what}: needs an engine with API {needed[0]}.{needed[1]}; this node's speaks "
@@ -110,15 +120,13 @@ def _needs_newer_api(spec: ContainerSpec) -> Iterable[tuple[str, ApiVersion]]:
     if spec.health_check is not None and spec.health_check.start_interval:
         yield "ContainerSpec.Healthcheck.StartInterval", (1, 44)
     for mount in spec.mounts:
-        bind, volume, tmpfs = mount.bind_options, mount.volume_options, mount.tmpfs_options
+        bind, volume = mount.bind_options, mount.volume_options
         if bind is not None and bind.create_mountpoint:
             yield "BindOptions.CreateMountpoint", (1, 42)
         if bind is not None and (bind.read_only_non_recursive or bind.read_only_force_recursive):
             yield "BindOptions.ReadOnlyNonRecursive and ReadOnlyForceRecursive", (1, 44)
         if volume is not None and volume.subpath:
             yield "VolumeOptions.Subpath", (1, 45)
-        if tmpfs is not None and tmpfs.options:
-            yield "TmpfsOptions.Options", (1, 46)
 
 
 def _labels(task: Task, spec: ContainerSpec, cluster_id: ClusterId) -> Mapping[str, str]:
@@ -134,18 +142,27 @@ def _labels(task: Task, spec: ContainerSpec, cluster_id: ClusterId) -> Mapping[s
     }
 
 
-def _host_config(task: Task, spec: ContainerSpec, templates: Templates) -> Json:
+def _host_config(
+    task: Task, spec: ContainerSpec, templates: Templates, api_version: ApiVersion
+) -> Json:
     dns = spec.dns_config
     log_driver = task.spec.log_driver
+    extensions = extensions_of(task).container
+    as_tmpfs = [mount for mount in spec.mounts if _is_old_tmpfs(mount, api_version)]
     return {
         "RestartPolicy": {"Name": "no"},
         "NetworkMode": _network_mode(task),
         **_resources(task.spec.resources),
+        **host_settings(extensions),
         **_kept(
             PortBindings=_port_bindings(task),
             Init=spec.init,
             ReadonlyRootfs=spec.read_only,
-            Mounts=[_mount(mount, templates) for mount in spec.mounts],
+            Mounts=[_mount(mount, templates) for mount in spec.mounts if mount not in as_tmpfs],
+            Tmpfs={
+                templates.fill(mount.target, _MOUNT_TARGET): _tmpfs_options(mount)
+                for mount in as_tmpfs
+            },
             CapAdd=list(spec.capability_add),
             CapDrop=list(spec.capability_drop),
             Sysctls=dict(spec.sysctls or {}),
@@ -155,7 +172,7 @@ def _host_config(task: Task, spec: ContainerSpec, templates: Templates) -> Json:
             DnsOptions=list(dns.options) if dns else [],
             ExtraHosts=list(_extra_hosts(spec.hosts)),
             GroupAdd=list(spec.groups),
-            SecurityOpt=_security_options(spec.privileges),
+            SecurityOpt=[*_security_options(spec.privileges), *extensions.security_opt],
             OomScoreAdj=spec.oom_score_adj,
             LogConfig={"Type": log_driver.name, "Config": dict(log_driver.options or {})}
             if log_driver is not None
@@ -189,9 +206,12 @@ def _port_bindings(task: Task) -> Json:
     bindings: dict[str, list[Json]] = {}
     for port in task.endpoint_spec.ports if task.endpoint_spec else ():
         if port.publish_mode == "host":
-            key = f"{port.target_port}/{port.protocol or 'tcp'}"
+            protocol = port.protocol or "tcp"
             published = str(port.published_port) if port.published_port else ""
-            bindings.setdefault(key, []).append({"HostPort": published})
+            bindings.setdefault(f"{port.target_port}/{protocol}", []).extend(
+                _kept(HostIp=address) | {"HostPort": published}
+                for address in host_ips(task, port.target_port, port.published_port, protocol)
+            )
     return bindings
 
 
@@ -219,7 +239,7 @@ def _healthcheck(check: HealthCheck | None) -> Json:
 
 
 def _mount(mount: Mount, templates: Templates) -> Json:
-    target = templates.fill(mount.target, "ContainerSpec.Mounts target")
+    target = templates.fill(mount.target, _MOUNT_TARGET)
     bind, volume, tmpfs = mount.bind_options, mount.volume_options, mount.tmpfs_options
     options: Json = {}
     if mount.type == "bind" and bind is not None:
@@ -256,6 +276,26 @@ def _mount(mount: Mount, templates: Templates) -> Json:
         ),
         **options,
     }
+
+
+def _is_old_tmpfs(mount: Mount, api_version: ApiVersion) -> bool:
+    """Whether a tmpfs has options that an older engine knows in ``HostConfig.Tmpfs`` only."""
+    options = mount.tmpfs_options
+    return (
+        mount.type == "tmpfs"
+        and options is not None
+        and bool(options.options)
+        and api_version < (1, 46)
+    )
+
+
+def _tmpfs_options(mount: Mount) -> str:
+    options = mount.tmpfs_options
+    assert options is not None
+    words = ["ro"] if mount.read_only else []
+    words += [f"size={options.size_bytes}"] if options.size_bytes else []
+    words += [f"mode={options.mode:o}"] if options.mode else []
+    return ",".join((*words, *("=".join(option) for option in options.options)))
 
 
 def _extra_hosts(entries: Iterable[str]) -> Iterable[str]:

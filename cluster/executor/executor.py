@@ -23,14 +23,18 @@ log = structlog.get_logger(__name__)
 class DockerExecutor:
     """Satisfies the agent's `Executor` port; `run` must be running for anything to happen."""
 
-    def __init__(self, engine: Engine, cluster_id: ClusterId) -> None:
+    def __init__(
+        self, engine: Engine, cluster_id: ClusterId, forbidden: frozenset[str] = frozenset()
+    ) -> None:
         """Make an executor.
 
         Args:
             engine: the local engine, opened.
             cluster_id: marks containers as this cluster's; others are never touched.
+            forbidden: what this node refuses, of `cluster.executor.node_policy.FORBIDDABLE`.
         """
         self._engine = engine
+        self._forbidden = forbidden
         self._cluster_id = cluster_id
         self._feed = ContainerFeed(engine, cluster_id)
         self._images = Images(engine)
@@ -58,6 +62,7 @@ class DockerExecutor:
             engine=self._engine,
             feed=self._feed,
             images=self._images,
+            forbidden=self._forbidden,
             describe_node=self._known_description,
             on_change=on_change,
         )

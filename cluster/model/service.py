@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from cluster.model.container import ContainerSpec, Driver
 from cluster.model.endpoint import EndpointSpec
+from cluster.model.extensions import TaskExtensions
 from cluster.model.ids import ServiceId
 from cluster.model.meta import Meta
 from cluster.model.placement import Placement
@@ -15,6 +17,8 @@ from cluster.model.resources import ResourceRequirements
 from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct, always
 from cluster.model.units import Timestamp
 from cluster.model.update_policy import RestartPolicy, UpdateConfig
+
+EXTENSIONS_MEMBER: Final = "StackyardExtensions"
 
 
 class NetworkAttachmentConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
@@ -26,7 +30,11 @@ class NetworkAttachmentConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
 
 
 class TaskSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
-    """Everything that makes a task; `force_update` is a counter whose change replaces tasks."""
+    """Everything that makes a task; `force_update` is a counter whose change replaces tasks.
+
+    `extensions` is no member of the Engine API: the API's commands fill it from the service's
+    extension label, whatever a client sends, and the API never shows it.
+    """
 
     container_spec: ContainerSpec | None = None
     resources: ResourceRequirements | None = None
@@ -36,6 +44,7 @@ class TaskSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
     log_driver: Driver | None = None
     force_update: int = always(0)
     runtime: str = ""
+    extensions: TaskExtensions | None = msgspec.field(default=None, name=EXTENSIONS_MEMBER)
 
 
 class ReplicatedMode(SpecStruct, frozen=True, kw_only=True, gc=False):

@@ -6,10 +6,12 @@ from typing import Literal
 
 import msgspec
 
+from cluster.api.commands.extension_check import check_extensions, kept_only
 from cluster.api.commands.lookup import find_network, find_service
 from cluster.api.commands.networks import NOT_JOINED, PREDEFINED
 from cluster.api.commands.service_check import check_service_spec
 from cluster.api.commands.service_names import name_from_id
+from cluster.api.payloads.extensions import decode_extensions
 from cluster.errors import FailedPrecondition, InvalidArgument, NotFound, Unimplemented
 from cluster.model.ids import NewId, ServiceId
 from cluster.model.meta import Meta
@@ -118,7 +120,10 @@ def remove_service(tx: Transaction, service_text: str) -> ServiceId:
 
 
 def accept(state: ClusterState, spec: ServiceSpec) -> ServiceSpec:
-    """Return a checked spec in its stored form: defaults the API shows, networks by ID.
+    """Return a checked spec in its stored form.
+
+    Defaults are as the API shows them, networks are named by ID, and the settings of the extension
+    label are typed.
 
     Raises:
         InvalidArgument: a member that is wrong.
@@ -127,7 +132,11 @@ def accept(state: ClusterState, spec: ServiceSpec) -> ServiceSpec:
     """
     spec = _with_shown_defaults(spec)
     check_service_spec(spec)
-    return msgspec.structs.replace(spec, task_template=_with_network_ids(state, spec.task_template))
+    extensions = decode_extensions(spec.labels)
+    check_extensions(extensions, spec)
+    template = _with_network_ids(state, spec.task_template)
+    template = msgspec.structs.replace(template, extensions=extensions.of_task())
+    return msgspec.structs.replace(spec, task_template=template)
 
 
 def not_carried_out(spec: ServiceSpec) -> tuple[str, ...]:
@@ -145,7 +154,7 @@ def not_carried_out(spec: ServiceSpec) -> tuple[str, ...]:
         warnings.append("UpdateConfig.MaxFailureRatio is kept but not carried out in this version")
     if spec.rollback_config is not None:
         warnings.append("RollbackConfig is kept but not carried out in this version")
-    return tuple(warnings)
+    return (*warnings, *kept_only(decode_extensions(spec.labels)))
 
 
 def _free_name(state: ClusterState, new_id: NewId) -> str:

@@ -10,7 +10,13 @@ import msgspec
 from cluster.api.convert.objects import common_members
 from cluster.api.convert.timestamps import rfc3339
 from cluster.model.ids import NodeId
-from cluster.model.service import Service, ServiceSpec, TaskSpec, UpdateStatus
+from cluster.model.service import (
+    EXTENSIONS_MEMBER,
+    Service,
+    ServiceSpec,
+    TaskSpec,
+    UpdateStatus,
+)
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.model.update_policy import (
@@ -68,6 +74,7 @@ def service_status(
 def service_spec_json(spec: ServiceSpec, *, insert_defaults: bool = False) -> dict[str, Any]:
     """Return a service's spec as the API shows it."""
     shown: dict[str, Any] = msgspec.to_builtins(spec)
+    shown["TaskTemplate"].pop(EXTENSIONS_MEMBER, None)  # the label says it
     _show_privileges(shown["TaskTemplate"])
     if insert_defaults:
         _insert_defaults(shown)
@@ -78,6 +85,7 @@ def task_spec_json(spec: TaskSpec) -> dict[str, Any]:
     """Return a task's spec as the API shows it inside a task, where the runtime is left out."""
     shown: dict[str, Any] = msgspec.to_builtins(spec)
     shown.pop("Runtime", None)
+    shown.pop(EXTENSIONS_MEMBER, None)
     _show_privileges(shown)
     return shown
 
