@@ -11,11 +11,14 @@ import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 import pytest
 
 from cluster.api.routes import networks, nodes, secrets_configs, services, swarm, system, tasks
+from cluster.model.extensions import Extensions
 from cluster.model.task_state import DESIRED_ORDER, TRANSITIONS, TaskState, Writer
 from stack.cli.main import cli
 from stack.compose.keys import ROOT as COMPOSE_KEYS
@@ -63,6 +66,36 @@ def import_layers_block() -> str:
     return "\n\n".join(parts)
 
 
+def extension_schema_block() -> str:
+    """Return the structures of the extension label as text: each member with its type."""
+    definitions = msgspec.json.schema(Extensions)["$defs"]
+    parts = []
+    for name, schema in definitions.items():
+        lines = [name]
+        for member, about in schema["properties"].items():
+            needed = ", required" if member in schema["required"] else ""
+            line = f"    {member:<20}{_json_type(about)}{needed}"
+            lines += textwrap.wrap(line, 100, subsequent_indent=" " * 24)
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _json_type(schema: dict[str, Any]) -> str:
+    match schema:
+        case {"$ref": str(path)}:
+            return path.rsplit("/", 1)[-1]
+        case {"enum": words}:
+            return " | ".join(str(word) for word in words if word)
+        case {"anyOf": [one, {"type": "null"}]}:
+            return _json_type(one)
+        case {"type": "array", "items": items}:
+            return f"list of {_json_type(items)}"
+        case {"type": "object", "additionalProperties": values}:
+            return f"map of {_json_type(values)}"
+        case _:
+            return str(schema["type"])
+
+
 def compose_keys_block() -> str:
     """Return the table of compose keys as text: each map with its keys by what is done with them."""
     return "\n\n".join(_compose_maps(COMPOSE_KEYS, ""))
@@ -90,6 +123,7 @@ def _compose_maps(key: Key, path: str) -> Iterator[str]:
 
 BLOCKS = {
     "compose-keys": ("docs/compatibility.md", compose_keys_block),
+    "extension-schema": ("docs/design/extensions.md", extension_schema_block),
     "task-states": ("docs/design/task-model.md", task_states_block),
     "import-layers": ("docs/architecture.md", import_layers_block),
 }
