@@ -55,6 +55,7 @@ class LazyGroup(click.Group):
 _COMMANDS = {
     "deploy": ("stack.cli.deploy:deploy", "Bring the cluster to the stack of a compose file."),
     "config": ("stack.cli.config:config", "Show a compose file as it is understood."),
+    "check": ("stack.cli.check:check", "Tell what a compose file needs to run on several nodes."),
     "ls": ("stack.cli.ls:ls", "List stacks."),
     "ps": ("stack.cli.ps:ps", "List the tasks of a stack."),
     "services": ("stack.cli.services:services", "List the services of a stack."),
@@ -88,7 +89,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; gives its exit code."""
     try:
-        cli.main(args=arguments, prog_name="stack", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="stack", standalone_mode=False)
     except StackError as error:
         click.echo(f"error: {error}", err=True)
         return error.exit_code
@@ -102,7 +103,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone; nothing is left to say
         return 1
-    return 0
+    return code if isinstance(code, int) else 0  # click gives the code of an exit
 
 
 def _usage_error(error: click.ClickException) -> int:

@@ -20,6 +20,7 @@ import pytest
 from cluster.api.routes import networks, nodes, secrets_configs, services, swarm, system, tasks
 from cluster.model.extensions import Extensions
 from cluster.model.task_state import DESIRED_ORDER, TRANSITIONS, TaskState, Writer
+from stack.check.rules import RULES
 from stack.cli.main import cli
 from stack.compose.keys import ROOT as COMPOSE_KEYS
 from stack.compose.keys import Key, Status
@@ -80,6 +81,19 @@ def extension_schema_block() -> str:
     return "\n\n".join(parts)
 
 
+def check_rules_block() -> str:
+    """Return the rules of ``stack check`` as text."""
+    parts = []
+    for rule in RULES:
+        lines = [f"{rule.id} ({rule.severity.value}): {rule.title}"]
+        for text in (rule.why, f"Instead: {rule.instead}."):
+            lines += textwrap.wrap(
+                text, 100, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+            )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
 def _json_type(schema: dict[str, Any]) -> str:
     match schema:
         case {"$ref": str(path)}:
@@ -122,6 +136,7 @@ def _compose_maps(key: Key, path: str) -> Iterator[str]:
 
 
 BLOCKS = {
+    "check-rules": ("docs/check-rules.md", check_rules_block),
     "compose-keys": ("docs/compatibility.md", compose_keys_block),
     "extension-schema": ("docs/design/extensions.md", extension_schema_block),
     "task-states": ("docs/design/task-model.md", task_states_block),
