@@ -4,10 +4,11 @@ The policy is Docker Swarm's: condition, delay, attempts, window.  Two things di
 
 * A task that was lost to no fault of its own (its node is down, gone or drained, or no longer
   fits) is replaced without delay, and does not count as an attempt.
-* Crash loops slow down.  Of failures in a row, the first waits the policy's delay, each further
-  one twice as long as the one before, up to a minute (or the policy's delay, if that is longer).
-  A failure counts as one in a row when the task had less than a minute from the time it was
-  allowed to start; a task that ends well, or that held out longer, begins the row anew.
+* Crash loops slow down.  Of failures in a row, the first three wait the policy's delay, each
+  further one twice as long as the one before, up to a minute (or the policy's delay, if that is
+  longer).  A failure counts as one in a row when the task had less than half a minute from the
+  time it was allowed to start; a task that ends well, or that held out longer, begins the row
+  anew.
 
 Everything is read from stored tasks, so a new leader goes on where the last one stopped.  Times
 of ends are those the nodes reported; their clocks are assumed to agree within seconds.
@@ -26,8 +27,11 @@ from cluster.model.update_policy import DEFAULT_RESTART_DELAY_NS, RestartPolicy
 REJECTED_BY_ENFORCER = "task rejected by constraint enforcer"
 """Status message of a task whose node no longer fits; see `misplaced_tasks`."""
 
-STABLE_NS = 60 * SECOND_NS
+STABLE_NS = 30 * SECOND_NS
 """A task that held out so long begins a new row of failures."""
+
+PATIENCE = 2
+"""So many failures in a row may have gone before one that still waits just the policy's delay."""
 
 LONGEST_BACKOFF_NS = 60 * SECOND_NS
 """No failure waits longer, unless the policy's own delay is longer."""
@@ -104,12 +108,13 @@ def backoff_ns(delay_ns: DurationNs, failures_before: int) -> DurationNs:
 
     Args:
         delay_ns: the policy's delay; the result is never shorter.
-        failures_before: 0 for the first failure, which waits just the policy's delay.
+        failures_before: 0 for the first failure; up to `PATIENCE` it waits the policy's delay.
     """
-    if failures_before == 0:
+    if failures_before <= PATIENCE:
         return delay_ns
     step_ns = max(delay_ns, SHORTEST_STEP_NS)
-    return max(delay_ns, min(LONGEST_BACKOFF_NS, step_ns << min(failures_before, 16)))
+    doublings = min(failures_before - PATIENCE, 16)
+    return max(delay_ns, min(LONGEST_BACKOFF_NS, step_ns << doublings))
 
 
 def is_attempt(task: Task) -> bool:

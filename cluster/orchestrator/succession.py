@@ -152,7 +152,13 @@ class Succession:
             self._create(slot, terms)
 
     def _ended_before_its_start(self, task: Task) -> bool:
-        return task.start_after > self._now and ended_by_itself(task) and not self.is_outdated(task)
+        # one that was shut down did not fail, and looks the same once it is not wanted any more
+        return (
+            task.start_after > self._now
+            and task.status.state is not TaskState.SHUTDOWN
+            and ended_by_itself(task)
+            and not self.is_outdated(task)
+        )
 
     def _terms(self, latest: Task | None, slot: Slot) -> Terms | None:
         """Return the conditions under which a task may follow the latest, None for never."""

@@ -55,9 +55,10 @@ def test_conditions(condition, state: TaskState, restarts: bool) -> None:
 @pytest.mark.parametrize(
     ("delay_s", "failures", "expected_s"),
     [
-        (5, 0, 5), (5, 1, 10), (5, 2, 20), (5, 3, 40), (5, 4, 60), (5, 1000, 60),
-        (0, 0, 0), (0, 1, 1), (0, 2, 2), (0, 7, 60),
-        (100, 0, 100), (100, 3, 100),
+        (5, 0, 5), (5, 1, 5), (5, 2, 5), (5, 3, 10), (5, 4, 20), (5, 5, 40), (5, 6, 60),
+        (5, 1000, 60),
+        (0, 0, 0), (0, 2, 0), (0, 3, 1), (0, 4, 2), (0, 9, 60),
+        (100, 0, 100), (100, 5, 100),
     ],
 )  # fmt: skip
 def test_backoff_doubles_up_to_a_minute(delay_s: int, failures: int, expected_s: int) -> None:
@@ -65,13 +66,13 @@ def test_backoff_doubles_up_to_a_minute(delay_s: int, failures: int, expected_s:
 
 
 def test_failures_in_a_row_wait_longer_each_time() -> None:
-    assert terms(ended(restarts=2)) == Terms(start_after=seconds(220), restarts=3)
+    assert terms(ended(restarts=4)) == Terms(start_after=seconds(220), restarts=5)
 
 
 def test_a_task_that_held_out_begins_the_row_anew() -> None:
     assert terms(ended(restarts=4, at=160)) == Terms(start_after=seconds(205), restarts=0)
-    late = ended(restarts=4, start_after=150, at=160)
-    assert terms(late) == Terms(start_after=seconds(260), restarts=5)
+    late = ended(restarts=6, start_after=150, at=160)
+    assert terms(late) == Terms(start_after=seconds(260), restarts=7)
 
 
 def test_attempts_count_by_spec_version_and_without_losses() -> None:

@@ -169,6 +169,14 @@ def test_an_heir_that_failed_before_its_start_is_followed_only_then() -> None:
     assert succession.wakes == [seconds(NOW + 20)]
 
 
+def test_an_heir_that_was_shut_down_before_its_start_is_followed_at_once() -> None:
+    stopped = heir(S.SHUTDOWN, start_after=NOW + 20, at=NOW)
+    slot, _ = settle(WEB, stopped)
+    assert desired(slot) == {"heir": S.SHUTDOWN, "t1": S.READY}
+    again, _ = settle(WEB, *slot.tasks)
+    assert desired(again) == desired(slot)
+
+
 def test_a_lost_heir_is_followed_while_the_elder_serves() -> None:
     nodes = (make_node("a"), make_node("b", state="down"))
     slot, _ = settle(WEB, elder(), heir(S.READY), nodes=nodes)
