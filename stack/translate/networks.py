@@ -19,9 +19,12 @@ def network_request(stack: str, network: Network) -> Json:
     request: Json = {
         "Name": network_name(stack, network),
         "Driver": network.driver or "overlay",
+        "Scope": "",
         "Internal": network.internal,
         "Attachable": network.attachable,
         "Ingress": False,
+        "ConfigOnly": False,
+        "ConfigFrom": None,
         "Options": None if network.driver_opts is None else dict(network.driver_opts),
         "Labels": labelled(stack, network.labels),
         "IPAM": None,
@@ -29,6 +32,7 @@ def network_request(stack: str, network: Network) -> Json:
     if network.has_ipam:
         request["IPAM"] = {
             "Driver": network.ipam_driver,
+            "Options": None,
             "Config": [
                 _without_empty(
                     {"Subnet": part.subnet, "Gateway": part.gateway, "IPRange": part.ip_range}

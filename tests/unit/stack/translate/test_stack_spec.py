@@ -161,7 +161,14 @@ def test_an_empty_rollback_section_still_says_one_at_a_time() -> None:
 
 def test_networks() -> None:
     spec = stack_spec(load_texts(FILE, stack="st").compose)
-    common = {"Driver": "overlay", "Ingress": False, "Labels": STACK_LABEL}
+    common = {
+        "Driver": "overlay",
+        "Scope": "",
+        "Ingress": False,
+        "ConfigOnly": False,
+        "ConfigFrom": None,
+        "Labels": STACK_LABEL,
+    }
     assert list(spec.networks) == [
         {
             **common,
@@ -177,7 +184,7 @@ def test_networks() -> None:
             "Internal": True,
             "Attachable": False,
             "Options": {"encrypted": "1"},
-            "IPAM": {"Driver": "", "Config": [{"Subnet": "10.9.0.0/24"}]},
+            "IPAM": {"Driver": "", "Options": None, "Config": [{"Subnet": "10.9.0.0/24"}]},
         },
         {
             **common,
