@@ -18,6 +18,7 @@ from cluster.executor.extension_payload import (
     host_ips,
     host_settings,
     newer_settings,
+    security_options,
 )
 from cluster.executor.templates import Templates
 from cluster.model.container import ContainerSpec, HealthCheck, Mount, Privileges
@@ -172,7 +173,7 @@ def _host_config(
             DnsOptions=list(dns.options) if dns else [],
             ExtraHosts=list(_extra_hosts(spec.hosts)),
             GroupAdd=list(spec.groups),
-            SecurityOpt=[*_security_options(spec.privileges), *extensions.security_opt],
+            SecurityOpt=[*_security_options(spec.privileges), *security_options(extensions)],
             OomScoreAdj=spec.oom_score_adj,
             LogConfig={"Type": log_driver.name, "Config": dict(log_driver.options or {})}
             if log_driver is not None

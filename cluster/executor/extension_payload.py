@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from cluster.model.extensions import (
     BlockIo,
@@ -16,6 +16,8 @@ from cluster.model.task import Task
 
 Json = dict[str, Any]
 ApiVersion = tuple[int, int]
+
+_UNMASKED: Final = "systempaths=unconfined"
 
 
 def extensions_of(task: Task) -> TaskExtensions:
@@ -39,7 +41,7 @@ def config_settings(container: ContainerExtensions) -> Json:
 
 
 def host_settings(container: ContainerExtensions) -> Json:
-    """Return members of ``HostConfig``; security options are not among them."""
+    """Return members of ``HostConfig``; of the security options only what is a member there."""
     settings = _kept(
         Privileged=container.privileged,
         Annotations=dict(container.annotations),
@@ -75,7 +77,14 @@ def host_settings(container: ContainerExtensions) -> Json:
     )
     if container.mem_swappiness is not None:  # 0 is a wish of its own
         settings["MemorySwappiness"] = container.mem_swappiness
+    if _UNMASKED in container.security_opt:  # empty lists: absent ones are the engine's own
+        settings["MaskedPaths"] = settings["ReadonlyPaths"] = []
     return settings
+
+
+def security_options(container: ContainerExtensions) -> list[str]:
+    """Return the options that the engine takes as such."""
+    return [option for option in container.security_opt if option != _UNMASKED]
 
 
 def host_ips(task: Task, target: int, published: int, protocol: str) -> tuple[str, ...]:

@@ -58,10 +58,8 @@ def _reaches(payload: Json) -> Iterator[tuple[str, str]]:
     if host.get("Privileged"):
         yield "privileged", "privileged containers"
     for mount in host.get("Mounts", ()):
-        if mount["Type"] == "bind":
-            yield "host-binds", f"the bind mount of {mount['Source']}"
-        elif device := _device_of_volume(mount):
-            yield "host-binds", f"the volume {mount.get('Source', '')} of its {device}"
+        if source := _source_on_node(mount):
+            yield "host-binds", f"the {mount['Type']} mount of {source}"
     for name, kind in (
         ("NetworkMode", "network"),
         ("PidMode", "process"),
@@ -79,12 +77,18 @@ def _reaches(payload: Json) -> Iterator[tuple[str, str]]:
             yield "devices", f"devices (HostConfig.{name})"
     if host.get("CapAdd"):
         yield "capabilities", f"added capabilities ({', '.join(host['CapAdd'])})"
-    for option in _loosening(host.get("SecurityOpt", ())):
+    unmasked = ["systempaths=unconfined"] if "MaskedPaths" in host else []
+    for option in (*unmasked, *_loosening(host.get("SecurityOpt", ()))):
         yield "unconfined", f"the security option {option}"
 
 
-def _device_of_volume(mount: Json) -> str:
-    """Return the path of the node that a volume of the local driver shows, "" for none."""
+def _source_on_node(mount: Json) -> str:
+    """Return the path of the node that a mount shows, "" for none.
+
+    A volume of the local driver can show one, too.
+    """
+    if mount["Type"] == "bind":
+        return str(mount["Source"])
     driver = mount.get("VolumeOptions", {}).get("DriverConfig") or {}
     device = str((driver.get("Options") or {}).get("device", ""))
     is_local = driver.get("Name", "local") in {"", "local"}

@@ -103,10 +103,12 @@ async def until(condition: Callable[[], bool], limit_s: float = 60) -> None:
 
 
 @asynccontextmanager
-async def a_node(engine: RealEngine, folder: Path) -> AsyncIterator[Node]:
+async def a_node(
+    engine: RealEngine, folder: Path, forbidden: frozenset[str] = frozenset()
+) -> AsyncIterator[Node]:
     """A node's agent; to leave the context is to have it killed."""
     async with Engine(engine.url) as client, asyncio.TaskGroup() as group:
-        executor = DockerExecutor(client, CLUSTER)
+        executor = DockerExecutor(client, CLUSTER, forbidden)
         worker = Worker(executor, LocalState(folder), SystemClock())
         parts = [group.create_task(executor.run()), group.create_task(worker.run())]
         await asyncio.sleep(0)

@@ -65,7 +65,7 @@ def test_settings_of_the_label_stand_where_the_engine_wants_them() -> None:
         memswap_limit=-1,
         mem_swappiness=0,
         oom_kill_disable=True,
-        security_opt=("systempaths=unconfined",),
+        security_opt=("systempaths=unconfined", "label=disable"),
     )
     made.pop("RestartPolicy")
     made.pop("NetworkMode")
@@ -106,7 +106,9 @@ def test_settings_of_the_label_stand_where_the_engine_wants_them() -> None:
         "MemorySwap": -1,
         "MemorySwappiness": 0,
         "OomKillDisable": True,
-        "SecurityOpt": ["systempaths=unconfined"],
+        "SecurityOpt": ["label=disable"],
+        "MaskedPaths": [],
+        "ReadonlyPaths": [],
     }
 
 
