@@ -19,7 +19,7 @@ def mount_payload(stack: str, mount: Mount, volumes: Mapping[str, Volume]) -> Js
     if mount.consistency:
         payload["Consistency"] = mount.consistency
     match mount.type:
-        case "bind" if mount.propagation is not None:
+        case "bind" if mount.propagation:
             payload["BindOptions"] = {"Propagation": mount.propagation}
         case "tmpfs" if mount.tmpfs_size_bytes is not None or mount.tmpfs_mode:
             options = {"SizeBytes": mount.tmpfs_size_bytes, "Mode": mount.tmpfs_mode}
