@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from stack.check.check import check
@@ -65,6 +66,81 @@ def test_sarif_places_each_result_and_refers_to_its_rule() -> None:
     place = job["results"][1]["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == "my%20file.yml"
     assert place["region"]["startLine"] == 5
+
+
+def _closed(required: list[str], **properties: object) -> dict[str, object]:
+    return {
+        "type": "object",
+        "required": required,
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+_TEXT = _closed(["text"], text={"type": "string", "minLength": 1})
+_LEVEL = {"enum": ["none", "note", "warning", "error"]}
+_COUNT = {"type": "integer", "minimum": 1}
+SARIF = _closed(
+    ["version", "runs"],
+    **{"$schema": {"type": "string", "pattern": "^https://.*sarif-schema-2.1.0.json$"}},
+    version={"const": "2.1.0"},
+    runs={
+        "type": "array",
+        "items": _closed(
+            ["tool"],
+            tool=_closed(
+                ["driver"],
+                driver=_closed(
+                    ["name"],
+                    name={"type": "string"},
+                    semanticVersion={"type": "string"},
+                    rules={
+                        "type": "array",
+                        "uniqueItems": True,
+                        "items": _closed(
+                            ["id"],
+                            id={"type": "string"},
+                            shortDescription=_TEXT,
+                            fullDescription=_TEXT,
+                            help=_TEXT,
+                            defaultConfiguration=_closed([], level=_LEVEL),
+                        ),
+                    },
+                ),
+            ),
+            columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+            results={
+                "type": "array",
+                "items": _closed(
+                    ["message"],
+                    ruleId={"type": "string"},
+                    ruleIndex={"type": "integer", "minimum": -1},
+                    level=_LEVEL,
+                    message=_TEXT,
+                    locations={
+                        "type": "array",
+                        "uniqueItems": True,
+                        "items": _closed(
+                            [],
+                            physicalLocation=_closed(
+                                ["artifactLocation"],
+                                artifactLocation=_closed([], uri={"type": "string"}),
+                                region=_closed([], startLine=_COUNT, startColumn=_COUNT),
+                            ),
+                        ),
+                    },
+                ),
+            },
+        ),
+    },
+)
+"""The part of the SARIF 2.1.0 schema that we use, closed against anything else."""
+
+
+@pytest.mark.parametrize("text", [TEXT, "", "a: [", "services: {web: {image: x, imagee: y}}"])
+def test_sarif_keeps_to_the_format(text: str) -> None:
+    findings = check(Source((SourceFile("<stdin>", text.encode()),), "/srv/shop", {}, "/home/u"))
+    jsonschema.validate(json.loads(sarif_report(findings, RULES, "1.0.0")), SARIF)
 
 
 @pytest.fixture
