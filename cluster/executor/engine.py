@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import docker
 import requests
+import structlog
 from docker.errors import APIError, DockerException
 
 from cluster.errors import (
@@ -29,6 +30,8 @@ from cluster.errors import (
     Unavailable,
     Unimplemented,
 )
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -108,6 +111,9 @@ class Engine:
     async def create(self, name: str, payload: Json) -> str:
         """Create a container and return its ID.
 
+        What the engine could not apply, a limit that its kernel does not know for example, it
+        only warns of; the log tells.
+
         Raises:
             NotFound: the image is not here.
             FailedPrecondition: the name is taken.
@@ -115,6 +121,8 @@ class Engine:
         created = await self._call(
             lambda client: client.create_container_from_config(payload, name)  # type: ignore[no-untyped-call]
         )
+        for warning in created.get("Warnings") or ():
+            log.warning("the engine does not apply a setting", container=name, warning=warning)
         return str(created["Id"])
 
     async def start(self, container_id: str) -> None:
