@@ -8,6 +8,7 @@ sync of the disk.  They still do not know each other: each sees only the state.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 
 import structlog
@@ -16,7 +17,7 @@ from cluster.clock import Clock
 from cluster.control.backoff import pause_ns
 from cluster.control.reconciler import Reconciler
 from cluster.control.work_queue import WorkQueue
-from cluster.errors import ClusterError, NotLeader
+from cluster.errors import ClusterError, NotLeader, Unavailable
 from cluster.model.ids import NewId
 from cluster.model.units import SECOND_NS, Timestamp, after
 from cluster.store.change import Change, Created, Deleted, Updated
@@ -31,6 +32,14 @@ MAX_CHANGES_A_TURN = 1000
 """Keeps a log entry near a megabyte; what is left goes into the next turn."""
 
 Key = tuple[int, str]  # which reconciler, which of its keys
+
+
+class _Turn:
+    """The keys of one transaction: those that were taken, and those that were reconciled."""
+
+    def __init__(self) -> None:
+        self.taken: list[Key] = []
+        self.done: list[Key] = []
 
 
 class Controller:
@@ -53,6 +62,7 @@ class Controller:
         self._new_id = new_id
         self._queue: WorkQueue[Key] = WorkQueue()
         self._failures: dict[Key, int] = {}
+        self._alone: set[Key] = set()  # keys of a refused turn: each gets a turn of its own
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
@@ -77,37 +87,62 @@ class Controller:
 
     def _wake(self, change: Change, state: ClusterState) -> None:
         for number, reconciler in enumerate(self._reconcilers):
-            for key in reconciler.keys_of(change, state):
+            try:
+                keys = list(reconciler.keys_of(change, state))
+            except Exception:  # one broken object must not stop the care of all others
+                log.exception("reconciler failed", reconciler=reconciler.name)
+                continue
+            for key in keys:
                 self._queue.add((number, key))
 
     async def _work(self) -> None:
         while True:
             await self._wait_for_work()
-            taken: list[Key] = []
+            turn = _Turn()
             try:
-                await self._store.update(lambda tx, taken=taken: self._turn(tx, taken))  # type: ignore[misc]
+                await self._store.update(functools.partial(self._take_turn, turn))
             except NotLeader:
                 raise
-            except ClusterError as error:
-                # a plan that cannot be carried out is our own bug; the keys are tried again alone
-                log.exception("plan refused", error=str(error), keys=[key for _, key in taken])
-                for entry in taken:
+            except Unavailable as error:
+                log.warning("nothing can be written for now", error=str(error))
+                for entry in turn.taken:
                     self._retry_later(entry)
+            except ClusterError:
+                log.exception("plan refused", keys=[key for _, key in turn.taken])
+                self._single_out(turn)
+            else:
+                self._alone.difference_update(turn.taken)
+                for entry in turn.done:
+                    self._failures.pop(entry, None)
 
-    def _turn(self, tx: Transaction, taken: list[Key]) -> None:
+    def _single_out(self, turn: _Turn) -> None:
+        """Find out whose plan cannot be carried out, and let only that key wait."""
+        if len(turn.taken) == 1:
+            self._retry_later(turn.taken[0])
+            return
+        for entry in turn.taken:
+            self._alone.add(entry)
+            self._queue.add(entry)
+
+    def _take_turn(self, turn: _Turn, tx: Transaction) -> None:
         while len(tx.changes) < MAX_CHANGES_A_TURN:
             entry = self._queue.pop(tx.now)
             if entry is None:
                 return
-            taken.append(entry)
+            if entry in self._alone and turn.taken:
+                self._queue.add(entry)  # it has to wait for a turn of its own
+                return
+            turn.taken.append(entry)
             plan = self._reconcile(tx, entry)
-            if plan is None:
-                continue
-            tx.carry_out(plan)
-            for change in _changes_of(plan):
-                self._wake(change, tx.state)
-            if plan.wake_at is not None:
-                self._queue.add_at(entry, plan.wake_at)
+            if plan is not None:
+                tx.carry_out(plan)
+                turn.done.append(entry)
+                for change in _changes_of(plan):
+                    self._wake(change, tx.state)
+                if plan.wake_at is not None:
+                    self._queue.add_at(entry, plan.wake_at)
+            if entry in self._alone:
+                return
 
     def _reconcile(self, tx: Transaction, entry: Key) -> Plan | None:
         number, key = entry
@@ -118,7 +153,6 @@ class Controller:
             log.exception("reconciler failed", reconciler=reconciler.name, key=key)
             self._retry_later(entry)
             return None
-        self._failures.pop(entry, None)
         return plan
 
     def _retry_later(self, entry: Key) -> None:

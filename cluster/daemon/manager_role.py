@@ -81,6 +81,12 @@ class ManagerRole:
             FailedPrecondition: the port is taken.
             FatalStorageError: the disk failed.
         """
+        try:
+            await self._serve()
+        finally:
+            self.store.close()
+
+    async def _serve(self) -> None:
         host, port = self._listen
         routes = {JOIN_SERVER_NAME: self._join_server.serve_connection}
         async with (

@@ -58,6 +58,16 @@ class Member:
                 f" copy, or remove {state_dir.root} and join again"
             )
         self._credentials: NodeCredentials = credentials
+        self.worker = WorkerRole(
+            tasks_dir=state_dir.tasks,
+            config=config,
+            addr=membership.advertise_addr,
+            seeds=membership.managers,
+            credentials=credentials,
+            clock=clock,
+            rng=rng,
+        )
+        # last, as it takes hold of the log on disk
         self.manager: ManagerRole | None = None
         if membership.role == "manager":
             self.manager = ManagerRole(
@@ -68,15 +78,6 @@ class Member:
                 rng=rng,
                 new_id=new_id,
             )
-        self.worker = WorkerRole(
-            tasks_dir=state_dir.tasks,
-            config=config,
-            addr=membership.advertise_addr,
-            seeds=membership.managers,
-            credentials=credentials,
-            clock=clock,
-            rng=rng,
-        )
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -129,7 +130,7 @@ class Member:
             certificate_pem=answer.certificate_pem,
             root_ca_pem=answer.root_ca_pem,
         )
-        self._key_files.save(fresh)
+        await asyncio.to_thread(self._key_files.save, fresh)
         self._credentials = fresh
         self.worker.replace_credentials(fresh)
         if self.manager is not None:

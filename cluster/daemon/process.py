@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from cluster.api.local_node import (
     InitRequest,
     JoinRequest,
     LocalNodeInfo,
+    LocalState,
     RemoteManager,
     already_in_swarm,
     not_manager,
@@ -24,6 +26,7 @@ from cluster.api.server import ApiServer
 from cluster.ca.credentials import NodeCredentials
 from cluster.ca.key_files import KeyFiles
 from cluster.clock import SystemClock
+from cluster.control.backoff import pause_ns
 from cluster.daemon.addresses import (
     address_towards,
     resolve_advertise_addr,
@@ -35,13 +38,17 @@ from cluster.daemon.founding import ask_to_join, found_cluster
 from cluster.daemon.member import Member
 from cluster.daemon.state_dir import Membership, StateDir
 from cluster.errors import ClusterError, FailedPrecondition, Unavailable
+from cluster.executor.engine import Engine
 from cluster.model.ids import ID_LENGTH, NodeId, id_from_int
+from cluster.model.units import SECOND_NS
 from cluster.replication.bootstrap import create_cluster
+from cluster.store.change import Change
 from cluster.store.interface import ClusterStore
 
 log = structlog.get_logger()
 
 JOIN_TIMEOUT_S = 20.0
+STABLE_AFTER_S = 60.0  # roles that ran so long begin a new row of failures
 _JOIN_TIMEOUT_TEXT = (
     "Timeout was reached before node joined. The attempt to join the swarm will continue in the"
     ' background. Use the "docker info" command to see the current swarm status of your node.'
@@ -67,6 +74,7 @@ class NodeProcess:
         self._member: Member | None = None
         self._running: asyncio.Task[None] | None = None
         self._is_joining = False
+        self._error = ""  # what ended the roles, while they wait to be started again
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; containers then go on without us.
@@ -81,7 +89,7 @@ class NodeProcess:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 if membership is not None:
-                    self._start(membership)
+                    await self._start(membership)
                 api = ApiServer(
                     self, engine_socket=self._config.engine_socket, clock=self._clock, new_id=new_id
                 )
@@ -107,10 +115,16 @@ class NodeProcess:
         return LocalNodeInfo(
             node_id=member.membership.node_id,
             addr=member.membership.advertise_addr,
-            local_state="pending" if self._is_joining else "active",
+            local_state=self._local_state(),
             control_available=member.manager is not None,
+            error=self._error,
             remote_managers=managers,
         )
+
+    def _local_state(self) -> LocalState:
+        if self._error:
+            return "error"
+        return "pending" if self._is_joining else "active"
 
     def leader_id(self) -> NodeId | None:
         """Return the leading manager, None if this node does not know it."""
@@ -148,8 +162,7 @@ class NodeProcess:
                 clock=self._clock,
                 new_id=new_id,
             )
-            await asyncio.to_thread(create_cluster, self._state_dir.raft, initial)
-            await self._become_member(membership, credentials)
+            await self._become_member(membership, credentials, initial)
             return membership.node_id
 
     async def join(self, request: JoinRequest) -> None:
@@ -163,7 +176,7 @@ class NodeProcess:
             if request.advertise_addr or not remotes:
                 advertise_host = resolve_advertise_addr(request.advertise_addr, listen_host)
             else:
-                advertise_host = address_towards(remotes[0])
+                advertise_host = await asyncio.to_thread(address_towards, remotes[0])
             membership, credentials = await ask_to_join(
                 remote_addrs=remotes,
                 token=request.join_token,
@@ -187,36 +200,69 @@ class NodeProcess:
 
     # -- membership --------------------------------------------------------------------------
 
-    async def _become_member(self, membership: Membership, credentials: NodeCredentials) -> None:
-        KeyFiles(self._state_dir.certificates).save(credentials)
-        self._state_dir.save(membership)
+    async def _become_member(
+        self,
+        membership: Membership,
+        credentials: NodeCredentials,
+        initial: Sequence[Change] = (),
+    ) -> None:
+        """Write what makes the node a member and start; whatever fails leaves it a member of none.
+
+        Args:
+            membership: written last.
+            credentials: this node's.
+            initial: the first state of a new cluster, empty when one is joined.
+        """
         self._is_joining = True
         try:
+            await asyncio.to_thread(self._write, membership, credentials, initial)
             await self._start_and_wait(membership)
         finally:
             self._is_joining = False
 
+    def _write(
+        self, membership: Membership, credentials: NodeCredentials, initial: Sequence[Change]
+    ) -> None:
+        try:
+            if initial:
+                create_cluster(self._state_dir.raft, initial)
+            KeyFiles(self._state_dir.certificates).save(credentials)
+            self._state_dir.save(membership)
+        except BaseException:
+            self._state_dir.forget()
+            raise
+
     async def _start_and_wait(self, membership: Membership) -> None:
         assert self._group is not None
         failed: asyncio.Future[ClusterError] = asyncio.get_running_loop().create_future()
-        member = self._start(membership, failed)
+        try:
+            member = await self._start(membership, failed)
+        except BaseException:
+            await self._end_membership()
+            raise
         ready = self._group.create_task(member.wait_ready(), name="wait until ready")
         either: set[asyncio.Future[Any]] = {ready, failed}
         await asyncio.wait(either, timeout=JOIN_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        is_ready = ready.done()
+        ready.cancel()
         if failed.done():
-            ready.cancel()
             await self._end_membership()
             raise failed.result()
-        if not ready.done():
-            ready.cancel()
+        failed.cancel()  # from here on a failure is nobody's answer: the member is started again
+        if not is_ready:
             raise Unavailable(_JOIN_TIMEOUT_TEXT)
 
-    def _start(
+    async def _start(
         self, membership: Membership, failed: asyncio.Future[ClusterError] | None = None
     ) -> Member:
         """Start a member's roles; an error of their start goes to `failed` if somebody waits."""
         assert self._group is not None
-        member = Member(
+        member = self._member = await asyncio.to_thread(self._new_member, membership)
+        self._running = self._group.create_task(self._keep(member, failed), name="member")
+        return member
+
+    def _new_member(self, membership: Membership) -> Member:
+        return Member(
             membership,
             config=self._config,
             state_dir=self._state_dir,
@@ -224,9 +270,27 @@ class NodeProcess:
             rng=self._rng,
             new_id=new_id,
         )
-        self._member = member
-        self._running = self._group.create_task(_run(member, failed), name="member")
-        return member
+
+    async def _keep(self, member: Member, failed: asyncio.Future[ClusterError] | None) -> None:
+        """Run a member, and start it again whenever something that may pass has ended it.
+
+        Errors of the disk are not caught: with them the process must end.
+        """
+        failures = 0
+        while True:
+            began_s = self._clock.monotonic_s()
+            error = await _end_of(member)
+            if failed is not None and not failed.done():
+                failed.set_result(error)
+                return
+            if self._clock.monotonic_s() - began_s > STABLE_AFTER_S:
+                failures = 0
+            failures += 1
+            self._error = str(error)
+            log.error("the node's roles failed and start again", error=self._error)
+            await asyncio.sleep(pause_ns(failures) / SECOND_NS)
+            member = self._member = await asyncio.to_thread(self._new_member, member.membership)
+            self._error = ""
 
     async def _end_membership(self) -> None:
         running, self._running = self._running, None
@@ -235,7 +299,7 @@ class NodeProcess:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
-        self._state_dir.forget()
+        await asyncio.to_thread(self._state_dir.forget)
 
     async def _check_engine(self) -> None:
         """Refuse to become a member beside an engine that is in a Docker Swarm itself.
@@ -244,8 +308,6 @@ class NodeProcess:
             Unavailable: the engine does not answer.
             FailedPrecondition: it is in a swarm.
         """
-        from cluster.executor.engine import Engine
-
         async with Engine(f"unix://{self._config.engine_socket}") as engine:
             info = await engine.info()
         state = info.get("Swarm", {}).get("LocalNodeState", "inactive")
@@ -256,13 +318,14 @@ class NodeProcess:
             )
 
 
-async def _run(member: Member, failed: asyncio.Future[ClusterError] | None) -> None:
+async def _end_of(member: Member) -> ClusterError:
+    """Run a member until an error that may pass ends it, and return that."""
+    errors: list[ClusterError] = []
     try:
         await member.run()
     except* ClusterError as group:
-        if failed is None or failed.done():
-            raise
-        failed.set_result(_first(group))
+        errors.append(_first(group))
+    return errors[0]
 
 
 def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:

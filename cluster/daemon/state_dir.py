@@ -60,7 +60,7 @@ class StateDir:
         """
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = (self.root / "lock").open("w")
+            handle = os.fdopen(os.open(self.root / "lock", os.O_WRONLY | os.O_CREAT, 0o600), "w")
         except OSError as error:
             raise FatalStorageError(
                 f"{self.root}: cannot be used as state folder: {error.strerror};"
@@ -98,8 +98,8 @@ class StateDir:
     def save(self, membership: Membership) -> None:
         """Make the node a member, durably."""
         fresh = self._membership.with_suffix(".new")
-        with fresh.open("wb") as file:
-            fresh.chmod(0o600)
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(membership)))
             file.flush()
             os.fsync(file.fileno())

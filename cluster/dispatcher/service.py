@@ -26,6 +26,7 @@ from cluster.errors import (
     NotFound,
     NotLeader,
     PermissionDenied,
+    Unavailable,
 )
 from cluster.model.cluster import DEFAULT_HEARTBEAT_PERIOD_NS, Cluster
 from cluster.model.ids import NewId, NodeId
@@ -54,6 +55,8 @@ log = structlog.get_logger()
 DOWN_MESSAGE: Final = "heartbeat failure"
 GOODBYE_MESSAGE: Final = "the node left of its own will"
 UNKNOWN_MESSAGE: Final = "the leader changed: the node has yet to report to the new one"
+
+_WRITE_RETRY_S: Final = 0.5
 
 _STALL_S: Final = 1.0
 """A deadline noticed this much too late means that this process itself stood still."""
@@ -216,7 +219,7 @@ class _Term:
                 tx.update(_with_status(node, tx, "unknown", UNKNOWN_MESSAGE))
             return [node.id for node in absent]
 
-        for node_id in await self._store.update(work):
+        for node_id in await self._update_surely(work):
             self._await_return(node_id)
 
     def end(self) -> None:
@@ -296,8 +299,19 @@ class _Term:
                 marked.append(node_id)
             return marked
 
-        for node_id in await self._store.update(work):
+        for node_id in await self._update_surely(work):
             log.info("node is down", node=node_id, reason=message)
+
+    async def _update_surely(self, work: Callable[[Transaction], list[NodeId]]) -> list[NodeId]:
+        """Update the store, again and again while too much is on its way to the disk."""
+        while True:
+            try:
+                return await self._store.update(work)
+            except NotLeader:
+                raise
+            except Unavailable as error:
+                log.warning("nothing can be written for now", error=str(error))
+                await asyncio.sleep(_WRITE_RETRY_S)
 
     async def follow(self, feed: Subscription) -> None:
         """Wake the streams that a committed change concerns."""

@@ -137,6 +137,10 @@ class Driver:
             self._snapshot_thread.shutdown()
             self._storage.close()
 
+    def close(self) -> None:
+        """Let go of the files; only while `run` does not run."""
+        self._storage.close()
+
     def propose(self, data: bytes, term: int) -> int:
         """Append an entry; all of one turn of the event loop go to the disk together.
 

@@ -122,6 +122,10 @@ class ReplicatedStore:
         """
         await self._driver.run(self)
 
+    def close(self) -> None:
+        """Let go of the files of a store that does not run (any more)."""
+        self._driver.close()
+
     # -- ClusterStore ------------------------------------------------------------------------
 
     def view(self) -> ClusterState:

@@ -67,6 +67,7 @@ class RaftStorage:
         """
         if not holds_member(directory):
             raise FailedPrecondition(f"{directory}: holds no cluster state")
+        self._is_closed = False
         self._lock = DirectoryLock(directory)
         try:
             key = DataKey.load(directory / _KEY_FILE)
@@ -142,9 +143,11 @@ class RaftStorage:
         return self._snapshots.load(snapshot)
 
     def close(self) -> None:
-        """Close the log and let other processes in."""
-        self._wal.close()
-        self._lock.release()
+        """Close the log and let other processes in; closing again does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._wal.close()
+            self._lock.release()
 
     def _drop_old(self) -> None:
         """Remove old snapshots and the segments that even the oldest kept one contains."""

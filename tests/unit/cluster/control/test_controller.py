@@ -142,6 +142,44 @@ async def test_one_broken_object_does_not_stop_the_care_of_others() -> None:
         assert reconciler.seen[-1] == "later"
 
 
+async def test_a_plan_that_cannot_be_carried_out_lets_only_its_own_key_wait() -> None:
+    class DeletesWhatIsNotThere:
+        name = "deletes what is not there"
+
+        def __init__(self) -> None:
+            self.tries = 0
+
+        def keys_of(self, change: Change, state: ClusterState) -> Iterable[str]:
+            return []
+
+        def all_keys(self, state: ClusterState) -> Iterable[str]:
+            return ["bad"]
+
+        def reconcile(self, state: ClusterState, key: str, now: Timestamp, new_id: NewId) -> Plan:
+            self.tries += 1
+            return Plan(delete=(service("nobody"),))
+
+    store = MemoryStore(service("a"), service("b"))
+    broken = DeletesWhatIsNotThere()
+    async with running(Controller(store, [MakesOneTask(), broken], store.clock, ids())):
+        await settle()
+        assert len(store.view().tasks) == 2
+        assert broken.tries == 2  # once among others, once alone; then it waits
+
+
+async def test_a_reconciler_that_fails_on_a_change_stops_nobody() -> None:
+    class TripsOverChanges(MovesOn):
+        def keys_of(self, change: Change, state: ClusterState) -> Iterable[str]:
+            raise ValueError("our own bug")
+
+    store = MemoryStore()
+    async with running(Controller(store, [TripsOverChanges(), MakesOneTask()], store.clock, ids())):
+        await settle()
+        await store.update(lambda tx: tx.create(service("web")))
+        await settle()
+        assert len(store.view().tasks) == 1
+
+
 async def test_lost_leadership_ends_the_controller() -> None:
     store = MemoryStore(service("web"))
     store.is_leader = False
