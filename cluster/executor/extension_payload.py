@@ -56,6 +56,7 @@ def host_settings(container: ContainerExtensions) -> Json:
         DeviceRequests=[_device_request(request) for request in container.device_requests],
         DeviceCgroupRules=list(container.device_cgroup_rules),
         Runtime=container.runtime,
+        ShmSize=container.shm_size,
         StorageOpt=dict(container.storage_opt),
         CgroupnsMode=container.cgroup,
         CgroupParent=container.cgroup_parent,

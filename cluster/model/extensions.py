@@ -108,6 +108,7 @@ class ContainerExtensions(ExtensionStruct, frozen=True, kw_only=True, gc=False):
     privileged: bool = False
     runtime: str = ""
     security_opt: tuple[str, ...] = ()  # those that ContainerSpec.Privileges cannot say
+    shm_size: int = 0  # where other containers are to see it; else a tmpfs on /dev/shm says it
     storage_opt: Mapping[str, str] = {}
     userns_mode: Literal["", "host"] = ""
     uts: Literal["", "host"] = ""

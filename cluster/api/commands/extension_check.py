@@ -93,6 +93,7 @@ def _of_container(container: ContainerExtensions) -> _Problems:
 def _of_amounts(container: ContainerExtensions) -> _Problems:
     for name in (
         "cpu_count", "cpu_percent", "cpu_period", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares",
+        "shm_size",
     ):  # fmt: skip
         value = getattr(container, name)
         if value < 0:
