@@ -81,6 +81,7 @@ class RaftStorage:
             self.recovered = self._recover(self._wal.content)
             if self._wal.content.snapshot != self.recovered.snapshot:
                 self._wal.append((), snapshot=self.recovered.snapshot)
+            self._drop_old()  # a stop may have come between a new snapshot and this
         except BaseException:
             self._lock.release()
             raise
