@@ -106,7 +106,8 @@ def updated_spec(current: Service, spec: Json) -> Json:
     if "@" not in image and running.startswith(f"{image}@"):
         spec["TaskTemplate"]["ContainerSpec"]["Image"] = running
         if "Platforms" in template.get("Placement", {}):
-            spec["TaskTemplate"]["Placement"]["Platforms"] = template["Placement"]["Platforms"]
+            placement = spec["TaskTemplate"]["Placement"]
+            placement.setdefault("Platforms", template["Placement"]["Platforms"])
     return spec
 
 

@@ -108,6 +108,18 @@ def test_forced_updates_and_a_pinned_image_are_kept() -> None:
     assert step.spec["TaskTemplate"]["ContainerSpec"]["Image"].startswith("busybox:latest@sha256:")
 
 
+def test_a_platform_of_the_file_wins_over_that_of_the_pinned_image() -> None:
+    (spec,) = wanted().services
+    spec["TaskTemplate"]["Placement"] = {"Platforms": [{"Architecture": "arm64", "OS": "linux"}]}
+    running = read_back(spec)
+    running["TaskTemplate"]["ContainerSpec"]["Image"] = "busybox:latest@sha256:" + "a" * 64
+    running["TaskTemplate"]["Placement"] = {"Platforms": [{"Architecture": "amd64"}]}
+    stack = StackSpec("st", wanted().networks, (), (spec,))
+    (step,) = make_plan(stack, observed(running), prune=False)
+    assert isinstance(step, UpdateService)
+    assert step.spec["TaskTemplate"]["Placement"] == spec["TaskTemplate"]["Placement"]
+
+
 def test_services_that_the_file_lost_are_removed_only_when_asked() -> None:
     stack = wanted()
     seen = observed(read_back(stack.services[0]))
