@@ -88,6 +88,20 @@ async def test_the_engine_applies_the_settings(engine: RealEngine, tmp_path: Pat
         node.assign()
 
 
+async def test_a_tmpfs_takes_the_place_of_the_engine_s_shared_memory(
+    engine: RealEngine, tmp_path: Path
+) -> None:
+    size = Mount(type="tmpfs", target="/dev/shm", tmpfs_options=TmpfsOptions(size_bytes=1 << 20))
+    look = "grep ' /dev/shm ' /proc/mounts | grep -q size=1024k && exec sleep 1000"
+    task = a_task(engine, mounts=(size,), command=("sh", "-c", look))
+    async with a_node(engine, tmp_path) as node:
+        node.assign(task)
+        await node.reaches(S.RUNNING)
+        shown = engine.containers()
+        assert [one["State"] for one in shown] == ["running"]
+        node.assign()
+
+
 async def test_a_setting_the_engine_is_too_old_for_ends_the_task(
     engine: RealEngine, tmp_path: Path
 ) -> None:
