@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import AlreadyExists, NotLeader
+from cluster.replication.storage import RaftStorage
 from cluster.store.change import Change, Created
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
