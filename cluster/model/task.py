@@ -72,8 +72,3 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     def is_active(self) -> bool:
         """Whether the task is wanted and has not ended."""
         return self.is_wanted and not self.status.state.is_terminal
-
-    @property
-    def holds_resources(self) -> bool:
-        """Whether the task's node must be thought to carry it: assigned and not ended."""
-        return bool(self.node_id) and not self.status.state.is_terminal
