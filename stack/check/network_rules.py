@@ -110,7 +110,7 @@ def _network_mode_shared(project: Project) -> Found:
 def _network_mode_bridge(project: Project) -> Found:
     for service in project.services:
         if service.text("network_mode") == "bridge":
-            yield service.at("network_mode"), "the default bridge does not lead to other nodes"
+            yield service.at("network_mode"), "the engine's bridge does not lead to other nodes"
 
 
 def _network_driver(project: Project) -> Found:
@@ -159,7 +159,7 @@ def _static_address(project: Project) -> Found:
 def _links(project: Project) -> Found:
     for service in project.services:
         if service.has("links"):
-            yield service.at("links"), "links are of one machine"
+            yield service.at("links"), "links become names that all services of the networks see"
 
 
 def _external_links(project: Project) -> Found:
@@ -176,7 +176,7 @@ def _container_name(project: Project) -> Found:
                 service.at("container_name"),
                 (
                     f"containers are named after their task; {service.text('container_name')} is "
-                    "the name of none"
+                    "a name of the service on its networks, while it has one task"
                 ),
             )
 
@@ -282,9 +282,9 @@ RULES = (
     ),
     Rule(
         "links",
-        Severity.WARNING,
+        Severity.NOTE,
         "links",
-        "Services of a stack find each other by name on networks they share.",
+        "A link becomes a name of the linked service, for all services of its networks.",
         "leave links out; for another name write networks: {default: {aliases: [NAME]}} in the "
         "linked service",
         _links,

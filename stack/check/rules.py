@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import msgspec
+
 from stack.check import network_rules, running_rules, storage_rules
 from stack.check.finding import Finding, Severity
 from stack.check.project import Project
 from stack.check.rule import Found, Rule
-from stack.compose.tree import Mark
+from stack.compose.tree import Mapping, Mark, Node, Sequence
 
 
 def _nothing(_project: Project) -> Found:
@@ -41,6 +43,7 @@ LOADER_RULES = (NOT_LOADED, NOT_APPLIED)
 RULES = (*storage_rules.RULES, *network_rules.RULES, *running_rules.RULES, *LOADER_RULES)
 
 _MARK = re.compile(r":(\d+)(?::(\d+))?: ")
+_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _PATH = re.compile(r"(?:([\w.\[\]-]+): )?(.*)", re.DOTALL)
 
 
@@ -69,6 +72,23 @@ def of_loader(rule: Rule, text: str, files: Iterable[str]) -> Finding:
         message=problem,
         instead=rule.instead,
     )
+
+
+def placed(finding: Finding, root: Mapping) -> Finding:
+    """Give a finding that only has a path the line on which that path, or its beginning, stands."""
+    if finding.mark.file or not finding.path:
+        return finding
+    node: Node = root
+    mark = root.mark
+    for index, key in _STEP.findall(finding.path):
+        match node:
+            case Mapping(entries=entries) if key in entries:
+                mark, node = entries[key].key_mark, entries[key].value
+            case Sequence(items=items) if index and int(index) < len(items):
+                mark, node = items[int(index)].mark, items[int(index)]
+            case _:
+                break
+    return msgspec.structs.replace(finding, mark=mark)
 
 
 def in_order(findings: Iterable[Finding], files: Iterable[str]) -> list[Finding]:

@@ -41,8 +41,8 @@ def _pull_policy(project: Project) -> Found:
         policy = service.text("pull_policy")
         if policy == "never":
             yield service.at("pull_policy"), "the image must be loaded on every node by hand"
-        elif policy == "build":
-            yield service.at("pull_policy"), "nothing is built: the image is pulled"
+        elif policy not in {"", "always", "missing", "if_not_present"}:
+            yield service.at("pull_policy"), f"{policy} means missing: pulled when a node has none"
 
 
 def _depends_on(project: Project) -> Found:

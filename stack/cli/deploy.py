@@ -66,6 +66,7 @@ def deploy(
     """
     compose = load_project(files, stack)
     wanted = stack_spec(compose)
+    warn_all(wanted.notes)
     client = client_of(ctx)
     observed = observe(client, wanted)
     seen = frozenset() if detach else ended_tasks(client, wanted.name)

@@ -8,6 +8,7 @@ from stack.compose.types import Compose, IpamConfig, Network, Service
 from stack.engine.payloads import Json
 from stack.errors import ComposeError
 from stack.translate.names import PREDEFINED_NETWORKS, labelled, scoped
+from stack.translate.notes import is_one
 
 _MODES_OF_THE_NODE = ("host", "none")
 
@@ -96,8 +97,7 @@ def network_extensions(compose: Compose, service: Service) -> dict[str, Json]:
 
 def _further_names(compose: Compose, service: Service) -> Iterator[str]:
     """Names by which a service is known on one machine: its container's, and those of links."""
-    is_one = service.deploy.mode == "replicated" and service.deploy.replicas in {None, 1}
-    if service.container_name and is_one:
+    if service.container_name and is_one(service):
         yield service.container_name
     for other in compose.services:
         yield from (alias for alias, linked in other.links.items() if linked == service.name)

@@ -8,6 +8,7 @@ from stack.compose.types import Compose
 from stack.engine.payloads import Json
 from stack.translate.names import PREDEFINED_NETWORKS
 from stack.translate.networks import network_name, network_request
+from stack.translate.notes import notes
 from stack.translate.service import service_spec
 
 
@@ -18,10 +19,15 @@ class StackSpec(msgspec.Struct, frozen=True):
     networks: tuple[Json, ...]  # bodies of POST /networks/create
     external_networks: tuple[str, ...]  # must exist already, cluster-wide
     services: tuple[Json, ...]  # bodies of POST /services/create
+    notes: tuple[str, ...] = ()  # values that are not applied as they stand
 
 
 def stack_spec(compose: Compose) -> StackSpec:
-    """Translate a project; networks that no service joins are left out."""
+    """Translate a project; networks that no service joins are left out.
+
+    Raises:
+        ComposeError: what no cluster can do.
+    """
     own = [network for network in compose.networks.values() if not network.external]
     external = [network for network in compose.networks.values() if network.external]
     names = (network_name(compose.name, network) for network in external)
@@ -30,4 +36,5 @@ def stack_spec(compose: Compose) -> StackSpec:
         networks=tuple(network_request(compose.name, network) for network in own),
         external_networks=tuple(name for name in names if name not in PREDEFINED_NETWORKS),
         services=tuple(service_spec(compose, service) for service in compose.services),
+        notes=tuple(notes(compose)),
     )

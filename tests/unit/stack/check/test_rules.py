@@ -8,7 +8,8 @@ import pytest
 
 from stack.check.check import check
 from stack.check.finding import Finding, Severity
-from stack.check.rules import RULES
+from stack.check.rules import RULES, of_loader, placed
+from stack.check.source_tree import merged_tree
 from stack.compose.source import Source, SourceFile
 
 BASE = "services:\n  web:\n    image: nginx:1.27\n"
@@ -68,6 +69,7 @@ FOUND = [  # rule, file, line
     ("image-latest", "services:\n  web:\n    image: nginx\n", 3),
     ("image-latest", "services:\n  web:\n    image: registry:5000/nginx:latest\n", 3),
     ("pull-policy", web("pull_policy: never"), 4),
+    ("pull-policy", web("pull_policy: daily"), 4),
     (
         "depends-on-condition",
         web("depends_on:", "  db: {condition: service_healthy}") + "  db: {image: postgres:17}\n",
@@ -157,6 +159,24 @@ def test_findings_come_in_the_order_of_the_file_each_once() -> None:
         "services.web.volumes[0]",
         "services.web.volumes[1]",
     ]
+
+
+def test_a_path_without_a_line_is_found_in_the_tree() -> None:
+    tree = merged_tree(
+        Source((SourceFile("a.yml", web("cap_add: [A, B]").encode()),), "/x", {}), "s"
+    )
+    assert tree is not None
+    lines = [
+        placed(of_loader(RULES[-1], text, ()), tree).mark.line
+        for text in (
+            "services.web.cap_add: x",
+            "services.web.cap_add[1]: x",
+            "services.web.volumes[0]: x",
+            "services.web: x",
+            "nothing",
+        )
+    ]
+    assert lines == [4, 4, 2, 2, 0]
 
 
 def test_what_the_loader_says_of_a_key_gives_way_to_a_rule() -> None:

@@ -434,6 +434,32 @@ def test_pull_policies(policy: str, wanted: Json | None) -> None:
     assert label(pull_policy=policy) == wanted
 
 
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"pull_policy": "daily"}, "pull_policy: daily is not applied"),
+        ({"pull_policy": "build"}, "pull_policy: build is not applied"),
+        ({"container_name": "x", "deploy": Deploy(replicas=2)}, "container_name: not applied"),
+        ({"platform": "linux/arm64/v8"}, "platform: the variant in linux/arm64/v8 is not applied"),
+        (
+            {"mounts": (Mount(type="bind", source="/a", target="/b", selinux="Z"),)},
+            "volumes[0]: the SELinux label Z is not applied",
+        ),
+    ],
+)
+def test_values_that_are_not_applied_are_told(settings: dict[str, Any], key: str) -> None:
+    web = Service(name="web", image="app:1", network_mode="none", **settings)
+    (note,) = stack_spec(Compose(name="st", services=(web,))).notes
+    assert note.startswith(f"services.web.{key}")
+
+
+def test_ordinary_values_need_no_note() -> None:
+    web = Service(
+        name="web", image="app:1", network_mode="none", container_name="x", pull_policy="always"
+    )
+    assert stack_spec(Compose(name="st", services=(web,))).notes == ()
+
+
 def test_the_label_is_one_text_for_one_meaning() -> None:
     text = translate(privileged=True, annotations={"b": "ü", "a": "1"})["Labels"][EXTENSION_LABEL]
     assert text == '{"container":{"annotations":{"a":"1","b":"ü"},"privileged":true}}'
