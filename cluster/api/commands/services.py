@@ -13,6 +13,7 @@ from cluster.api.commands.service_check import check_service_spec
 from cluster.api.commands.service_names import name_from_id
 from cluster.api.payloads.extensions import decode_extensions
 from cluster.errors import FailedPrecondition, InvalidArgument, NotFound, Unimplemented
+from cluster.model.endpoint import EndpointSpec
 from cluster.model.ids import NewId, ServiceId
 from cluster.model.meta import Meta
 from cluster.model.service import ReplicatedMode, Service, ServiceMode, ServiceSpec, TaskSpec
@@ -167,7 +168,8 @@ def _free_name(state: ClusterState, new_id: NewId) -> str:
 def _with_shown_defaults(spec: ServiceSpec) -> ServiceSpec:
     """Fill in what the API shows although nobody said it.
 
-    It is stored, so that a client that sends back what it has read changes nothing.
+    It is stored, so that a client that sends back what it has read changes nothing, and clients
+    that differ in what they leave out mean the same.
     """
     mode = spec.mode or ServiceMode(replicated=ReplicatedMode())
     if mode.replicated is not None and mode.replicated.replicas is None:
@@ -179,7 +181,18 @@ def _with_shown_defaults(spec: ServiceSpec) -> ServiceSpec:
         )
         template = msgspec.structs.replace(template, container_spec=container)
     template = msgspec.structs.replace(template, runtime=template.runtime or "container")
-    return msgspec.structs.replace(spec, mode=mode, task_template=template)
+    endpoint = spec.endpoint_spec and _with_port_defaults(spec.endpoint_spec)
+    return msgspec.structs.replace(spec, mode=mode, task_template=template, endpoint_spec=endpoint)
+
+
+def _with_port_defaults(endpoint: EndpointSpec) -> EndpointSpec:
+    ports = (
+        msgspec.structs.replace(
+            port, protocol=port.protocol or "tcp", publish_mode=port.publish_mode or "ingress"
+        )
+        for port in endpoint.ports
+    )
+    return msgspec.structs.replace(endpoint, ports=tuple(ports))
 
 
 def _with_network_ids(state: ClusterState, template: TaskSpec) -> TaskSpec:

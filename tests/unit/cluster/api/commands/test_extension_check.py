@@ -119,6 +119,20 @@ def test_the_address_of_a_published_port() -> None:
     assert service.spec.task_template.extensions is not None
 
 
+def test_a_port_that_says_no_protocol_is_one_of_tcp() -> None:
+    store = MemoryStore()
+    service, _ = create(store, spec(endpoint_spec=PORTS))
+    said = EndpointSpec(
+        ports=(
+            PortConfig(protocol="tcp", target_port=80, published_port=8080, publish_mode="host"),
+        )
+    )
+    assert service.spec.endpoint_spec == said
+    same = spec(endpoint_spec=said)
+    store.commit(lambda tx: update_service(tx, service.id, service.meta.version, same))
+    assert store.view().service(service.id) == service
+
+
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
