@@ -8,7 +8,7 @@ from cluster.model.container import Driver
 from cluster.model.ids import ClusterId
 from cluster.model.meta import Meta
 from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct, always
-from cluster.model.units import SECOND_NS, DurationNs
+from cluster.model.units import SECOND_NS, DurationNs, Uint64
 
 DEFAULT_HEARTBEAT_PERIOD_NS = 1 * SECOND_NS
 DEFAULT_NODE_CERT_EXPIRY_NS = 90 * 24 * 3600 * SECOND_NS
@@ -24,9 +24,9 @@ class OrchestrationConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
 class RaftConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
     """Knobs of the consensus, as Docker Swarm names them; a tick lasts 100 ms here."""
 
-    snapshot_interval: int | None = None
-    keep_old_snapshots: int | None = None
-    log_entries_for_slow_followers: int | None = None
+    snapshot_interval: Uint64 | None = None
+    keep_old_snapshots: Uint64 | None = None
+    log_entries_for_slow_followers: Uint64 | None = None
     election_tick: int = always(0)
     heartbeat_tick: int = always(0)
 
@@ -41,7 +41,7 @@ class CaConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
     """`node_cert_expiry` in nanoseconds, 0 means the default."""
 
     node_cert_expiry: DurationNs = 0
-    force_rotate: int = 0
+    force_rotate: Uint64 = 0
 
 
 class EncryptionConfig(SpecStruct, frozen=True, kw_only=True, gc=False):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from cluster.model.spec_struct import Labels, SpecStruct
-from cluster.model.units import DurationNs
+from cluster.model.units import DurationNs, Uint32
 
 
 class HealthCheck(SpecStruct, frozen=True, kw_only=True, gc=False):
@@ -51,7 +51,7 @@ class TmpfsOptions(SpecStruct, frozen=True, kw_only=True, gc=False):
     """Options of a tmpfs mount; `mode` holds permission bits as a decimal number."""
 
     size_bytes: int = 0
-    mode: int = 0
+    mode: Uint32 = 0
     options: tuple[tuple[str, ...], ...] = ()
 
 
@@ -82,7 +82,7 @@ class FileTarget(SpecStruct, frozen=True, kw_only=True, gc=False):
     name: str = ""
     uid: str = msgspec.field(default="", name="UID")
     gid: str = msgspec.field(default="", name="GID")
-    mode: int = 0
+    mode: Uint32 = 0
 
 
 class SecretReference(SpecStruct, frozen=True, kw_only=True, gc=False):

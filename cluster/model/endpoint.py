@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from cluster.model.spec_struct import SpecStruct
+from cluster.model.units import Uint32
 
 Protocol = Literal["tcp", "udp", "sctp"]
 PublishMode = Literal["ingress", "host"]
@@ -15,8 +16,8 @@ class PortConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
 
     name: str = ""
     protocol: Protocol | None = None
-    target_port: int = 0
-    published_port: int = 0
+    target_port: Uint32 = 0
+    published_port: Uint32 = 0
     publish_mode: PublishMode | None = None
 
 

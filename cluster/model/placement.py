@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from cluster.model.spec_struct import SpecStruct
+from cluster.model.units import Uint64
 
 
 class SpreadOver(SpecStruct, frozen=True, kw_only=True, gc=False):
@@ -31,5 +32,5 @@ class Placement(SpecStruct, frozen=True, kw_only=True, gc=False):
 
     constraints: tuple[str, ...] = ()
     preferences: tuple[PlacementPreference, ...] = ()
-    max_replicas: int = 0
+    max_replicas: Uint64 = 0
     platforms: tuple[Platform, ...] = ()

@@ -15,7 +15,7 @@ from cluster.model.meta import Meta
 from cluster.model.placement import Placement
 from cluster.model.resources import ResourceRequirements
 from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct, always
-from cluster.model.units import Timestamp
+from cluster.model.units import Timestamp, Uint64
 from cluster.model.update_policy import RestartPolicy, UpdateConfig
 
 EXTENSIONS_MEMBER: Final = "StackyardExtensions"
@@ -42,7 +42,7 @@ class TaskSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
     placement: Placement | None = None
     networks: tuple[NetworkAttachmentConfig, ...] = ()
     log_driver: Driver | None = None
-    force_update: int = always(0)
+    force_update: Uint64 = always(0)
     runtime: str = ""
     extensions: TaskExtensions | None = msgspec.field(default=None, name=EXTENSIONS_MEMBER)
 
@@ -50,7 +50,7 @@ class TaskSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
 class ReplicatedMode(SpecStruct, frozen=True, kw_only=True, gc=False):
     """A number of equal tasks; absent means 1."""
 
-    replicas: int | None = None
+    replicas: Uint64 | None = None
 
 
 class GlobalMode(SpecStruct, frozen=True, kw_only=True, gc=False):

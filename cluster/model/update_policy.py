@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from cluster.model.spec_struct import SpecStruct, always
-from cluster.model.units import SECOND_NS, DurationNs
+from cluster.model.units import SECOND_NS, DurationNs, Uint64
 
 RestartCondition = Literal["none", "on-failure", "any"]
 UpdateOrder = Literal["stop-first", "start-first"]
@@ -24,14 +24,14 @@ class RestartPolicy(SpecStruct, frozen=True, kw_only=True, gc=False):
 
     condition: RestartCondition | Literal[""] = ""
     delay: DurationNs | None = None
-    max_attempts: int | None = None
+    max_attempts: Uint64 | None = None
     window: DurationNs | None = None
 
 
 class UpdateConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
     """How tasks are replaced when the spec changes; `parallelism` 0 means all at once."""
 
-    parallelism: int = always(1)
+    parallelism: Uint64 = always(1)
     delay: DurationNs = 0
     failure_action: FailureAction | Literal[""] = ""
     monitor: DurationNs = 0

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, Union, cast
 
 import msgspec
 
+from cluster.api.payloads.value_limits import check_values
 from cluster.errors import InvalidArgument
 
 T = TypeVar("T")
@@ -50,14 +51,16 @@ def convert_tree(tree: Any, kind: type[T]) -> T:
     """Return plain values as a structure.
 
     Raises:
-        InvalidArgument: a member of a wrong type, which the message names.
+        InvalidArgument: a member of a wrong type or out of its limits, which the message names.
     """
     if not isinstance(tree, dict):
         raise InvalidArgument("the request's body must be a JSON object")
     try:
-        return msgspec.convert(_folder(cast("Hashable", kind))(tree), kind)
+        value = msgspec.convert(_folder(cast("Hashable", kind))(tree), kind)
     except msgspec.ValidationError as error:
         raise InvalidArgument(readable(str(error))) from None
+    check_values(value)
+    return value
 
 
 def readable(message: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from cluster.api.payloads.decoding import readable
+from cluster.api.payloads.value_limits import check_values
 from cluster.errors import InvalidArgument
 from cluster.model.extensions import EXTENSION_LABEL, Extensions
 
@@ -26,8 +27,8 @@ def decode_extensions(labels: Mapping[str, str]) -> Extensions:
     """Return the settings that a service's labels carry; all at their defaults without the label.
 
     Raises:
-        InvalidArgument: no JSON, a member that is not known or of a wrong type; the message names
-            its place.
+        InvalidArgument: no JSON, a member that is not known, of a wrong type or out of its limits;
+            the message names its place.
     """
     text = labels.get(EXTENSION_LABEL)
     if text is None:
@@ -43,9 +44,11 @@ def decode_extensions(labels: Mapping[str, str]) -> Extensions:
     for problem in _problems(tree, Extensions, PLACE):
         raise InvalidArgument(problem)
     try:
-        return msgspec.convert(tree, Extensions)
+        extensions = msgspec.convert(tree, Extensions)
     except msgspec.ValidationError as error:
         raise InvalidArgument(f"{PLACE}.{readable(str(error))}") from None
+    check_values(extensions, PLACE)
+    return extensions
 
 
 def _problems(tree: Any, kind: Any, place: str) -> Iterator[str]:

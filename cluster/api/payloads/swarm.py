@@ -16,6 +16,7 @@ from cluster.model.cluster import (
     RaftConfig,
 )
 from cluster.model.spec_struct import SpecStruct
+from cluster.model.units import Uint32
 
 _DEFAULT_RAFT = RaftConfig(
     snapshot_interval=10_000,
@@ -31,13 +32,13 @@ class _InitBody(SpecStruct, frozen=True, kw_only=True, gc=False):
     listen_addr: str = ""
     advertise_addr: str = ""
     data_path_addr: str = ""
-    data_path_port: int = 0
+    data_path_port: Uint32 = 0
     force_new_cluster: bool = False
     spec: ClusterSpec = ClusterSpec()
     auto_lock_managers: bool = False
     availability: str = ""
     default_addr_pool: tuple[str, ...] = ()
-    subnet_size: int = 0
+    subnet_size: Uint32 = 0
 
 
 class _JoinBody(SpecStruct, frozen=True, kw_only=True, gc=False):
