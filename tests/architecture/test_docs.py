@@ -24,6 +24,7 @@ from stack.check.rules import RULES
 from stack.cli.main import cli
 from stack.compose.keys import ROOT as COMPOSE_KEYS
 from stack.compose.keys import Key, Status
+from tests.compat.stack_differences import DIFFERENCES
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,6 +95,22 @@ def check_rules_block() -> str:
     return "\n\n".join(parts)
 
 
+def stack_differences_block() -> str:
+    """Return where a stack's objects differ from those of Docker's client: reasons with cases."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in DIFFERENCES.items():
+        by_reason.setdefault(reason, []).append(name)
+    parts = []
+    for reason, names in by_reason.items():
+        lines = textwrap.wrap(reason, 100)
+        lines += textwrap.wrap(
+            ", ".join(names), 100, initial_indent="    ", subsequent_indent="    ",
+            break_on_hyphens=False,
+        )  # fmt: skip
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
 def _json_type(schema: dict[str, Any]) -> str:
     match schema:
         case {"$ref": str(path)}:
@@ -139,6 +156,7 @@ BLOCKS = {
     "check-rules": ("docs/check-rules.md", check_rules_block),
     "compose-keys": ("docs/compatibility.md", compose_keys_block),
     "extension-schema": ("docs/design/extensions.md", extension_schema_block),
+    "stack-differences": ("docs/compatibility.md", stack_differences_block),
     "task-states": ("docs/design/task-model.md", task_states_block),
     "import-layers": ("docs/architecture.md", import_layers_block),
 }
