@@ -11,6 +11,7 @@ from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct, always
 from cluster.model.units import SECOND_NS, DurationNs, Uint64
 
 DEFAULT_HEARTBEAT_PERIOD_NS = 1 * SECOND_NS
+MIN_HEARTBEAT_PERIOD_NS = 1 * SECOND_NS
 DEFAULT_NODE_CERT_EXPIRY_NS = 90 * 24 * 3600 * SECOND_NS
 DEFAULT_TASK_HISTORY = 5
 
@@ -32,7 +33,10 @@ class RaftConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
 
 
 class DispatcherConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
-    """`heartbeat_period` in nanoseconds, 0 means the default."""
+    """`heartbeat_period` in nanoseconds, 0 means the default.
+
+    One shorter than `MIN_HEARTBEAT_PERIOD_NS` would call nodes down that have a busy moment.
+    """
 
     heartbeat_period: DurationNs = 0
 
@@ -97,8 +101,9 @@ class Cluster(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="cluster", 
 
     @property
     def heartbeat_period_ns(self) -> DurationNs:
-        """How often a node must say that it lives."""
-        return self.spec.dispatcher.heartbeat_period or DEFAULT_HEARTBEAT_PERIOD_NS
+        """How often a node must say that it lives; never too often, whatever is stored."""
+        period_ns = self.spec.dispatcher.heartbeat_period or DEFAULT_HEARTBEAT_PERIOD_NS
+        return max(MIN_HEARTBEAT_PERIOD_NS, period_ns)
 
     @property
     def node_cert_expiry_ns(self) -> DurationNs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from cluster.errors import InvalidArgument, Unavailable, Unimplemented
-from cluster.model.cluster import Cluster, ClusterSpec
+from cluster.model.cluster import MIN_HEARTBEAT_PERIOD_NS, Cluster, ClusterSpec
 from cluster.model.units import SECOND_NS
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
@@ -36,8 +36,12 @@ def check_cluster_spec(spec: ClusterSpec) -> None:
         raise InvalidArgument(f'swarm spec must be named "{CLUSTER_NAME}"')
     if spec.ca_config.node_cert_expiry < _MIN_CERT_EXPIRY_NS:
         raise InvalidArgument("minimum certificate expiry time is: 1h0m0s")
-    if spec.dispatcher.heartbeat_period < 0:
-        raise InvalidArgument("Dispatcher.HeartbeatPeriod: a negative period")
+    period_ns = spec.dispatcher.heartbeat_period
+    if period_ns and period_ns < MIN_HEARTBEAT_PERIOD_NS:
+        raise InvalidArgument(
+            f"Dispatcher.HeartbeatPeriod: {period_ns / SECOND_NS:g}s is below the minimum of "
+            f"{MIN_HEARTBEAT_PERIOD_NS / SECOND_NS:g}s; 0 means the default"
+        )
     if (spec.orchestration.task_history_retention_limit or 0) < 0:
         raise InvalidArgument("Orchestration.TaskHistoryRetentionLimit: a negative number")
     if spec.encryption_config.auto_lock_managers:

@@ -189,6 +189,15 @@ async def test_a_session_tells_managers_and_what_changes(store, dispatcher) -> N
         assert (await anext(stream)).heartbeat_period_ns == 3 * SECOND_NS
 
 
+@leading(node("w1"))
+async def test_a_stored_period_that_no_node_could_keep_is_not_used(store, dispatcher) -> None:
+    period = ClusterSpec(dispatcher=DispatcherConfig(heartbeat_period=1_000_000))
+    store.put(msgspec.structs.replace(CLUSTER, spec=period))
+    peer = Peer(dispatcher, "w1")
+    assert (await peer.register()).heartbeat_period_ns == SECOND_NS
+    assert await peer.beat() >= 0.9 * SECOND_NS
+
+
 @leading(node("w1"), node("w2"))
 async def test_a_session_is_silent_while_nothing_that_matters_changes(store, dispatcher) -> None:
     async with aclosing(Peer(dispatcher, "w1").open()) as stream:

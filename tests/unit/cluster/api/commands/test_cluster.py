@@ -43,6 +43,10 @@ def test_settings_and_tokens_are_changed(store: MemoryStore) -> None:
         ({"ca_config": CaConfig(node_cert_expiry=HOUR_NS - 1)}, "minimum certificate expiry time"),
         ({"dispatcher": DispatcherConfig(heartbeat_period=-1)}, "HeartbeatPeriod"),
         (
+            {"dispatcher": DispatcherConfig(heartbeat_period=1_000_000)},
+            r"HeartbeatPeriod: 0\.001s is below the minimum of 1s; 0 means the default",
+        ),
+        (
             {"orchestration": OrchestrationConfig(task_history_retention_limit=-1)},
             "TaskHistoryRetentionLimit",
         ),
