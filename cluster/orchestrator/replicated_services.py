@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import count, islice
 
+from msgspec.structs import replace
+
 from cluster.model.ids import NewId, ServiceId
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
@@ -16,6 +18,9 @@ from cluster.orchestrator.succession import Succession
 from cluster.store.change import Change
 from cluster.store.plan import NOTHING, Plan
 from cluster.store.state import ClusterState
+
+MAX_NEW_SLOTS = 500
+"""Slots filled at once: a plan, and so a log entry, stays small however many are wanted."""
 
 
 class ReplicatedServices:
@@ -43,9 +48,11 @@ class ReplicatedServices:
         for slot in doomed:
             slot.want_all(TaskState.REMOVE, now)
         slots = [slot for slot in slots if slot.tasks]
-        slots += _missing(every, service.spec.replicas - len(slots))
+        number_missing = service.spec.replicas - len(slots)
+        slots += _missing(every, min(number_missing, MAX_NEW_SLOTS))
         slots.sort(key=lambda slot: slot.key)
-        return tend_slots(service, succession, slots, now, kept=doomed)
+        plan = tend_slots(service, succession, slots, now, kept=doomed)
+        return replace(plan, wake_at=now) if number_missing > MAX_NEW_SLOTS else plan
 
 
 def _surplus(slots: Iterable[Slot], replicas: int, succession: Succession) -> list[Slot]:

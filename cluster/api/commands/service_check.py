@@ -18,6 +18,9 @@ from cluster.model.service import ServiceMode, ServiceSpec, TaskSpec
 from cluster.model.update_policy import RestartPolicy, UpdateConfig
 
 MAX_NAME_LENGTH = 63
+MAX_REPLICAS = 100_000
+"""Far more than a cluster of this version can run; stops a slip of the finger."""
+
 _MIN_MEMORY_BYTES = 4 * 1024 * 1024
 _MIN_NANO_CPUS = 1_000_000
 _MAX_PORT = 65_535
@@ -67,8 +70,10 @@ def _check_name(name: str) -> None:
 def _check_mode(mode: ServiceMode | None) -> None:
     if mode is None or (mode.replicated is None) == (mode.global_ is None):
         raise InvalidArgument("Mode: must specify only one service mode: Replicated or Global")
-    if mode.replicated is not None and (mode.replicated.replicas or 0) < 0:
-        raise InvalidArgument(f"Mode.Replicated.Replicas: {mode.replicated.replicas} is below 0")
+    replicas = (mode.replicated and mode.replicated.replicas) or 0
+    if not 0 <= replicas <= MAX_REPLICAS:
+        problem = "below 0" if replicas < 0 else f"above {MAX_REPLICAS}, the most of a service"
+        raise InvalidArgument(f"Mode.Replicated.Replicas: {replicas} is {problem}")
 
 
 def _check_template(template: TaskSpec) -> None:

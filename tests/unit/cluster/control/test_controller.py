@@ -10,10 +10,11 @@ from cluster.control.controller import Controller
 from cluster.errors import NotLeader
 from cluster.model.ids import NewId, ServiceId, TaskId
 from cluster.model.meta import Meta
-from cluster.model.service import Service, ServiceSpec, TaskSpec
+from cluster.model.service import ReplicatedMode, Service, ServiceMode, ServiceSpec, TaskSpec
 from cluster.model.task import Task, TaskStatus
 from cluster.model.task_state import TaskState
 from cluster.model.units import SECOND_NS, Timestamp
+from cluster.orchestrator.replicated_services import ReplicatedServices
 from cluster.store.change import Change
 from cluster.store.plan import NOTHING, Plan
 from cluster.store.state import ClusterState
@@ -122,6 +123,15 @@ async def test_decisions_of_several_reconcilers_become_one_entry() -> None:
         (task,) = store.view().tasks
         assert task.status.state == TaskState.PENDING
         assert store.entries == 2  # the service; the task, made and moved on
+
+
+async def test_a_plan_that_is_made_in_parts_is_finished_without_further_changes() -> None:
+    mode = ServiceMode(replicated=ReplicatedMode(replicas=1700))
+    web = msgspec.structs.replace(service("web"), spec=ServiceSpec(name="web", mode=mode))
+    store = MemoryStore(web)
+    async with running(Controller(store, [ReplicatedServices()], store.clock, ids())):
+        await settle()
+    assert len(store.view().tasks_of_service(web.id)) == 1700
 
 
 async def test_a_new_leader_looks_at_everything_once() -> None:

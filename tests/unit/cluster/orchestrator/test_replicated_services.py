@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import msgspec
+
+from cluster.model.ids import TaskId
 from cluster.model.objects import StoredObject
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
@@ -42,6 +45,26 @@ def test_a_new_service_gets_its_slots() -> None:
     assert task.endpoint_spec == service.spec.endpoint_spec
     assert task.spec_version == service.spec_version
     assert task.name == "web.1"
+
+
+def test_many_slots_are_filled_part_by_part() -> None:
+    web = make_service("web", replicas=1100)
+    tasks: list[Task] = []
+    parts = []
+    wakes: list[float | None] = []
+    for _ in range(4):
+        part = plan(web, *tasks)
+        new = created(part)
+        tasks += [msgspec.structs.replace(t, id=TaskId(f"slot{t.slot}")) for t in new]
+        parts.append([t.slot for t in new])
+        wakes.append(part.wake_at)
+    assert parts == [
+        list(range(1, 501)),
+        list(range(501, 1001)),
+        list(range(1001, 1101)),
+        [],
+    ]
+    assert wakes == [seconds(100), seconds(100), None, None]
 
 
 def test_free_numbers_are_filled_from_the_lowest() -> None:

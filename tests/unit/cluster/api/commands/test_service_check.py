@@ -33,6 +33,10 @@ def _port(**members: Any) -> dict[str, Any]:
         ({"Mode": {}}, "must specify only one service mode"),
         ({"Mode": {"Replicated": {}, "Global": {}}}, "must specify only one service mode"),
         ({"Mode": {"Replicated": {"Replicas": -1}}}, "Mode.Replicated.Replicas: -1 is below 0"),
+        (
+            {"Mode": {"Replicated": {"Replicas": 100_001}}},
+            "Mode.Replicated.Replicas: 100001 is above 100000, the most of a service",
+        ),
         ({"Container": {"Image": ""}}, "image reference must be provided"),
         ({"Container": {"Image": "Bad Image"}}, '"Bad Image" is not a valid repository/tag'),
         ({"Container": {"Env": ["A=1", "=2"]}}, "ContainerSpec.Env[1]: a variable without a name"),
