@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from cluster.api.commands.container_check import check_container
 from cluster.errors import InvalidArgument, Unimplemented
 from cluster.model.constraint import parse as parse_constraint
 from cluster.model.container import ContainerSpec, Mount
@@ -110,10 +111,8 @@ def _check_container(container: ContainerSpec) -> None:
         raise Unimplemented(f"{place}.Configs: configs are not in this version")
     if container.stop_grace_period is not None and container.stop_grace_period < 0:
         raise InvalidArgument(f"{place}.StopGracePeriod: a negative duration")
-    for number, text in enumerate(container.env):
-        if not text.partition("=")[0]:
-            raise InvalidArgument(f"{place}.Env[{number}]: a variable without a name")
     _check_mounts(container.mounts)
+    check_container(container)
 
 
 def _check_mounts(mounts: tuple[Mount, ...]) -> None:

@@ -16,7 +16,14 @@ from cluster.errors import FailedPrecondition, InvalidArgument, NotFound, Unimpl
 from cluster.model.endpoint import EndpointSpec
 from cluster.model.ids import NewId, ServiceId
 from cluster.model.meta import Meta
-from cluster.model.service import ReplicatedMode, Service, ServiceMode, ServiceSpec, TaskSpec
+from cluster.model.service import (
+    NetworkAttachmentConfig,
+    ReplicatedMode,
+    Service,
+    ServiceMode,
+    ServiceSpec,
+    TaskSpec,
+)
 from cluster.model.task_state import TaskState
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
@@ -196,13 +203,18 @@ def _with_port_defaults(endpoint: EndpointSpec) -> EndpointSpec:
 
 
 def _with_network_ids(state: ClusterState, template: TaskSpec) -> TaskSpec:
-    networks = []
+    networks: list[NetworkAttachmentConfig] = []
     for number, attachment in enumerate(template.networks):
         if not attachment.target:
             raise InvalidArgument(f"TaskTemplate.Networks[{number}].Target: it is required")
         target = attachment.target
         if target not in PREDEFINED:
             target = _network_id(state, target)
+        if any(other.target == target for other in networks):
+            raise InvalidArgument(
+                f"TaskTemplate.Networks[{number}].Target: network {attachment.target} is named "
+                "before: name each network once, with all its aliases"
+            )
         networks.append(msgspec.structs.replace(attachment, target=target))
     return msgspec.structs.replace(template, networks=tuple(networks))
 

@@ -12,6 +12,7 @@ from cluster.api.commands.services import (
 from cluster.errors import (
     AlreadyExists,
     FailedPrecondition,
+    InvalidArgument,
     NotFound,
     OutOfSequence,
     Unimplemented,
@@ -53,6 +54,12 @@ def _on_network(wanted: ServiceSpec, *targets: str) -> ServiceSpec:
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore(NETWORK)
+
+
+@pytest.mark.parametrize("targets", [("st_front", NETWORK.id), ("host", "host")])
+def test_a_network_named_twice_is_refused(store: MemoryStore, targets: tuple[str, str]) -> None:
+    with pytest.raises(InvalidArgument, match=r"Networks\[1\]\.Target: network .* is named before"):
+        _create(store, _on_network(spec("web"), *targets))
 
 
 def _create(store: MemoryStore, wanted: ServiceSpec) -> Service:

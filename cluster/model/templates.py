@@ -1,0 +1,71 @@
+"""The language of ``{{.Task.Slot}}`` and its like in a service's environment, host name and mounts.
+
+It is the part of Docker Swarm's that names a value.  The API refuses what it does not know, and the
+executor fills in the values of one task.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from cluster.errors import InvalidArgument
+from cluster.model.spec_struct import Labels
+
+NAMES: Final = (
+    ".Service.ID",
+    ".Service.Name",
+    ".Task.ID",
+    ".Task.Name",
+    ".Task.Slot",
+    ".Node.ID",
+    ".Node.Hostname",
+    ".Node.Platform.OS",
+    ".Node.Platform.Architecture",
+)
+"""What a template can name, beside a label of the service."""
+
+_ACTION: Final = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_PLAIN: Final = re.compile(r"\.[A-Za-z][\w.]*")
+_LABEL: Final = re.compile(r'index\s+\.Service\.Labels\s+"([^"]*)"')
+_LABEL_MEMBER: Final = ".Service.Labels."
+_NO_VALUES: Final = dict.fromkeys(NAMES, "")
+
+
+def check(text: str, place: str) -> None:
+    """Check every template in `text`; arguments and errors as with `fill`."""
+    fill(text, place, _NO_VALUES, {})
+
+
+def fill(text: str, place: str, values: Mapping[str, str], labels: Labels) -> str:
+    """Replace every template in `text`.
+
+    Args:
+        text: may be secret: an error never shows more of it than a template's name.
+        place: names the setting in an error.
+        values: the value of each of `NAMES`.
+        labels: the service's; one that is not there is empty.
+
+    Raises:
+        InvalidArgument: a template that does not exist.
+    """
+    if "{{" not in text:
+        return text
+    filled = _ACTION.sub(lambda match: _value(match.group(1), place, values, labels), text)
+    if "{{" in _ACTION.sub("", text):
+        raise InvalidArgument(f"{place}: a template is opened by {{{{ and never closed")
+    return filled
+
+
+def _value(action: str, place: str, values: Mapping[str, str], labels: Labels) -> str:
+    if action in values:
+        return values[action]
+    label = _LABEL.fullmatch(action)
+    if label is not None:
+        return labels.get(label.group(1), "")
+    if action.startswith(_LABEL_MEMBER):
+        return labels.get(action.removeprefix(_LABEL_MEMBER), "")
+    shown = f"{{{{{action}}}}}" if _PLAIN.fullmatch(action) else "one of its templates"
+    known = ", ".join((*NAMES, '.Service.Labels.NAME, index .Service.Labels "NAME"'))
+    raise InvalidArgument(f"{place}: {shown} is unknown; there are {known}")
