@@ -9,6 +9,7 @@ from cluster.errors import InvalidArgument
 _LENIENT_FALSE = frozenset({"", "0", "no", "false", "none"})
 _STRICT_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _STRICT_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+_MOST_DIGITS = 20  # of a number of 64 bits
 
 
 def lenient_flag(query: Mapping[str, str], name: str) -> bool:
@@ -37,7 +38,7 @@ def object_version(query: Mapping[str, str], kind: str) -> int:
         InvalidArgument: the parameter is absent or no number.
     """
     text = query.get("version", "")
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise InvalidArgument(
             f"invalid {kind} version '{text}': expected the Version.Index that was read last"
         )

@@ -78,6 +78,9 @@ def service_spec_json(spec: ServiceSpec, *, insert_defaults: bool = False) -> di
     _show_privileges(shown["TaskTemplate"])
     if insert_defaults:
         _insert_defaults(shown)
+    for name in ("UpdateConfig", "RollbackConfig"):
+        if name in shown:
+            _show_ratio(shown[name])
     return shown
 
 
@@ -100,6 +103,13 @@ def _show_privileges(template: dict[str, Any]) -> None:
     if privileges["CredentialSpec"] is not None:
         for name in ("Config", "File", "Registry"):
             privileges["CredentialSpec"].setdefault(name, "")
+
+
+def _show_ratio(config: dict[str, Any]) -> None:
+    """Write a whole number without a fraction, as Go does."""
+    ratio = config["MaxFailureRatio"]
+    if ratio == int(ratio):
+        config["MaxFailureRatio"] = int(ratio)
 
 
 def _endpoint(spec: ServiceSpec) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_a_strict_flag_takes_no_other_words() -> None:
         strict_flag({"status": "maybe"}, "status")
 
 
-@pytest.mark.parametrize("text", ["", "abc", "-1", "1.0", "²"])
+@pytest.mark.parametrize("text", ["", "abc", "-1", "1.0", "²", "1" * 5000])
 def test_a_version_is_a_number(text: str) -> None:
     assert object_version({"version": "12"}, "service") == 12
     with pytest.raises(InvalidArgument, match=f"invalid service version '{text}'"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from cluster.api.convert.services import service_json, service_status
@@ -20,6 +21,7 @@ from cluster.model.service import (
 from cluster.model.task import Task, TaskStatus
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
+from cluster.model.update_policy import UpdateConfig
 from tests.unit.cluster.api.golden_files import as_json, golden, meta
 
 
@@ -44,6 +46,15 @@ def test_defaults_are_inserted_as_recorded() -> None:
     with_defaults = golden("service-replicated-insertDefaults-true")
     stored = _stored(golden("service-replicated-insertDefaults-false"))
     assert as_json(service_json(stored, insert_defaults=True)["Spec"]) == with_defaults["Spec"]
+
+
+@pytest.mark.parametrize(("ratio", "text"), [(0.0, b"0"), (0.25, b"0.25"), (1.0, b"1")])
+def test_a_whole_ratio_has_no_fraction_as_recorded(ratio: float, text: bytes) -> None:
+    config = UpdateConfig(max_failure_ratio=ratio)
+    spec = ServiceSpec(name="web", update_config=config, rollback_config=config)
+    service = Service(id=ServiceId("s"), meta=Meta(), spec=spec, spec_version=1)
+    shown = msgspec.json.encode(service_json(service, insert_defaults=True))
+    assert shown.count(b'"MaxFailureRatio":' + text + b",") == 2
 
 
 def test_all_options_come_back() -> None:
