@@ -25,7 +25,7 @@ from tests.compat.memory_node import MANAGER_ID, MemoryNode, counting_ids, node
 from tests.support.manual_clock import ManualClock
 from tests.unit.cluster.api.golden_files import golden
 
-SERVICE = {
+SERVICE: dict[str, Any] = {
     "Name": "web",
     "TaskTemplate": {"ContainerSpec": {"Image": "busybox"}},
     "Mode": {"Replicated": {"Replicas": 2}},
@@ -252,6 +252,38 @@ async def test_wrong_filters(
     answer = await manager("GET", path, filters=filters)
     assert answer[0] == status
     assert message in answer[1]["message"]
+
+
+def _changed(template: dict[str, Any], **members: Any) -> dict[str, Any]:
+    own = SERVICE["TaskTemplate"]
+    container = own["ContainerSpec"] | template.pop("ContainerSpec", {})
+    return SERVICE | {"TaskTemplate": own | template | {"ContainerSpec": container}} | members
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "place"),
+    [
+        (_changed({"RestartPolicy": {"Delay": 2**63}}), 400, "TaskTemplate.RestartPolicy.Delay: "),
+        (_changed({"ForceUpdate": 2**64}), 400, "TaskTemplate.ForceUpdate: "),
+        (_changed({}, Mode={"Replicated": {"Replicas": 2**64}}), 400, "Mode.Replicated.Replicas: "),
+        (_changed({}, UpdateConfig={"Parallelism": 2**64}), 400, "UpdateConfig.Parallelism: "),
+        (_changed({"ContainerSpec": {"Env": ["A\0=1"]}}), 400, "Env[0]: holds a NUL"),
+        (_changed({"ContainerSpec": {"Hosts": ["a:1.2.3.4"]}}), 400, "Hosts[0]: "),
+        (_changed({"Placement": {"Constraints": ["noderole"]}}), 400, "Constraints[0]: "),
+        (_changed({"Networks": [{"Target": "nosuch"}]}), 404, "network nosuch not found"),
+    ],
+)
+async def test_a_service_that_is_refused_leaves_lists_as_they_are(
+    manager: Client, wanted: dict[str, Any], status: int, place: str
+) -> None:
+    answer = await manager("POST", "/services/create", wanted)
+    assert answer[0] == status
+    assert place in answer[1]["message"]
+    assert await manager("GET", "/services") == (200, [])
+
+
+async def test_the_word_self_is_no_node(manager: Client) -> None:
+    assert (await manager("GET", "/nodes/self"))[0] == 404
 
 
 async def test_strict_flags(manager: Client) -> None:
