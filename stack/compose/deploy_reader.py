@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from stack.compose.container_reader import device_requests
+from stack.compose.notice import Notice
 from stack.compose.reader import Reader
 from stack.compose.tree import fail
-from stack.compose.types import Deploy, Placement, Resources, RestartPolicy, UpdateConfig
-from stack.compose.unsupported import Notice
+from stack.compose.types import (
+    Deploy,
+    GenericResource,
+    Placement,
+    Resources,
+    RestartPolicy,
+    UpdateConfig,
+)
 
 _Notify = Callable[[Notice], None]
 
@@ -26,6 +34,8 @@ def read_deploy(service: Reader, notice: _Notify) -> Deploy:
     if mode not in ("replicated", "global"):
         raise deploy.fail("mode", f"{mode!r} is neither replicated nor global")
     replicas = deploy.integer("replicas")
+    if replicas is None:
+        replicas = service.integer("scale")
     if mode == "global" and replicas is not None:
         raise deploy.fail("replicas", "a global service runs once on every node: leave it out")
     endpoint_mode = deploy.string("endpoint_mode").lower()
@@ -37,8 +47,8 @@ def read_deploy(service: Reader, notice: _Notify) -> Deploy:
         replicas=replicas,
         labels=deploy.string_map("labels") or {},
         endpoint_mode=endpoint_mode,
-        limits=_resources(resources.below("limits")),
-        reservations=_resources(resources.below("reservations")),
+        limits=_resources(resources.below("limits"), service, _LIMITS),
+        reservations=_resources(resources.below("reservations"), service, _RESERVATIONS),
         restart_policy=_restart_policy(service, deploy.below("restart_policy"), notice),
         update_config=_update_config(
             deploy.below("update_config"), ("pause", "continue", "rollback")
@@ -48,13 +58,25 @@ def read_deploy(service: Reader, notice: _Notify) -> Deploy:
     )
 
 
-def _resources(reader: Reader) -> Resources | None:
-    if reader.node is None:
+_LIMITS = ("cpus", "mem_limit", "pids_limit")
+_RESERVATIONS = ("", "mem_reservation", "")
+
+
+def _resources(reader: Reader, service: Reader, older: tuple[str, str, str]) -> Resources | None:
+    cpus, memory, pids = older
+    if reader.node is None and not any(service.has(key) for key in older if key):
         return None
+    limit = service.integer(pids, -1) if pids else None
     return Resources(
-        nano_cpus=reader.cpus("cpus"),
-        memory_bytes=reader.size("memory"),
-        pids=reader.integer("pids") or 0,
+        nano_cpus=reader.cpus("cpus") or (service.cpus(cpus) if cpus else 0),
+        memory_bytes=reader.size("memory") or service.size(memory),
+        pids=reader.integer("pids", -1) or limit or 0,
+        generic_resources=tuple(
+            GenericResource(kind=one.string("kind"), value=one.integer("value") or 0)
+            for _, item in reader.maps("generic_resources")
+            if (one := item.below("discrete_resource_spec")).node is not None
+        ),
+        devices=device_requests(reader, "devices"),
     )
 
 

@@ -18,22 +18,25 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _DOLLAR = "$$"  # what an escaped dollar sign is until interpolation makes it one again
 
 
-def read_env_text(text: str, file: str, surrounding: Mapping[str, str]) -> dict[str, str]:
+def read_env_text(text: str, file: str, surrounding: Mapping[str, str] | Lookup) -> dict[str, str]:
     """Read a ``.env`` text.
 
     Args:
         text: the file's content.
         file: its name, for messages.
-        surrounding: the variables that references in values see first (the shell's).
+        surrounding: the variables that references in values see first (the shell's), or a
+            function that gives them.
 
     Raises:
         ComposeError: a line that is no ``KEY=value``; names file and line.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     values: dict[str, str] = {}
+    outside = surrounding.get if isinstance(surrounding, Mapping) else surrounding
 
     def lookup(name: str) -> str | None:
-        return surrounding.get(name, values.get(name))
+        value = outside(name)
+        return values.get(name) if value is None else value
 
     position = 0
     while position < len(text):
@@ -44,6 +47,32 @@ def read_env_text(text: str, file: str, surrounding: Mapping[str, str]) -> dict[
             position = _line_end(text, position)
             continue
         position = _assignment(text, position, file, lookup, values)
+    return values
+
+
+def read_raw_env_text(text: str, file: str, lookup: Lookup) -> dict[str, str]:
+    """Read lines of ``KEY=value`` literally, as ``docker run --env-file`` does.
+
+    Args:
+        text: the file's content.
+        file: its name, for messages.
+        lookup: gives a key that stands alone its value.
+
+    Raises:
+        ComposeError: a line with a blank in its key, or without a key; names file and line.
+    """
+    values: dict[str, str] = {}
+    for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        line = raw.lstrip()
+        if not line or line.startswith("#"):
+            continue
+        key, sign, value = line.partition("=")
+        if not key or any(blank in key for blank in " \t"):
+            raise ComposeError(f"{file}:{number}: not of the form KEY=value")
+        if sign:
+            values[key] = value
+        elif (inherited := lookup(key)) is not None:
+            values[key] = inherited
     return values
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from stack.compose.tree import Entry, Mapping, Mark, Node, Scalar, Sequence, fail
+from stack.compose.tree import RESET, Entry, Mapping, Mark, Node, Scalar, Sequence, fail
 
 Lookup = Callable[[str], str | None]
 """A variable's value, or None when it is not set."""
@@ -39,6 +39,8 @@ def interpolate_tree(root: Node, lookup: Lookup, unset: Unset) -> Node:
     """
 
     def visit(node: Node, path: str) -> Node:
+        if node.tag == RESET:
+            return Scalar(None, node.mark, RESET)
         match node:
             case Scalar(value=str() as text) if "$" in text:
                 missing: list[str] = []

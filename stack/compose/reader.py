@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from stack.compose.command_line import split_words
 from stack.compose.quantities import duration_ns, nano_cpus, size_bytes
 from stack.compose.tree import Mapping, Mark, Node, Scalar, Sequence, fail, is_null, kind_of
 from stack.errors import ComposeError
@@ -93,6 +94,8 @@ class Reader:
         if isinstance(value, Scalar) and not isinstance(value.value, bool):
             if isinstance(value.value, int):
                 number = value.value
+            elif isinstance(value.value, float) and value.value.is_integer():
+                number = int(value.value)
             elif value.text.removeprefix("-").isascii() and value.text.removeprefix("-").isdigit():
                 number = int(value.text)
         if number is None:
@@ -132,6 +135,12 @@ class Reader:
                 path = f"{self.path}.{key}"
                 raise fail(item.mark, path, f"must be a list of texts; this is {kind_of(item)}")
         return tuple(item.text for item in value.items if isinstance(item, Scalar))
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """A command: a list of texts, or one text split into words; () when absent."""
+        if isinstance(self.get(key), Scalar):
+            return self._parsed(key, split_words, ())
+        return self.strings(key)
 
     def maps(self, key: str) -> list[tuple[Mark, Reader]]:
         """A list of maps, each with its place; [] when absent."""

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import os.path
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
 from stack.compose.command_line import has_operators, split_words
+from stack.compose.container_reader import read_container
 from stack.compose.deploy_reader import read_deploy
+from stack.compose.notice import Notice
 from stack.compose.quantities import size_bytes
 from stack.compose.reader import Reader
 from stack.compose.tree import Mark, Scalar, fail, is_null
-from stack.compose.types import Healthcheck, Mount, Port, Service, ServiceNetwork
-from stack.compose.unsupported import Notice
+from stack.compose.types import (
+    CredentialSpec,
+    Dependency,
+    FileReference,
+    Healthcheck,
+    Mount,
+    Port,
+    Service,
+    ServiceNetwork,
+)
 
 
 class Surroundings(msgspec.Struct, frozen=True):
     """What a service's meaning depends on besides its own text."""
 
-    folder: str  # relative paths start here
-    home: str  # what ~ stands for
-    lookup: Callable[[str], str | None]  # variables, for environment names without a value
+    folder: str  # of the project
+    environment: Mapping[str, str]
+    read_file: Callable[[str], bytes | None]
     notice: Callable[[Notice], None]  # told of warnings
 
-
-DEFAULT_NETWORK = "default"
 
 _IMAGE = re.compile(
     r"(?:[A-Za-z0-9.\-]+(?::[0-9]+)?/|\[[0-9A-Fa-f:]+\](?::[0-9]+)?/)?"
@@ -71,9 +78,19 @@ def read_service(name: str, reader: Reader, around: Surroundings) -> Service:
         read_only=bool(reader.boolean("read_only")),
         healthcheck=_healthcheck(reader.below("healthcheck")),
         ports=_ports(reader),
-        mounts=tuple(_mount(mark, item, around) for mark, item in reader.maps("volumes")),
+        mounts=(
+            *(_mount(mark, item) for mark, item in reader.maps("volumes")),
+            *_tmpfs_mounts(reader),
+        ),
         networks=_networks(reader),
+        network_mode=_network_mode(reader),
         deploy=read_deploy(reader, around.notice),
+        configs=_file_references(reader, "configs"),
+        secrets=_file_references(reader, "secrets"),
+        credential_spec=_credential_spec(reader.below("credential_spec")),
+        depends_on=_dependencies(reader.below("depends_on")),
+        links=_links(reader),
+        **read_container(reader),
     )
 
 
@@ -99,12 +116,11 @@ def _environment(reader: Reader, around: Surroundings) -> dict[str, str]:
     below = reader.below("environment")
     environment: dict[str, str] = {}
     for name, entry in (below.node.entries if below.node else {}).items():
-        value = below.string(name) if not is_null(entry.value) else around.lookup(name)
-        if value is None:
+        if is_null(entry.value):
             problem = "has no value here and none in the environment: not passed on"
             around.notice(Notice(entry.key_mark, f"{below.path}.{name}: {problem}"))
         else:
-            environment[name] = value
+            environment[name] = below.string(name)
     return environment
 
 
@@ -145,15 +161,14 @@ def _ports(reader: Reader) -> tuple[Port, ...]:
         published = item.string("published")
         if mode != "host":
             raise fail(mark, item.path, _needs_host_mode(target, published))
-        if item.string("host_ip"):
-            problem = (
-                f"publishing on {item.string('host_ip')} only is not supported yet: leave it out"
-            )
-            raise fail(mark, f"{item.path}.host_ip", problem)
+        first, last = _published(mark, item, published)
         ports.append(
             Port(
                 target=target,
-                published=_published(mark, item, published),
+                published=first,
+                published_end=last,
+                host_ip=item.string("host_ip"),
+                app_protocol=item.string("app_protocol"),
                 protocol=item.choice("protocol", ("tcp", "udp", "sctp")) or "tcp",
                 mode=mode,
                 name=item.string("name"),
@@ -170,22 +185,25 @@ def _needs_host_mode(target: int, published: str) -> str:
     )
 
 
-def _published(mark: Mark, item: Reader, text: str) -> int:
-    if not re.fullmatch(r"[0-9]*", text) or int(text or 0) > _HIGHEST_PORT:
+def _published(mark: Mark, item: Reader, text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]*)(?:-([0-9]+))?", text)
+    first, last = (int(match[1] or 0), int(match[2] or 0)) if match else (-1, -1)
+    if not 0 <= first <= _HIGHEST_PORT or not (last == 0 or first <= last <= _HIGHEST_PORT):
         problem = f"{text!r} is no port: write one from 0 (any) to {_HIGHEST_PORT}"
         raise fail(mark, f"{item.path}.published", problem)
-    return int(text or 0)
+    return first, last
 
 
-def _mount(mark: Mark, reader: Reader, around: Surroundings) -> Mount:
-    kind = reader.choice("type", ("volume", "bind", "tmpfs")) or "volume"
+_MOUNT_TYPES = ("volume", "bind", "tmpfs", "npipe", "cluster", "image")
+
+
+def _mount(mark: Mark, reader: Reader) -> Mount:
+    kind = reader.choice("type", _MOUNT_TYPES) or "volume"
     target, source = reader.string("target"), reader.string("source")
     if not target:
         raise fail(mark, reader.path, "a mount needs a target")
-    if kind == "bind":
-        if not source:
-            raise fail(mark, reader.path, "a bind mount needs a source")
-        source = _absolute(source, around)
+    if kind == "bind" and not source:
+        raise fail(mark, reader.path, "a bind mount needs a source")
     if kind == "tmpfs" and source:
         raise fail(mark, reader.path, "a tmpfs mount has no source")
     bind, volume, tmpfs = reader.below("bind"), reader.below("volume"), reader.below("tmpfs")
@@ -195,28 +213,109 @@ def _mount(mark: Mark, reader: Reader, around: Surroundings) -> Mount:
         target=target,
         read_only=bool(reader.boolean("read_only")),
         consistency=reader.string("consistency"),
-        propagation=bind.string("propagation") if bind.node else None,
+        propagation=bind.string("propagation") if bind.has("propagation") else None,
+        selinux=bind.string("selinux"),
+        recursive=bind.string("recursive"),
+        create_host_path=bool(bind.boolean("create_host_path")),
         has_volume_options=volume.node is not None,
         no_copy=bool(volume.boolean("nocopy")),
-        subpath=volume.string("subpath"),
-        tmpfs_size_bytes=size_bytes(tmpfs.string("size")) if tmpfs.has("size") else None,
+        subpath=volume.string("subpath") or reader.below("image").string("subpath"),
+        volume_labels=volume.string_map("labels") or {},
+        tmpfs_size_bytes=tmpfs.size("size") if tmpfs.has("size") else None,
         tmpfs_mode=tmpfs.integer("mode") or 0,
     )
 
 
-def _absolute(source: str, around: Surroundings) -> str:
-    if source == "~" or source.startswith("~/"):
-        source = around.home + source[1:]
-    if source.startswith("\\") or re.match(r"[A-Za-z]:", source):
-        return source
-    return os.path.normpath(os.path.join(around.folder, source))  # noqa: PTH118 (text only)
+def _tmpfs_mounts(reader: Reader) -> Iterator[Mount]:
+    for text in reader.strings("tmpfs"):
+        target, _, rest = text.partition(":")
+        size, mode, options = None, 0, []
+        for option in rest.split(",") if rest else ():
+            name, _, value = option.partition("=")
+            try:
+                if name == "size":
+                    size = size_bytes(value)
+                elif name == "mode":
+                    mode = int(value, 8)
+                else:
+                    options.append(option)
+            except ValueError:
+                problem = f"{text!r}: {value!r} is no {name}: write like /run:size=64m,mode=1777"
+                raise reader.fail("tmpfs", problem) from None
+        yield Mount(
+            type="tmpfs",
+            target=target,
+            tmpfs_size_bytes=size,
+            tmpfs_mode=mode,
+            tmpfs_options=tuple(options),
+        )
 
 
 def _networks(reader: Reader) -> tuple[ServiceNetwork, ...]:
-    joined = tuple(
+    return tuple(
         ServiceNetwork(
-            name=name, aliases=item.strings("aliases"), driver_opts=item.string_map("driver_opts")
+            name=name,
+            aliases=item.strings("aliases"),
+            driver_opts=item.string_map("driver_opts"),
+            ipv4_address=item.string("ipv4_address"),
+            ipv6_address=item.string("ipv6_address"),
+            link_local_ips=item.strings("link_local_ips"),
+            mac_address=item.string("mac_address"),
+            priority=item.integer("priority", _ANY) or 0,
+            gw_priority=item.integer("gw_priority", _ANY) or 0,
+            interface_name=item.string("interface_name"),
         )
         for name, item in reader.below("networks").children()
     )
-    return joined or (ServiceNetwork(name=DEFAULT_NETWORK),)
+
+
+_ANY = -(2**63)  # no lower bound
+
+
+def _network_mode(reader: Reader) -> str:
+    mode = reader.string("network_mode")
+    if mode.startswith(("service:", "container:")):
+        problem = f"{mode!r} is not supported: the other container may be on another node"
+        raise reader.fail("network_mode", problem)
+    return mode
+
+
+def _file_references(reader: Reader, key: str) -> tuple[FileReference, ...]:
+    return tuple(
+        FileReference(
+            source=item.string("source"),
+            target=item.string("target").removeprefix("/run/secrets/")
+            if key == "secrets"
+            else item.string("target"),
+            uid=item.string("uid"),
+            gid=item.string("gid"),
+            mode=item.integer("mode"),
+        )
+        for _, item in reader.maps(key)
+    )
+
+
+def _credential_spec(reader: Reader) -> CredentialSpec | None:
+    if reader.node is None:
+        return None
+    return CredentialSpec(
+        config=reader.string("config"),
+        file=reader.string("file"),
+        registry=reader.string("registry"),
+    )
+
+
+def _dependencies(reader: Reader) -> dict[str, Dependency]:
+    return {
+        name: Dependency(
+            condition=item.string("condition") or "service_started",
+            restart=bool(item.boolean("restart")),
+            required=item.boolean("required") is not False,
+        )
+        for name, item in reader.children()
+    }
+
+
+def _links(reader: Reader) -> dict[str, str]:
+    pairs = (text.partition(":") for text in reader.strings("links"))
+    return {alias or name: name for name, _, alias in pairs}

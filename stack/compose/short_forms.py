@@ -1,18 +1,31 @@
 """Short spellings written out: ``- K=V`` lists, ``8080:80`` ports, ``data:/var/lib`` volumes.
 
-Works on trees, before files are merged, so that merging and reading know one form only.
+Works on trees that were checked, before files are merged, so that merging and reading know one
+form only.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
-from stack.compose.keys import ROOT, Form, Key
-from stack.compose.tree import Entry, Mapping, Mark, Node, Scalar, ScalarValue, Sequence, fail
+from stack.compose.command_line import split_words
+from stack.compose.key import Form, Key, Value
+from stack.compose.keys import ROOT
+from stack.compose.short_texts import Fields, device_entries, port_entries, volume_entries
+from stack.compose.tree import (
+    RESET,
+    Entry,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    fail,
+    is_null,
+    placed,
+    with_values,
+)
 
-_Fields = dict[str, "ScalarValue | _Fields"]
-_Writer = Callable[[str], Iterable[_Fields]]
+_Writer = Callable[[str], Iterable[Fields]]
 
 
 def write_out(root: Mapping) -> Mapping:
@@ -21,181 +34,205 @@ def write_out(root: Mapping) -> Mapping:
     Raises:
         ComposeError: a short form that cannot be understood.
     """
-    written = _write_out(root, ROOT, "")
+    written = write_out_value(root, ROOT, "")
     assert isinstance(written, Mapping)
     return written
 
 
-def _write_out(node: Node, key: Key, path: str) -> Node:
-    match node, key.form:
-        case Sequence(), Form.KEY_VALUES:
-            node = _key_values(node, path)
-        case Sequence(), Form.NAMES:
-            node = _names(node, path)
-        case Sequence(), Form.PORTS:
-            node = _each_item(node, path, port_entries)
-        case Sequence(), Form.VOLUMES:
-            node = _each_item(node, path, volume_entries)
-        case _:
-            pass
-    if key.children is None and key.each is None:
+def write_out_value(node: Node, key: Key, path: str) -> Node:
+    """Write out a part of a project."""
+    if node.tag == RESET:
+        return node
+    write = _FORMS.get(key.form)
+    if write is not None:
+        node = write(node, path)
+    if key.children is None and key.each is None and key.items is None:
         return node
     match node:
         case Mapping():
             entries = {
                 name: Entry(
                     entry.key_mark,
-                    _write_out(entry.value, key.child(name), f"{path}.{name}" if path else name),
+                    write_out_value(
+                        entry.value, key.child(name), f"{path}.{name}" if path else name
+                    ),
                 )
                 for name, entry in node.entries.items()
             }
-            return Mapping(entries, node.mark, node.tag)
+            node = Mapping(entries, node.mark, node.tag)
+            return _named_outside(node) if "external" in entries else node
+        case Sequence() if key.items is not None and key.value is Value.LIST:
+            row = key.items
+            items = (
+                write_out_value(item, row, f"{path}[{index}]")
+                for index, item in enumerate(node.items)
+            )
+            return Sequence(tuple(items), node.mark, node.tag)
         case _:
             return node
 
 
-def _key_values(node: Sequence, path: str) -> Mapping:
+def _key_values(node: Node, path: str) -> Node:
+    if not isinstance(node, Sequence):
+        return node
     entries: dict[str, Entry] = {}
     for item in node.items:
         if not isinstance(item, Scalar) or item.value is None:
             raise fail(item.mark, path, "must be a list of KEY=value")
         name, sign, value = item.text.partition("=")
-        if not name:
-            raise fail(item.mark, path, f"{item.text!r} has no name before '='")
         entries[name] = Entry(item.mark, Scalar(value if sign else None, item.mark))
     return Mapping(entries, node.mark, node.tag)
 
 
-def _names(node: Sequence, path: str) -> Mapping:
+def _names(node: Node, path: str) -> Node:
+    return _named(node, path, {})
+
+
+def _dependencies(node: Node, path: str) -> Node:
+    if isinstance(node, Mapping):
+        entries = {
+            name: Entry(
+                entry.key_mark,
+                with_values(entry.value, {"required": True})
+                if isinstance(entry.value, Mapping) and "required" not in entry.value.entries
+                else entry.value,
+            )
+            for name, entry in node.entries.items()
+        }
+        return Mapping(entries, node.mark, node.tag)
+    return _named(node, path, {"condition": "service_started", "required": True})
+
+
+def _named(node: Node, path: str, value: Fields) -> Node:
+    if not isinstance(node, Sequence):
+        return node
     entries: dict[str, Entry] = {}
     for item in node.items:
         if not isinstance(item, Scalar) or not isinstance(item.value, str):
             raise fail(item.mark, path, "must be a list of names")
-        entries[item.value] = Entry(item.mark, Scalar(None, item.mark))
+        entries[item.value] = Entry(item.mark, placed(dict(value) or None, item.mark))
     return Mapping(entries, node.mark, node.tag)
 
 
-def _each_item(node: Sequence, path: str, write: _Writer) -> Sequence:
-    items: list[Node] = []
-    for item in node.items:
-        if isinstance(item, Scalar) and item.value is not None:
-            try:
-                items.extend(_mapping(fields, item.mark) for fields in write(item.text))
-            except ValueError as error:
-                raise fail(item.mark, path, str(error)) from None
-        else:
-            items.append(item)
+def _one_or_list(node: Node, path: str) -> Node:  # noqa: ARG001 (all forms have one signature)
+    if isinstance(node, Scalar) and node.value is not None:
+        return Sequence((node,), node.mark, node.tag)
+    return node
+
+
+def _one_as(name: str) -> Callable[[Node, str], Node]:
+    def write(node: Node, path: str) -> Node:  # noqa: ARG001
+        if isinstance(node, Scalar) and node.value is not None:
+            return Mapping({name: Entry(node.mark, node)}, node.mark, node.tag)
+        return node
+
+    return write
+
+
+def _each(write: _Writer) -> Callable[[Node, str], Node]:
+    def write_all(node: Node, path: str) -> Node:
+        if not isinstance(node, Sequence):
+            return node
+        items: list[Node] = []
+        for item in node.items:
+            if isinstance(item, Scalar) and item.value is not None:
+                try:
+                    items.extend(placed(fields, item.mark) for fields in write(item.text))
+                except ValueError as error:
+                    raise fail(item.mark, path, str(error)) from None
+            else:
+                items.append(item)
+        return Sequence(tuple(items), node.mark, node.tag)
+
+    return write_all
+
+
+def _env_files(node: Node, path: str) -> Node:
+    listed = _one_or_list(node, path)
+    written = _each(lambda text: ({"path": text, "required": True},))(listed, path)
+    if not isinstance(written, Sequence):
+        return written
+    items = (
+        with_values(item, {"required": True})
+        if isinstance(item, Mapping) and "required" not in item.entries
+        else item
+        for item in written.items
+    )
     return Sequence(tuple(items), node.mark, node.tag)
 
 
-def _mapping(fields: _Fields, mark: Mark) -> Mapping:
-    entries = {
-        name: Entry(mark, _mapping(value, mark) if isinstance(value, dict) else Scalar(value, mark))
-        for name, value in fields.items()
-    }
-    return Mapping(entries, mark)
+def _gpus(node: Node, path: str) -> Node:  # noqa: ARG001
+    if isinstance(node, Scalar):
+        return Sequence((placed({"count": -1}, node.mark),), node.mark, node.tag)
+    return node
 
 
-_RANGE = re.compile(r"[0-9]+(?:-[0-9]+)?")
-_ADDRESS = re.compile(r"\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]*[0-9A-Fa-f:]")
-_PROTOCOLS = ("tcp", "udp", "sctp")
-_HIGHEST_PORT = 65535
+def _hosts(node: Node, path: str) -> Node:
+    pairs: list[tuple[str, str, Node]] = []
+    if isinstance(node, Mapping):
+        for name, entry in node.entries.items():
+            value = entry.value
+            addresses = value.items if isinstance(value, Sequence) else (value,)
+            pairs += [(name, one.text, one) for one in addresses if isinstance(one, Scalar)]
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            text = item.text if isinstance(item, Scalar) else ""
+            name, sign, address = text.partition("=")
+            if not sign:
+                name, sign, address = text.partition(":")
+            if not (name and sign and address):
+                raise fail(item.mark, path, f"{text!r} is no host: write name:address")
+            pairs.append((name, address, item))
+    else:
+        return node
+    texts = {}
+    for name, address, item in pairs:
+        if address.startswith("[") and address.endswith("]"):
+            address = address[1:-1]  # noqa: PLW2901
+        texts[f"{name}={address}"] = Scalar(f"{name}={address}", item.mark)
+    return Sequence(tuple(texts.values()), node.mark, node.tag)
 
 
-def port_entries(text: str) -> Iterator[_Fields]:
-    """Write out a port: ``[[ip:]published:]target[/protocol]``, ranges as several entries.
+def _named_outside(node: Mapping) -> Mapping:
+    """``external: {name: X}``, the old spelling, as ``external: true`` and ``name: X``."""
+    external = node.get("external")
+    if not isinstance(external, Mapping):
+        return node
+    name = external.get("name")
+    if is_null(name) or node.get("name") is not None:
+        return with_values(node, {"external": True})
+    return with_values(node, {"external": True, "name": name})
+
+
+_FORMS: dict[Form, Callable[[Node, str], Node]] = {
+    Form.ONE_OR_LIST: _one_or_list,
+    Form.KEY_VALUES: _key_values,
+    Form.NAMES: _names,
+    Form.DEPENDENCIES: _dependencies,
+    Form.PORTS: _each(port_entries),
+    Form.VOLUMES: _each(volume_entries),
+    Form.BUILD: _one_as("context"),
+    Form.EXTENDS: _one_as("service"),
+    Form.ENV_FILES: _env_files,
+    Form.FILE_REFERENCES: _each(lambda text: ({"source": text},)),
+    Form.DEVICES: _each(device_entries),
+    Form.GPUS: _gpus,
+    Form.HOSTS: _hosts,
+    Form.INCLUDES: _each(lambda text: ({"path": text},)),
+}
+
+
+def words(node: Node, path: str) -> tuple[str, ...]:
+    """A command's words: its list, or its text split.
 
     Raises:
-        ValueError: the text is no port; says why.
+        ComposeError: a quote that is never closed.
     """
-    ports, slash, protocol = text.partition("/")
-    front, _, target = ports.rpartition(":")
-    address, _, published = front.rpartition(":")
-    protocol = protocol.lower() if slash else "tcp"
-    if protocol not in _PROTOCOLS:
-        raise ValueError(f"{text!r}: protocol must be tcp, udp or sctp")
-    if (
-        not _RANGE.fullmatch(target)
-        or (ports.startswith(":") and not address)
-        or (published and not _RANGE.fullmatch(published))
-        or (address and not _ADDRESS.fullmatch(address))
-    ):
-        raise ValueError(f"{text!r} is no port: write [[ip:]published:]target[/protocol]")
-    targets = _port_range(target, text)
-    sources = _port_range(published, text) if published else None
-    several_to_one = sources is not None and len(targets) == 1 and len(sources) > 1
-    if sources is not None and not several_to_one and len(sources) != len(targets):
-        raise ValueError(f"{text!r}: the two ranges have different lengths")
-    for index, number in enumerate(targets):
-        fields: _Fields = {"mode": "ingress", "target": number, "protocol": protocol}
-        if sources is not None:
-            fields["published"] = published if several_to_one else str(sources[index])
-        if address:
-            fields["host_ip"] = address.strip("[]")
-        yield fields
-
-
-def _port_range(text: str, whole: str) -> range:
-    first, _, last = text.partition("-")
-    ports = range(int(first), int(last or first) + 1)
-    if not ports or ports[-1] > _HIGHEST_PORT:
-        raise ValueError(f"{whole!r}: a port is a number from 0 to {_HIGHEST_PORT}")
-    return ports
-
-
-_PROPAGATION = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
-
-
-def volume_entries(text: str) -> Iterator[_Fields]:
-    """Write out a volume: ``[source:]target[:options]``; a path as source makes a bind mount.
-
-    A source is a path when it begins with a dot, a slash, a backslash, ``~`` or a drive letter.
-
-    Raises:
-        ValueError: the text is no volume; says why.
-    """
-    parts = _split_volume(text)
-    if not all(parts) or not 1 <= len(parts) <= 3:
-        raise ValueError(f"{text!r} is no volume: write [source:]target[:options]")
-    if len(parts) == 1:
-        yield {"type": "volume", "target": parts[0]}
-        return
-    source, target, *options = parts
-    is_bind = source[0] in "./~\\" or _is_drive(source[:2])
-    fields: _Fields = {
-        "type": "bind" if is_bind else "volume",
-        "source": source,
-        "target": target,
-    }
-    for option in options[0].split(",") if options else ():
-        if option in ("ro", "rw"):
-            fields["read_only"] = option == "ro"
-        elif option == "nocopy":
-            fields["volume"] = {"nocopy": True}
-        elif option in _PROPAGATION:
-            fields["bind"] = {"propagation": option}
-        elif option in ("z", "Z"):
-            fields["bind"] = {"selinux": option}
-        else:
-            raise ValueError(f"{text!r}: unknown option '{option}' (ro, rw, nocopy, a propagation)")
-    yield fields
-
-
-def _split_volume(text: str) -> list[str]:
-    parts = text.split(":")
-    joined: list[str] = []
-    for part in parts:
-        begins_path = part[:1] in ("\\", "/")
-        if joined and begins_path and _is_letter(joined[-1]) and part[:1] == "\\":
-            joined[-1] = f"{joined[-1]}:{part}"
-        else:
-            joined.append(part)
-    return joined
-
-
-def _is_letter(text: str) -> bool:
-    return len(text) == 1 and text.isalpha()
-
-
-def _is_drive(text: str) -> bool:
-    return len(text) == 2 and text[0].isalpha() and text[1] == ":"
+    if isinstance(node, Sequence):
+        return tuple(item.text for item in node.items if isinstance(item, Scalar))
+    if not isinstance(node, Scalar):
+        return ()
+    try:
+        return split_words(node.text)
+    except ValueError as error:
+        raise fail(node.mark, path, str(error)) from None

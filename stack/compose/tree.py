@@ -8,6 +8,7 @@ file and the line that the user wrote.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from collections.abc import Mapping as AbstractMapping
 
 import msgspec
@@ -125,6 +126,69 @@ def _go_float(value: float) -> str:
 def fail(mark: Mark, path: str, problem: str) -> ComposeError:
     """An error that names the place, the key and the problem."""
     return ComposeError(f"{mark}: {path}: {problem}" if path else f"{mark}: {problem}")
+
+
+RESET = "!reset"
+OVERRIDE = "!override"
+"""Tags with which a later file takes a value away or replaces it without merging."""
+
+
+def placed(value: object, mark: Mark) -> Node:
+    """A tree of plain Python values, all at one place; nodes in it stay as they are."""
+    match value:
+        case Scalar() | Sequence() | Mapping():
+            return value
+        case dict():
+            return Mapping({k: Entry(mark, placed(v, mark)) for k, v in value.items()}, mark)
+        case list() | tuple():
+            return Sequence(tuple(placed(item, mark) for item in value), mark)
+        case None | bool() | int() | float() | str():
+            return Scalar(value, mark)
+        case _:
+            raise TypeError(f"no tree can hold {value!r}")
+
+
+def with_values(node: Mapping, values: AbstractMapping[str, object]) -> Mapping:
+    """A map with some values set; new keys stand where the map does."""
+    entries = dict(node.entries)
+    for key, value in values.items():
+        mark = entries[key].key_mark if key in entries else node.mark
+        entries[key] = Entry(mark, placed(value, mark))
+    return Mapping(entries, node.mark, node.tag)
+
+
+def without(node: Mapping, *keys: str) -> Mapping:
+    """A map without some keys."""
+    if not any(key in node.entries for key in keys):
+        return node
+    entries = {key: entry for key, entry in node.entries.items() if key not in keys}
+    return Mapping(entries, node.mark, node.tag)
+
+
+def map_values(node: Mapping, change: Callable[[str, Node], Node]) -> Mapping:
+    """A map with every value changed."""
+    entries = {
+        key: Entry(entry.key_mark, change(key, entry.value)) for key, entry in node.entries.items()
+    }
+    return Mapping(entries, node.mark, node.tag)
+
+
+def map_at(node: Node | None, key: str) -> Mapping | None:
+    """The map under a key of a map; None when there is none."""
+    value = node.get(key) if isinstance(node, Mapping) else None
+    return value if isinstance(value, Mapping) else None
+
+
+def text_at(node: Node | None, key: str) -> str:
+    """The scalar under a key of a map as text; "" when there is none."""
+    value = node.get(key) if isinstance(node, Mapping) else None
+    return value.text if isinstance(value, Scalar) else ""
+
+
+def items_at(node: Node | None, key: str) -> tuple[Node, ...]:
+    """The items of the list under a key of a map; () when there is none."""
+    value = node.get(key) if isinstance(node, Mapping) else None
+    return value.items if isinstance(value, Sequence) else ()
 
 
 def to_plain(node: Node) -> object:

@@ -6,20 +6,9 @@ import difflib
 from collections.abc import Iterator
 from collections.abc import Mapping as AbstractMapping
 
-import msgspec
-
 from stack.compose.keys import ROOT, Key, Status
+from stack.compose.notice import Notice
 from stack.compose.tree import Mapping, Mark, Node, Sequence, fail, is_null
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """A warning about a place of a compose file; the command goes on."""
-
-    mark: Mark
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.mark}: {self.text}"
 
 
 def check_keys(root: Mapping) -> list[Notice]:

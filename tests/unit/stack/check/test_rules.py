@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -144,6 +145,28 @@ def test_places_are_counted_when_the_number_of_nodes_is_known() -> None:
     assert look(limited, nodes=3) == []
 
 
+def test_paths_of_included_and_extended_files_are_judged_too(tmp_path: Path) -> None:
+    (tmp_path / "base.yml").write_text("services: {b: {image: 'x:1', volumes: ['./d:/d']}}")
+    (tmp_path / "inc.yml").write_text("services: {inc: {image: 'x:1', volumes: ['./e:/e']}}")
+    text = """
+        include: [inc.yml]
+        services:
+          web:
+            extends: {file: base.yml, service: b}
+            volumes: ['../up:/up']
+    """
+    file = SourceFile(f"{tmp_path}/compose.yml", dedent(text).encode())
+    found = check(Source((file,), str(tmp_path), {}, "/home/u"))
+    places = {
+        (one.mark.file.rsplit("/", 1)[-1], one.path) for one in found if one.rule == "bind-relative"
+    }
+    assert places == {
+        ("base.yml", "services.web.volumes[0]"),
+        ("compose.yml", "services.web.volumes[1]"),
+        ("inc.yml", "services.inc.volumes[0]"),
+    }
+
+
 def test_several_files_are_judged_as_one_project() -> None:
     over = "services: {web: {volumes: !reset null, deploy: {replicas: 2}}}"
     assert [f.rule for f in look(web("volumes: [./a:/a]"), over)] == []
@@ -180,7 +203,7 @@ def test_a_path_without_a_line_is_found_in_the_tree() -> None:
 
 
 def test_what_the_loader_says_of_a_key_gives_way_to_a_rule() -> None:
-    found = look(web("container_name: x"))
+    found = look(web("container_name: xy"))
     assert [one.rule for one in found] == ["container-name"]
 
 

@@ -154,7 +154,7 @@ def test_services() -> None:
 
 
 def test_an_empty_rollback_section_still_says_one_at_a_time() -> None:
-    text = "services: {a: {image: i, deploy: {rollback_config: {parallelism: }}}}"
+    text = "services: {a: {image: i, deploy: {rollback_config: {}}}}"
     (service,) = stack_spec(load_texts(text).compose).services
     assert service["RollbackConfig"] == {"Parallelism": 1, "MaxFailureRatio": 0, "Order": ""}
 
