@@ -7,7 +7,7 @@ values of a wrong type; that is the loader's to tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -134,15 +134,25 @@ class ServicePart(Part):
 class Project:
     """A project and what is known of the cluster that it is meant for."""
 
-    def __init__(self, root: Mapping, folder: str, nodes: int | None) -> None:
+    def __init__(
+        self,
+        root: Mapping,
+        *,
+        folders: Iterable[str] = (),
+        relative: Collection[Mark] = (),
+        nodes: int | None = None,
+    ) -> None:
         """Look at a project.
 
         Args:
             root: the merged tree with all short forms written out.
-            folder: from which relative paths start; may stand before paths that were made absolute.
+            folders: of this machine, the project's and the user's; paths below them are taken for
+                relative ones that were made absolute.
+            relative: where the files name a path relative to such a folder.
             nodes: how many nodes the cluster has, None when that is not known.
         """
-        self.folder = folder.rstrip("/")
+        self._folders = tuple(folder.rstrip("/") + "/" for folder in folders if folder.strip("/"))
+        self._relative = relative
         self.nodes = nodes
         self.root = Part(root, Place("", root.mark))
         self.services = [
@@ -152,7 +162,24 @@ class Project:
         self.networks = dict(self.root.below("networks").children())
         self.volumes = dict(self.root.below("volumes").children())
 
-    def is_relative(self, path: str) -> bool:
-        """Whether a path of the file leads into the project's folder or the user's home."""
-        below = f"{self.folder}/"
-        return path.startswith((".", "~")) or (len(below) > 1 and f"{path}/".startswith(below))
+    def is_relative(self, path: str, place: Place) -> bool:
+        """Whether a path leads into the project's folder or the user's home."""
+        return place.mark in self._relative or is_relative(path) or self._is_below_a_folder(path)
+
+    def _is_below_a_folder(self, path: str) -> bool:
+        return f"{path}/".startswith(self._folders) if self._folders else False
+
+
+def is_relative(path: str) -> bool:
+    """Whether a path, as written, starts from a folder of this machine."""
+    return path.startswith((".", "~"))
+
+
+def relative_mounts(root: Mapping) -> set[Mark]:
+    """Where a tree, its paths not yet resolved, has mounts of relative paths."""
+    return {
+        mount.place.mark
+        for service in Project(root).services
+        for mount in service.items("volumes")
+        if is_relative(mount.text("source"))
+    }

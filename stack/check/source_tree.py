@@ -1,4 +1,7 @@
-"""The files of a project as one tree: what the loader does before it judges anything."""
+"""The files of a project as one tree, as they are written: nothing resolved, nothing judged.
+
+A project that the loader refuses can still be looked at this way.
+"""
 
 from __future__ import annotations
 

@@ -21,13 +21,13 @@ def _mounts(project: Project, kind: str) -> Iterator[tuple[ServicePart, Part, st
 
 def _bind_relative(project: Project) -> Found:
     for _, mount, source in _mounts(project, "bind"):
-        if project.is_relative(source):
+        if project.is_relative(source, mount.place):
             yield mount.place, f"{source} is a path of this machine; other nodes do not have it"
 
 
 def _bind_absolute(project: Project) -> Found:
     for _, mount, source in _mounts(project, "bind"):
-        if not project.is_relative(source) and not _is_known(source):
+        if not project.is_relative(source, mount.place) and not _is_known(source):
             yield mount.place, f"{source} must exist on every node that may run a task"
 
 
@@ -89,7 +89,9 @@ def _volume_device(project: Project) -> Found:
     for volume in project.volumes.values():
         options = volume.below("driver_opts")
         device = options.text("device")
-        if volume.text("driver") in {"", "local"} and project.is_relative(device):
+        if volume.text("driver") in {"", "local"} and project.is_relative(
+            device, options.at("device")
+        ):
             yield options.at("device"), f"{device} is a path of this machine"
 
 

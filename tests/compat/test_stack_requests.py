@@ -19,6 +19,7 @@ from tests.compat.stack_recorder import ENVIRONMENT, FOLDER, PARENT, STACK, case
 
 EXTENSION_LABEL = "com.stackyard.ext"
 
+
 def with_port_defaults(bodies: dict[str, Any]) -> dict[str, Any]:
     """Docker's client leaves out protocol and mode of the long form; both mean the same."""
     for service in bodies.get("services", ()):
