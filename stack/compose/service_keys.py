@@ -39,6 +39,11 @@ def ignored(row: Key, note: str = "") -> Key:
     return also(row, status=Status.IGNORED, note=note)
 
 
+def stored(row: Key) -> Key:
+    """A row of a key that goes into the service, but nothing in stackd acts on it yet."""
+    return also(row, status=Status.STORED)
+
+
 def silent(row: Key) -> Key:
     """A row of a key that a stack has no use for."""
     return also(row, status=Status.SILENT)
@@ -255,10 +260,11 @@ _MOUNTS = list_of(
 _SERVICE_NETWORKS = map_of(
     fields(
         {
-            **rows(NAMES, "aliases", "link_local_ips"),
+            "aliases": NAMES,
             "driver_opts": OPTIONS,
-            **rows(TEXT, "ipv4_address", "ipv6_address", "mac_address", "interface_name"),
-            **rows(also(INTEGER, accepts="number"), "priority", "gw_priority"),
+            "link_local_ips": stored(NAMES),
+            **rows(stored(TEXT), "ipv4_address", "ipv6_address", "mac_address", "interface_name"),
+            **rows(stored(also(INTEGER, accepts="number")), "priority", "gw_priority"),
         },
         accepts="object|null",
     ),
@@ -355,21 +361,19 @@ SERVICE = {
     ),
     "networks": _SERVICE_NETWORKS,
     "network_mode": TEXT,
-    "links": ignored(NAMES, "the service has its own name in every network both join"),
+    "links": NAMES,
     "external_links": rejected(DISTINCT_TEXTS, "a stack cannot have it"),
     **rows(also(ONE_OR_MORE, merge=Merge.APPEND, unique=Unique.NAME), "dns", "dns_search"),
     "dns_opt": also(DISTINCT_TEXTS, unique=Unique.NAME),
     "extra_hosts": HOSTS,
     "domainname": TEXT,
     "mac_address": TEXT,
-    "container_name": ignored(
-        also(TEXT, pattern=r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"), "containers are named by the cluster"
-    ),
+    "container_name": also(TEXT, pattern=r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"),  # a name on networks
     # where, when and how often
     "deploy": _DEPLOY,
     "scale": also(INTEGER, keep=True),
     "restart": TEXT,
-    "depends_on": _DEPENDENCIES,
+    "depends_on": stored(_DEPENDENCIES),
     "profiles": NAMES,
     "platform": TEXT,
     "pull_policy": also(
