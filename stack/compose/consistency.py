@@ -12,7 +12,6 @@ from stack.compose.tree import (
     Node,
     Scalar,
     fail,
-    is_null,
     items_at,
     map_at,
     text_at,
@@ -26,16 +25,9 @@ def check_objects(root: Mapping) -> None:
     Raises:
         ComposeError: an object whose settings exclude each other.
     """
-    for kind in ("networks", "volumes"):
-        for name, entry in _entries(root, kind):
-            if text_at(entry, "external") != "true":
-                continue
-            for key, value in entry.entries.items():
-                if key not in ("name", "external") and not key.startswith("x-"):
-                    if kind == "networks" and is_null(value.value):
-                        continue
-                    problem = "an external object is only looked up: leave this out"
-                    raise fail(value.key_mark, f"{kind}.{name}.{key}", problem)
+    for name, entry in _entries(root, "volumes"):
+        if text_at(entry, "external") == "true":
+            _check_external(f"volumes.{name}", entry)
     for kind, sources in (
         ("configs", ("file", "environment", "content")),
         ("secrets", ("file", "environment")),
@@ -44,13 +36,17 @@ def check_objects(root: Mapping) -> None:
             _check_file_object(f"{kind}.{name}", entry, sources)
 
 
+def _check_external(path: str, entry: Mapping) -> None:
+    for key, value in entry.entries.items():
+        if key not in ("name", "external") and not key.startswith("x-"):
+            problem = "an external object is only looked up: leave this out"
+            raise fail(value.key_mark, f"{path}.{key}", problem)
+
+
 def _check_file_object(path: str, entry: Mapping, sources: tuple[str, ...]) -> None:
     given = [source for source in sources if source in entry.entries]
     if text_at(entry, "external") == "true":
-        for key, value in entry.entries.items():
-            if key not in ("name", "external") and not key.startswith("x-"):
-                problem = "an external object is only looked up: leave this out"
-                raise fail(value.key_mark, f"{path}.{key}", problem)
+        _check_external(path, entry)
     elif len(given) > 1:
         raise fail(entry.mark, path, f"{' and '.join(given)} exclude each other: keep one")
     elif not given and "driver" not in entry.entries:
@@ -119,6 +115,8 @@ def _check_references(root: Mapping, service: Mapping, path: str) -> None:
         if text_at(mount, "type") == "volume" and name and not _declared(root, "volumes", name):
             problem = f"undefined volume '{name}': declare it under volumes:"
             raise fail(mount.mark, f"{path}.volumes[{index}]", problem)
+        if text_at(mount, "type") == "bind" and not name:
+            raise fail(mount.mark, f"{path}.volumes[{index}]", "a bind mount needs a source")
     build = map_at(service, "build")
     for kind, owner, where in (
         ("configs", service, path),

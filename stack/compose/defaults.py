@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from stack.compose.tree import (
@@ -10,7 +11,6 @@ from stack.compose.tree import (
     Sequence,
     is_null,
     map_values,
-    placed,
     text_at,
     with_values,
 )
@@ -84,18 +84,18 @@ def _secret(secret: Mapping) -> Mapping:
 
 
 def _mount(mount: Mapping) -> Mapping:
-    if text_at(mount, "type") != "bind":
-        return mount
     bind = mount.get("bind")
-    options = bind if isinstance(bind, Mapping) else placed({}, mount.mark)
-    assert isinstance(options, Mapping)
-    return with_values(mount, {"bind": _missing(options, create_host_path=True)})
+    if text_at(mount, "type") != "bind" or not isinstance(bind, Mapping):
+        return mount
+    return with_values(mount, {"bind": _missing(bind, create_host_path=True)})
 
 
 def _request(request: Mapping) -> Mapping:
     count = request.get("count")
     if text_at(request, "count") == "all":
         return with_values(request, {"count": -1})
+    if re.fullmatch(r"-?[0-9]+", text_at(request, "count")):
+        return with_values(request, {"count": int(text_at(request, "count"))})
     if is_null(count) and is_null(request.get("device_ids")):
         return with_values(request, {"count": -1})
     return request

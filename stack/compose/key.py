@@ -55,6 +55,7 @@ class Form(Enum):
     GPUS = auto()  # "all" -> list of maps
     HOSTS = auto()  # "name:address", "name=address" or a map -> list of "name=address"
     EXTERNAL = auto()  # a map with a name -> true, with the name beside it
+    TEST = auto()  # text -> ["CMD-SHELL", text]
     INCLUDES = auto()  # paths -> maps
 
 
@@ -107,6 +108,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     names: str = r"^[a-zA-Z0-9._-]+$"  # free keys; "" for any
     extensible: bool = True  # keys with x- may stand here
     # canonical output
+    nullable: bool = False  # a map of texts keeps names without a value
     keep: bool = False  # shown also when false, 0 or empty
 
     def child(self, name: str) -> Key:

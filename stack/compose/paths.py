@@ -15,7 +15,7 @@ from stack.compose.tree import Mapping, Node, Scalar, Sequence, map_values, text
 _REMOTE = re.compile(
     r"(?:https?|git|ssh|git\+ssh|oci|docker-image|target|service)(?:://|:)|git@|github\.com/"
 )
-_WINDOWS = re.compile(r"[A-Za-z]:|\\\\")
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 class Folder(msgspec.Struct, frozen=True):
@@ -27,7 +27,9 @@ class Folder(msgspec.Struct, frozen=True):
     def absolute(self, path: str) -> str:
         """A path of the project as an absolute one."""
         if path.startswith("~"):
-            path = posixpath.join(self.home, path[1:].lstrip("/")).rstrip("/") or "/"
+            return posixpath.normpath(posixpath.join(self.home, path[1:].lstrip("/")))
+        if path.startswith("/"):
+            return path
         return posixpath.normpath(posixpath.join(self.path, path))
 
     def local(self, path: str) -> str:

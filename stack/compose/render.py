@@ -117,7 +117,7 @@ class _Printer:
 
     def value(self, node: Node, key: Key, path: str) -> Plain:
         """A value, or `_NOTHING` when it says nothing."""
-        if is_null(node) and key.value not in (Value.WORDS, Value.MAP):
+        if is_null(node) and key.value is not Value.WORDS:
             return _NOTHING
         try:
             shown = self._shown(node, key, path)
@@ -130,8 +130,6 @@ class _Printer:
         match key.value, node:
             case Value.MAP, Mapping():
                 return self._map(node, key, path)
-            case Value.MAP, Scalar(value=None):
-                return {}
             case Value.LIST, Sequence():
                 assert key.items is not None
                 row = key.items
@@ -145,7 +143,11 @@ class _Printer:
             case Value.TEXTS, Sequence():
                 return [_text(item) for item in node.items]
             case Value.TEXT_MAP | Value.OPTION_MAP, Mapping():
-                return {name: _text(entry.value) for name, entry in sorted(node.entries.items())}
+                empty = None if key.nullable else ""
+                return {
+                    name: empty if is_null(entry.value) else _text(entry.value)
+                    for name, entry in sorted(node.entries.items())
+                }
             case _, Scalar():
                 return _scalar(node, key)
             case _:
@@ -199,11 +201,17 @@ def _scalar(node: Scalar, key: Key) -> Plain:
             number = node.value
             return int(number) if isinstance(number, float) and number.is_integer() else number
         case Value.SIZE:
-            size = size_bytes(node.text)
-            return str(size) if size else ""
+            return _size(node)
         case Value.DURATION:
             return duration_text(duration_ns(node.text))
         case Value.MODE:
             return f"0{node.value:o}" if isinstance(node.value, int) else node.text
         case _:
             return node.value
+
+
+def _size(node: Scalar) -> str:
+    if isinstance(node.value, float):
+        return ""
+    size = node.value if isinstance(node.value, int) else size_bytes(node.text)
+    return str(size) if size else ""

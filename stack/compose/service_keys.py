@@ -102,7 +102,7 @@ _HOOK = fields(
         "user": TEXT,
         "privileged": BOOLEAN,
         "working_dir": TEXT,
-        "environment": KEY_VALUES,
+        "environment": also(KEY_VALUES, nullable=True),
     },
     required=("command",),
 )
@@ -128,7 +128,8 @@ _BUILD = fields(
             TEXT, "context", "dockerfile", "dockerfile_inline", "network", "target", "isolation"
         ),
         **rows(TEXTS, "cache_from", "cache_to", "entitlements", "platforms"),
-        **rows(KEY_VALUES, "args", "labels", "additional_contexts"),
+        "args": also(KEY_VALUES, nullable=True),
+        **rows(KEY_VALUES, "labels", "additional_contexts"),
         "tags": also(TEXTS, unique=Unique.NAME),
         "ssh": Key(value=Value.TEXT_MAP, form=Form.KEY_VALUES),
         **rows(BOOLEAN, "no_cache", "pull", "privileged"),
@@ -144,7 +145,12 @@ _BUILD = fields(
 
 _HEALTHCHECK = fields(
     {
-        "test": Key(value=Value.WORDS, merge=Merge.REPLACE, accepts="string|array"),
+        "test": Key(
+            value=Value.TEXTS,
+            form=Form.TEST,
+            merge=Merge.REPLACE,
+            accepts="string|array",
+        ),
         **rows(also(DURATION, keep=True), "interval", "timeout", "start_period", "start_interval"),
         "retries": also(INTEGER, accepts="number|string", keep=True),
         "disable": BOOLEAN,
@@ -165,7 +171,7 @@ _UPDATE_CONFIG = fields(
 _DEPLOY = fields(
     {
         **rows(TEXT, "mode", "endpoint_mode"),
-        "replicas": also(INTEGER, keep=True),
+        "replicas": also(INTEGER, keep=True, lowest=0),
         "labels": KEY_VALUES,
         "placement": fields(
             {
@@ -216,6 +222,7 @@ _PORTS = list_of(
             "published": Key(value=Value.TEXT, accepts="string|integer"),
         },
         accepts="number|string|object",
+        required=("target",),
     ),
     form=Form.PORTS,
     unique=Unique.PORT,
@@ -250,7 +257,7 @@ _MOUNTS = list_of(
             "image": fields({"subpath": TEXT}, keep=True),
         },
         accepts="string|object",
-        required=("type",),
+        required=("type", "target"),
     ),
     form=Form.VOLUMES,
     unique=Unique.TARGET,
@@ -330,7 +337,7 @@ SERVICE = {
     "build": ignored(_BUILD, "build the image first; 'image' is used as it is"),
     "command": also(WORDS, keep=True),
     "entrypoint": also(WORDS, keep=True),
-    "environment": KEY_VALUES,
+    "environment": also(KEY_VALUES, nullable=True),
     "env_file": _ENV_FILES,
     "labels": KEY_VALUES,
     "label_file": Key(

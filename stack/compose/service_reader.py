@@ -127,13 +127,7 @@ def _environment(reader: Reader, around: Surroundings) -> dict[str, str]:
 def _healthcheck(reader: Reader) -> Healthcheck | None:
     if reader.node is None:
         return None
-    test = reader.get("test")
-    if isinstance(test, Scalar):
-        words: tuple[str, ...] = ("CMD-SHELL", test.text)
-    else:
-        words = reader.strings("test")
-        if words and words[0] not in ("CMD", "CMD-SHELL", "NONE"):
-            raise reader.fail("test", f"must begin with CMD, CMD-SHELL or NONE, not {words[0]!r}")
+    words = reader.strings("test")
     if reader.boolean("disable"):
         if words and words[0] != "NONE":
             raise reader.fail("disable", "'test' and 'disable: true' exclude each other")
@@ -217,7 +211,7 @@ def _mount(mark: Mark, reader: Reader) -> Mount:
         selinux=bind.string("selinux"),
         recursive=bind.string("recursive"),
         create_host_path=bool(bind.boolean("create_host_path")),
-        has_volume_options=volume.node is not None,
+        has_volume_options=bool(volume.node and volume.node.entries),
         no_copy=bool(volume.boolean("nocopy")),
         subpath=volume.string("subpath") or reader.below("image").string("subpath"),
         volume_labels=volume.string_map("labels") or {},

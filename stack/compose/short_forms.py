@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from stack.compose.command_line import split_words
 from stack.compose.key import Form, Key, Value
 from stack.compose.keys import ROOT
-from stack.compose.short_texts import Fields, device_entries, port_entries, volume_entries
+from stack.compose.short_texts import Fields, clean, device_entries, port_entries, volume_entries
 from stack.compose.tree import (
     RESET,
     Entry,
@@ -22,6 +22,7 @@ from stack.compose.tree import (
     fail,
     is_null,
     placed,
+    text_at,
     with_values,
 )
 
@@ -60,7 +61,7 @@ def write_out_value(node: Node, key: Key, path: str) -> Node:
                 for name, entry in node.entries.items()
             }
             node = Mapping(entries, node.mark, node.tag)
-            return _named_outside(node) if "external" in entries else node
+            return _named_outside(node, path) if "external" in entries else node
         case Sequence() if key.items is not None and key.value is Value.LIST:
             row = key.items
             items = (
@@ -161,6 +162,25 @@ def _env_files(node: Node, path: str) -> Node:
     return Sequence(tuple(items), node.mark, node.tag)
 
 
+def _mounts(node: Node, path: str) -> Node:
+    written = _each(volume_entries)(node, path)
+    if not isinstance(written, Sequence):
+        return written
+    items = (
+        with_values(item, {"target": clean(target)})
+        if isinstance(item, Mapping) and (target := text_at(item, "target")) != clean(target)
+        else item
+        for item in written.items
+    )
+    return Sequence(tuple(items), written.mark, written.tag)
+
+
+def _test(node: Node, path: str) -> Node:  # noqa: ARG001
+    if isinstance(node, Scalar) and node.value is not None:
+        return placed(["CMD-SHELL", node.text], node.mark)
+    return node
+
+
 def _gpus(node: Node, path: str) -> Node:  # noqa: ARG001
     if isinstance(node, Scalar):
         return Sequence((placed({"count": -1}, node.mark),), node.mark, node.tag)
@@ -193,14 +213,18 @@ def _hosts(node: Node, path: str) -> Node:
     return Sequence(tuple(texts.values()), node.mark, node.tag)
 
 
-def _named_outside(node: Mapping) -> Mapping:
+def _named_outside(node: Mapping, path: str) -> Mapping:
     """``external: {name: X}``, the old spelling, as ``external: true`` and ``name: X``."""
     external = node.get("external")
     if not isinstance(external, Mapping):
         return node
     name = external.get("name")
-    if is_null(name) or node.get("name") is not None:
+    if is_null(name):
         return with_values(node, {"external": True})
+    if node.get("name") is not None:
+        raise fail(
+            external.mark, f"{path}.external.name", "there is 'name' already: leave this out"
+        )
     return with_values(node, {"external": True, "name": name})
 
 
@@ -210,7 +234,8 @@ _FORMS: dict[Form, Callable[[Node, str], Node]] = {
     Form.NAMES: _names,
     Form.DEPENDENCIES: _dependencies,
     Form.PORTS: _each(port_entries),
-    Form.VOLUMES: _each(volume_entries),
+    Form.VOLUMES: _mounts,
+    Form.TEST: _test,
     Form.BUILD: _one_as("context"),
     Form.EXTENDS: _one_as("service"),
     Form.ENV_FILES: _env_files,

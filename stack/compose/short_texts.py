@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -29,7 +30,6 @@ def port_entries(text: str) -> Iterator[Fields]:
         raise ValueError(f"{text!r}: protocol must be tcp, udp or sctp")
     if (
         not _RANGE.fullmatch(target)
-        or (ports.startswith(":") and not address)
         or (published and not _RANGE.fullmatch(published))
         or (address and not _ADDRESS.fullmatch(address))
     ):
@@ -62,52 +62,54 @@ _PROPAGATION = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 def volume_entries(text: str) -> Iterator[Fields]:
     """Write out a volume: ``[source:]target[:options]``; a path as source makes a bind mount.
 
-    A source is a path when it begins with a dot, a slash, a backslash, ``~`` or a drive letter.
+    A source is a path when it begins with a dot, a slash, ``~``, two backslashes or a drive letter.
+    One letter before a colon is always a drive; unknown options have no meaning.  Both is what
+    Docker's tools do.
 
     Raises:
         ValueError: the text is no volume; says why.
     """
-    parts = _split_volume(text)
-    if not all(parts) or not 1 <= len(parts) <= 3:
+    parts = _split_volume(text) if len(text) > 2 else [text]
+    if not all(parts) or len(parts) > 3:
         raise ValueError(f"{text!r} is no volume: write [source:]target[:options]")
     if len(parts) == 1:
-        yield {"type": "volume", "target": parts[0]}
+        yield {"type": "volume", "target": clean(parts[0]), "volume": {}}
         return
     source, target, *options = parts
-    is_bind = source[0] in "./~\\" or _is_drive(source[:2])
-    fields: Fields = {
-        "type": "bind" if is_bind else "volume",
-        "source": source,
-        "target": target,
-    }
+    fields: Fields = {"source": source, "target": clean(target)}
+    bind: Fields = {}
+    volume: Fields = {}
     for option in options[0].split(",") if options else ():
         if option in ("ro", "rw"):
             fields["read_only"] = option == "ro"
         elif option == "nocopy":
-            fields["volume"] = {"nocopy": True}
+            volume["nocopy"] = True
         elif option in _PROPAGATION:
-            fields["bind"] = {"propagation": option}
+            bind["propagation"] = option
         elif option in ("z", "Z"):
-            fields["bind"] = {"selinux": option}
-        else:
-            raise ValueError(f"{text!r}: unknown option '{option}' (ro, rw, nocopy, a propagation)")
-    yield fields
+            bind["selinux"] = option
+    if source[0] in "./~" or source.startswith("\\\\") or _is_drive(source[:2]):
+        yield {"type": "bind", **fields, "bind": {**bind, "create_host_path": True}}
+    else:
+        yield {"type": "volume", **fields, "volume": volume, **({"bind": bind} if bind else {})}
 
 
 def _split_volume(text: str) -> list[str]:
-    parts = text.split(":")
-    joined: list[str] = []
-    for part in parts:
-        begins_path = part[:1] in ("\\", "/")
-        if joined and begins_path and _is_letter(joined[-1]) and part[:1] == "\\":
-            joined[-1] = f"{joined[-1]}:{part}"
+    parts = [""]
+    for character in text:
+        if character == ":" and not (len(parts[-1]) == 1 and parts[-1].isalpha()):
+            parts.append("")
         else:
-            joined.append(part)
-    return joined
+            parts[-1] += character
+    return parts
 
 
-def _is_letter(text: str) -> bool:
-    return len(text) == 1 and text.isalpha()
+def clean(path: str) -> str:
+    """A path inside a container without ``.``, ``..`` and doubled slashes."""
+    if not path:
+        return path
+    normal = posixpath.normpath(path)
+    return normal[1:] if normal.startswith("//") else normal
 
 
 def _is_drive(text: str) -> bool:

@@ -91,6 +91,7 @@ def read_env_files(service: Mapping, path: str, lookup: Lookup, read: ReadFile) 
                 raise fail(item.mark, f"{path}.env_file", problem)
         for name, value in found.items():
             entries[name] = Entry(item.mark, Scalar(value, item.mark))
+    service = without(service, "env_file")
     if not entries:
         return service
     mark = given.mark if given is not None else service.mark

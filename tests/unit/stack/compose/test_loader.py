@@ -274,7 +274,7 @@ def test_a_wrong_service_gives_one_error_with_its_place(body: str, message: str)
         ("services:\n  a b: {image: i}\n", "a.yml:2: services: 'a b' is no name: use letters"),
         ("service: {}\n", "a.yml:1: unknown key 'service' (did you mean 'services'?)"),
         ("include: [x]\nservices: {w: {image: i}}\n", "a.yml:1: include[0]: there is no file /srv/shop/x"),
-        ("services: {w: {image: i}}\nnetworks: {n: {external: true, driver: overlay}}\n", "a.yml:2: networks.n.driver"),
+        ("services: {w: {image: i}}\nvolumes: {n: {external: true, driver: local}}\n", "a.yml:2: volumes.n.driver"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_gives_one_error_with_its_place(text: str, message: str) -> None:
