@@ -1,0 +1,103 @@
+"""The examples load without an error, and mean what their pages say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.check.check import check
+from stack.check.finding import Severity
+from stack.compose.loader import Loaded, load
+from stack.compose.source import read_source
+from stack.translate.extensions import EXTENSION_LABEL
+from stack.translate.stack_spec import stack_spec
+
+EXAMPLES = Path(__file__).parents[3] / "compose_examples"
+
+
+def loaded(*files: str, **shell: str) -> Loaded:
+    return load(read_source(tuple(str(EXAMPLES / file) for file in files), shell))
+
+
+def services(*files: str, **shell: str) -> dict[str, Any]:
+    return {body["Name"]: body for body in stack_spec(loaded(*files, **shell).compose).services}
+
+
+def env(body: Any) -> dict[str, str]:
+    pairs = (text.split("=", 1) for text in body["TaskTemplate"]["ContainerSpec"]["Env"])
+    return dict(pairs)
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
+)
+def test_an_example_has_a_page_and_nothing_that_keeps_it_from_a_cluster(folder: str) -> None:
+    assert (EXAMPLES / folder / "README.md").exists()
+    source = read_source((str(EXAMPLES / folder / "docker-compose.yml"),), {})
+    assert [one for one in check(source) if one.severity is Severity.ERROR] == []
+
+
+def test_stages_development() -> None:
+    (web,) = services("stages/docker-compose.yml").values()
+    assert web["Name"] == "stages_web"
+    assert env(web) == {
+        "GREETING": "Hello",
+        "PYTHONUNBUFFERED": "1",
+        "STAGE": "development",
+        "TITLE": "The stages example",
+    }
+    assert [port["PublishedPort"] for port in web["EndpointSpec"]["Ports"]] == [8082]
+    assert web["Mode"] == {"Replicated": {}}
+
+
+def test_stages_production() -> None:
+    (web,) = services(
+        "stages/docker-compose.yml",
+        "stages/docker-compose.production.yml",
+        COMPOSE_ENV_FILES=str(EXAMPLES / "stages/production.env"),
+    ).values()
+    assert env(web) == {
+        "GREETING": "Welcome",
+        "PYTHONUNBUFFERED": "1",
+        "STAGE": "production",
+        "TITLE": "The stages example",
+        "WORKERS": "4",
+    }
+    assert [port["PublishedPort"] for port in web["EndpointSpec"]["Ports"]] == [80]
+    assert web["Mode"] == {"Replicated": {"Replicas": 3}}
+    assert web["TaskTemplate"]["Resources"] == {"Limits": {"MemoryBytes": 64 << 20}}
+
+
+def test_parts() -> None:
+    made = services("parts/docker-compose.yml")
+    assert sorted(made) == ["parts_front", "parts_greeter"]
+    front = made["parts_front"]
+    container = front["TaskTemplate"]["ContainerSpec"]
+    assert container["ReadOnly"] is True
+    assert container["CapabilityDrop"] == ["ALL"]
+    assert container["Privileges"]["NoNewPrivileges"] is True
+    assert container["Mounts"] == [
+        {
+            "Type": "tmpfs",
+            "Target": "/tmp",
+            "TmpfsOptions": {"SizeBytes": 8 << 20, "Options": [["noexec"]]},
+        }
+    ]
+    assert front["TaskTemplate"]["Resources"]["Limits"]["Pids"] == 50
+    assert env(made["parts_greeter"]) == {"GREETING": "Greetings from the included project"}
+    document = json.loads(front["Labels"][EXTENSION_LABEL])
+    assert document["depends_on"]["parts_greeter"] == {"condition": "service_healthy"}
+
+
+def test_parts_with_the_profile() -> None:
+    made = services("parts/docker-compose.yml", COMPOSE_PROFILES="tools")
+    assert sorted(made) == ["parts_debug", "parts_front", "parts_greeter"]
+
+
+def test_parts_says_that_the_start_order_is_not_applied_yet() -> None:
+    notices = [str(notice) for notice in loaded("parts/docker-compose.yml").notices]
+    assert len(notices) == 1
+    assert "services.front.depends_on: stored in the service, but stackd does not" in notices[0]
