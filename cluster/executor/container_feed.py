@@ -16,8 +16,14 @@ from typing import Any
 import msgspec
 import structlog
 
-from cluster.errors import ClusterError, NotFound, Unavailable
-from cluster.executor.container_view import OUT_OF_MEMORY, View, agrees, view_of_inspect
+from cluster.errors import ClusterError, NotFound
+from cluster.executor.container_view import (
+    OUT_OF_MEMORY,
+    View,
+    agrees,
+    view_of_inspect,
+    view_of_listed,
+)
 from cluster.executor.create_payload import CLUSTER_LABEL, TASK_LABEL
 from cluster.executor.engine import Engine
 from cluster.model.ids import ClusterId, TaskId
@@ -28,6 +34,7 @@ Json = dict[str, Any]
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 1.0
+SETTLE_S = 0.1  # a start of our own is looked at by then, and needs no second look
 _HEALTH_ACTION = "health_status: "
 
 
@@ -45,6 +52,9 @@ class ContainerFeed:
         self._out_of_memory: set[TaskId] = set()
         self._listing_due = asyncio.Event()
         self._is_current = asyncio.Event()
+        self._is_away = asyncio.Event()
+        self._told_started: dict[TaskId, str] = {}  # containers to look at, by task
+        self._look_due = asyncio.Event()
         self._was_opened = False
 
     async def run(self) -> None:
@@ -52,10 +62,15 @@ class ContainerFeed:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             group.create_task(self._list_when_due())
+            group.create_task(self._look_when_started())
 
     async def until_current(self) -> None:
         """Wait until every container has been seen at least once."""
         await self._is_current.wait()
+
+    async def until_away(self) -> None:
+        """Wait until the stream of events breaks; return at once while there is none."""
+        await self._is_away.wait()
 
     def listen(self, task_id: TaskId, on_change: Callable[[], None]) -> None:
         """Have `on_change` called whenever the view of a task's container has changed."""
@@ -98,6 +113,7 @@ class ContainerFeed:
 
         Raises:
             Unavailable: the engine is away.
+            ClusterError: the engine cannot tell.
         """
         touched = self._touched.get(task_id)
         try:
@@ -126,11 +142,13 @@ class ContainerFeed:
                 if self._was_opened or not is_away_known:
                     log.warning("engine is away", error=str(error))
             is_away_known = True
+            self._is_away.set()
             pause_s = FIRST_PAUSE_S if self._was_opened else min(LONGEST_PAUSE_S, pause_s * 2)
             await asyncio.sleep(pause_s)
 
     def _opened(self) -> None:
         self._was_opened = True
+        self._is_away.clear()
         log.info("following the engine's events")
         self._listing_due.set()
 
@@ -140,7 +158,7 @@ class ContainerFeed:
             self._listing_due.clear()
             try:
                 await self._list()
-            except Unavailable as error:  # the stream will break too, and be opened again
+            except ClusterError as error:  # away, or in trouble of its own: neither lasts
                 log.warning("containers cannot be listed", error=str(error))
                 await asyncio.sleep(LONGEST_PAUSE_S)
                 self._listing_due.set()
@@ -161,14 +179,37 @@ class ContainerFeed:
             for task_id, entry in listed.items():
                 view = self._views.get(task_id)
                 if view is None or not agrees(view, entry):
-                    group.create_task(self._look_at(task_id, entry["Id"]))
+                    group.create_task(self._look_at_listed(task_id, entry))
 
-    async def _look_at(self, task_id: TaskId, container_id: str) -> None:
+    async def _look_at_listed(self, task_id: TaskId, entry: Json) -> None:
+        if await self._look_at(task_id, entry["Id"]):
+            return
+        if task_id not in self._views:  # or its task would be told that it is gone
+            self._put(task_id, view_of_listed(entry))
+        await asyncio.sleep(LONGEST_PAUSE_S)
+        self._listing_due.set()
+
+    async def _look_at(self, task_id: TaskId, container_id: str) -> bool:
         try:
             await self.refresh(task_id, container_id)
-        except Unavailable as error:
+        except ClusterError as error:
             log.warning("container cannot be looked at", task=task_id, error=str(error))
-            self._listing_due.set()
+            return False
+        return True
+
+    async def _look_when_started(self) -> None:
+        """Look at containers that somebody started: the event tells no process and no ports."""
+        while True:
+            await self._look_due.wait()
+            await asyncio.sleep(SETTLE_S)
+            self._look_due.clear()
+            told, self._told_started = self._told_started, {}
+            for task_id, container_id in told.items():
+                view = self._views.get(task_id)
+                if view is None or view.container_id != container_id or view.phase == "running":
+                    continue
+                if not await self._look_at(task_id, container_id):
+                    self._listing_due.set()
 
     def _take_event(self, event: Json) -> None:
         actor = event.get("Actor") or {}
@@ -185,6 +226,9 @@ class ContainerFeed:
             self._out_of_memory.add(task_id)
         elif action == "die":
             self._end(task_id, view, int(attributes.get("exitCode", "0")))
+        elif action == "start":
+            self._told_started[task_id] = container_id
+            self._look_due.set()
         elif action == "destroy":
             self._take_away(task_id)
         elif action.startswith(_HEALTH_ACTION):

@@ -62,6 +62,11 @@ def view_of_inspect(answer: dict[str, Any]) -> View:
     )
 
 
+def view_of_listed(entry: dict[str, Any]) -> View:
+    """Read an entry of ``GET /containers/json``, which tells little but that it is there."""
+    return View(container_id=entry["Id"], phase=_PHASES.get(entry["State"], "created"))
+
+
 def agrees(view: View, listed: dict[str, Any]) -> bool:
     """Whether an entry of ``GET /containers/json`` shows nothing that `view` does not know."""
     return (

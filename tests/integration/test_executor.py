@@ -167,6 +167,27 @@ async def test_a_removed_container_fails_its_task(engine: RealEngine, tmp_path: 
         assert status.error == "task: non-zero exit (137)"
 
 
+async def test_a_container_started_again_by_hand_is_stopped(
+    engine: RealEngine, tmp_path: Path
+) -> None:
+    trap = ("sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.1; done")
+
+    def state() -> str:
+        found = engine.api("GET", f"/containers/web.1.{ONE}/json")["State"]
+        return f"{found['Status']} since {found['StartedAt']}"
+
+    async with a_node(engine, tmp_path) as node:
+        node.assign(a_task(engine, command=trap, stop_signal="SIGTERM"))
+        await node.reaches(S.RUNNING)
+        engine.api("POST", f"/containers/web.1.{ONE}/restart")
+        await node.reaches(S.FAILED)
+        await until(lambda: state().startswith("exited"))
+        before = state()
+        engine.api("POST", f"/containers/web.1.{ONE}/start")
+        await until(lambda: state().startswith("exited") and state() != before)
+        await node.reaches(S.FAILED)
+
+
 @pytest.mark.parametrize(
     ("script", "state", "error"),
     [

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from cluster.errors import NotFound, Unavailable
+from cluster.errors import ClusterError, NotFound, Unavailable
 from cluster.executor.container_feed import ContainerFeed
 from cluster.executor.container_view import View
+from cluster.executor.engine import EngineFailure
 from cluster.model.ids import ClusterId, TaskId
 
 T = TaskId("t")
@@ -24,6 +25,8 @@ class ScriptedEngine:
         self.inspections: dict[str, int] = {}
         self.gate: asyncio.Event | None = None
         self.is_away = False
+        self.list_errors: list[ClusterError] = []  # each fails one call
+        self.inspect_errors: list[ClusterError] = []
         self._broken = asyncio.Event()
         self._on_event: Callable[[Json], None] = lambda _: None
 
@@ -61,6 +64,8 @@ class ScriptedEngine:
     async def list_containers(self, filters: Mapping[str, Sequence[str]]) -> list[Json]:
         if self.is_away:
             raise Unavailable("away")
+        if self.list_errors:
+            raise self.list_errors.pop(0)
         return [
             {
                 "Id": key,
@@ -75,6 +80,8 @@ class ScriptedEngine:
         found = self.containers.get(container)
         if self.gate is not None:
             await self.gate.wait()
+        if self.inspect_errors:
+            raise self.inspect_errors.pop(0)
         if found is None:
             raise NotFound("no such container")
         return found
@@ -224,3 +231,60 @@ async def test_a_container_that_we_made_is_known_from_its_event_too(bench: Bench
     async with at_work(bench):
         bench.engine.event("create")
         assert bench.view == View(container_id="c1", phase="created")
+
+
+async def test_an_engine_that_cannot_list_is_asked_again(bench: Bench) -> None:
+    bench.engine.put(Pid=5)
+    bench.engine.list_errors = [EngineFailure("layer does not exist")]
+    async with at_work(bench):
+        assert (bench.view.phase, bench.view.pid) == ("running", 5)
+
+
+async def test_a_container_that_cannot_be_inspected_is_known_and_looked_at_again(
+    bench: Bench,
+) -> None:
+    bench.engine.put(Pid=5)
+    bench.engine.inspect_errors = [EngineFailure("no such layer")]
+    async with at_work(bench):
+        assert bench.view.phase == "running"
+        await until(lambda: bench.view.pid == 5)
+
+
+async def test_an_ended_container_that_somebody_starts_is_seen_to_run(bench: Bench) -> None:
+    bench.engine.put("exited", ExitCode=1)
+    async with at_work(bench):
+        assert bench.view.phase == "ended"
+        bench.engine.put(Pid=7)
+        bench.engine.event("start")
+        await until(lambda: bench.view.phase == "running")
+        assert bench.view.pid == 7
+
+
+async def test_a_failing_look_at_a_started_container_is_repeated(bench: Bench) -> None:
+    bench.engine.put("exited", ExitCode=1)
+    async with at_work(bench):
+        bench.engine.put(Pid=7)
+        bench.engine.inspect_errors = [EngineFailure("try later")]
+        bench.engine.event("start")
+        await until(lambda: bench.view.phase == "running")
+
+
+async def test_a_start_of_our_own_is_inspected_once(bench: Bench) -> None:
+    async with at_work(bench):
+        bench.feed.note_created(T, "c1")
+        bench.engine.put()
+        bench.engine.event("start")
+        await bench.feed.refresh(T, "c1")
+        await asyncio.sleep(0.25)
+        assert bench.engine.inspections == {"c1": 1}
+
+
+async def test_who_waits_for_the_engine_to_be_away_is_told_as_the_stream_breaks(
+    bench: Bench,
+) -> None:
+    async with at_work(bench), asyncio.TaskGroup() as group:
+        waiting = group.create_task(bench.feed.until_away())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        bench.engine.go_away()
+        await until(waiting.done)
