@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from stack.compose.normalise import NAMESPACES
 from stack.compose.quantities import nano_cpus, size_bytes
@@ -46,15 +46,19 @@ def _check_external(path: str, entry: Mapping) -> None:
 def _check_file_object(path: str, entry: Mapping, sources: tuple[str, ...]) -> None:
     given = [source for source in sources if source in entry.entries]
     if text_at(entry, "external") == "true":
-        _check_external(path, entry)
-    elif len(given) > 1:
+        return
+    if len(given) > 1:
         raise fail(entry.mark, path, f"{' and '.join(given)} exclude each other: keep one")
-    elif not given and "driver" not in entry.entries:
+    if not given and "driver" not in entry.entries:
         raise fail(entry.mark, path, f"says nothing: give one of {', '.join(sources)} or external")
 
 
-def check_services(root: Mapping) -> None:
+def check_services(root: Mapping, known: Collection[str]) -> None:
     """Check services against each other and against the objects they use.
+
+    Args:
+        root: a tree whose services are those whose profiles are switched on.
+        known: the names of all services.
 
     Raises:
         ComposeError: a reference to nothing, or settings that exclude each other.
@@ -64,7 +68,7 @@ def check_services(root: Mapping) -> None:
         path = f"services.{name}"
         _check_origin(service, path)
         _check_references(root, service, path)
-        _check_dependencies(services, service, path)
+        _check_dependencies(services, known, service, path)
         _check_values(service, path)
     _check_order(services)
 
@@ -117,6 +121,11 @@ def _check_references(root: Mapping, service: Mapping, path: str) -> None:
             raise fail(mount.mark, f"{path}.volumes[{index}]", problem)
         if text_at(mount, "type") == "bind" and not name:
             raise fail(mount.mark, f"{path}.volumes[{index}]", "a bind mount needs a source")
+    models = map_at(service, "models")
+    for name, entry in models.entries.items() if models is not None else ():
+        if not _declared(root, "models", name):
+            problem = f"undefined model '{name}': declare it under models:"
+            raise fail(entry.key_mark, f"{path}.models.{name}", problem)
     build = map_at(service, "build")
     for kind, owner, where in (
         ("configs", service, path),
@@ -135,11 +144,16 @@ def _declared(root: Mapping, kind: str, name: str) -> bool:
     return section is not None and name in section.entries
 
 
-def _check_dependencies(services: dict[str, Mapping], service: Mapping, path: str) -> None:
+def _check_dependencies(
+    services: dict[str, Mapping], known: Collection[str], service: Mapping, path: str
+) -> None:
     dependencies = map_at(service, "depends_on")
     for name, entry in dependencies.entries.items() if dependencies is not None else ():
-        if name not in services and text_at(entry.value, "required") != "false":
-            problem = f"undefined service '{name}': name one, or set required: false"
+        may_miss = name in known and text_at(entry.value, "required") == "false"
+        if name not in services and not may_miss:
+            problem = f"undefined service '{name}'"
+            if name in known:
+                problem = f"service '{name}' is not switched on: use its profile or required: false"
             raise fail(entry.key_mark, f"{path}.depends_on.{name}", problem)
     for key in NAMESPACES:
         value = text_at(service, key)

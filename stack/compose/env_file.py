@@ -26,6 +26,7 @@ def read_env_text(text: str, file: str, surrounding: Mapping[str, str] | Lookup)
         file: its name, for messages.
         surrounding: the variables that references in values see first (the shell's), or a
             function that gives them.
+        behind: variables that references see when neither those nor the file have them.
 
     Raises:
         ComposeError: a line that is no ``KEY=value``; names file and line.
@@ -36,7 +37,9 @@ def read_env_text(text: str, file: str, surrounding: Mapping[str, str] | Lookup)
 
     def lookup(name: str) -> str | None:
         value = outside(name)
-        return values.get(name) if value is None else value
+        if value is None:
+            value = values.get(name)
+        return behind(name) if value is None and behind else value
 
     position = 0
     while position < len(text):

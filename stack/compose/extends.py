@@ -12,12 +12,34 @@ from collections.abc import Callable
 from stack.compose.keys import ROOT
 from stack.compose.merge import merge_values
 from stack.compose.paths import Folder, resolve_service_paths
-from stack.compose.tree import Entry, Mapping, Node, fail, is_null, map_at, text_at, without
+from stack.compose.tree import Entry, Mapping, Node, Scalar, fail, is_null, map_at, text_at, without
 
-ReadServices = Callable[[str], Mapping]
-"""Reads the ``services`` of another compose file, given its absolute path, in canonical form."""
+ReadServices = Callable[[str, str], Mapping]
+"""Reads services of another compose file in canonical form.
+
+Given are the file's absolute path and the name of the service that is wanted."""
 
 _SERVICE = ROOT.child("services").child("")
+
+
+def extended_part(root: Mapping, wanted: str) -> Mapping:
+    """A file as it is written, with only the service that is wanted and those that it extends.
+
+    Nothing else of a file matters to a service that extends one of it.
+    """
+    services = map_at(root, "services")
+    if services is None:
+        return root
+    names: list[str] = [wanted]
+    for name in names:
+        extends = services.get(name)
+        value = extends.get("extends") if isinstance(extends, Mapping) else None
+        other = value.text if isinstance(value, Scalar) else text_at(value, "service")
+        if other and other not in names and not text_at(value, "file"):
+            names.append(other)
+    kept = {name: entry for name, entry in services.entries.items() if name in names}
+    entry = Entry(root.entries["services"].key_mark, Mapping(kept, services.mark))
+    return Mapping({"services": entry}, root.mark)
 
 
 class Extender:
@@ -76,7 +98,7 @@ class Extender:
         if other:
             file = Folder(folder, self._home).absolute(other)
             other_folder = posixpath.dirname(file)
-            services = self._read_services(file)
+            services = self._read_services(file, wanted)
         if wanted not in services.entries:
             raise fail(extends.mark, path, f"there is no service '{wanted}' in {other or file}")
         origin = self._resolve(wanted, services, file, other_folder, chain)

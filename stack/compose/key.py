@@ -42,6 +42,7 @@ class Form(Enum):
 
     PLAIN = auto()
     ONE_OR_LIST = auto()  # "a" -> ["a"]
+    ADDRESSES = auto()  # the same, and empty ones are left out
     KEY_VALUES = auto()  # list of "K=V" -> map
     NAMES = auto()  # list of names -> map with empty values
     DEPENDENCIES = auto()  # list of services -> map with the default condition

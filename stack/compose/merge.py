@@ -74,8 +74,7 @@ def _merge_maps(base: Mapping, override: Mapping, key: Key, path: str) -> Mappin
     entries = dict(base.entries)
     for name, entry in override.entries.items():
         earlier = entries.get(name)
-        replaces = (key.form is Form.KEY_VALUES and is_null(entry.value)) or name.startswith("x-")
-        if earlier is None or replaces:
+        if earlier is None or (key.form is Form.KEY_VALUES and is_null(entry.value)):
             entries[name] = entry
         else:
             below = f"{path}.{name}" if path else name

@@ -73,7 +73,10 @@ def _service(service: Node, folder: str) -> Node:
         changes["build"] = _build(build, folder)
     dependencies = map_at(service, "depends_on")
     known = dict(dependencies.entries) if dependencies is not None else {}
-    implied = {name: restart for name, restart in _implied(service) if name not in known}
+    implied: dict[str, bool] = {}
+    for name, restart in _implied(service):
+        if name not in known:
+            implied.setdefault(name, restart)
     for name, restart in implied.items():
         value = {"condition": "service_started", "restart": restart, "required": True}
         known[name] = Entry(service.mark, placed(value, service.mark))

@@ -24,7 +24,7 @@ from stack.compose.tree import (
 
 Plain = Any
 
-_SECTIONS = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
+_SECTIONS = ("name", "services", "networks", "volumes", "secrets", "configs")
 
 
 def render(root: Mapping, *, extensions: bool) -> dict[str, Plain]:
@@ -47,6 +47,7 @@ def render(root: Mapping, *, extensions: bool) -> dict[str, Plain]:
         value = printer.value(node, ROOT.child(name), name)
         if name == "services" or (value and value is not _NOTHING):
             shown[name] = {} if value is _NOTHING else value
+    shown.setdefault("services", {})
     if not extensions:
         _fill(shown)
     for name, entry in root.entries.items():
@@ -60,6 +61,8 @@ def _fill(shown: dict[str, Plain]) -> None:
     for service in shown.get("services", {}).values():
         for name in ("command", "entrypoint"):
             service.setdefault(name, None)
+        for rule in service.get("develop", {}).get("watch", ()):
+            rule.setdefault("exec", {"command": None})
         if "deploy" in service:
             service["deploy"] = {"resources": {}, "placement": {}, **service["deploy"]}
     for network in shown.get("networks", {}).values():

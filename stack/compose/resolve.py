@@ -17,7 +17,7 @@ from stack.compose.casts import cast
 from stack.compose.consistency import check_objects, check_services
 from stack.compose.defaults import set_defaults
 from stack.compose.env_file import read_env_text
-from stack.compose.extends import Extender
+from stack.compose.extends import Extender, extended_part
 from stack.compose.interpolation import interpolate_tree
 from stack.compose.keys import ROOT
 from stack.compose.merge import finish, merge_values, without_empty
@@ -96,7 +96,8 @@ def resolve(source: Source, options: Options = _DEFAULT) -> Resolved:
     profiles = (*options.profiles, *(one for one in environment_profiles if one))
     active = only_active(whole, profiles)
     if options.interpolates:
-        check_services(active)
+        all_services = map_at(whole, "services")
+        check_services(active, all_services.entries if all_services is not None else ())
         active = _with_side_files(active, environment, source)
     return Resolved(
         name=name,
@@ -158,7 +159,9 @@ class _Loading:
         including: tuple[str, ...],
     ) -> Mapping:
         """Load a project, or one that another one includes."""
-        extender = Extender(lambda file: self._services_of(file, environment), self._source.home)
+        extender = Extender(
+            lambda file, wanted: self._services_of(file, wanted, environment), self._source.home
+        )
         root: Node = Mapping({}, documents[0][1].mark)
         for file, document in documents:
             tree = self._prepared(document, environment, root)
@@ -187,13 +190,14 @@ class _Loading:
         check_structure(tree)
         return write_out(tree)
 
-    def _services_of(self, file: str, environment: dict[str, str]) -> Mapping:
+    def _services_of(self, file: str, wanted: str, environment: dict[str, str]) -> Mapping:
+        """Read a service of another file and those of the same file that it extends."""
         content = self._source.read_file(file)
         if content is None:
             raise ComposeError(f"{file}: there is no such file to extend a service of")
         root: Node | None = None
         for document in _read(file, content):
-            tree = self._prepared(_top_map(document, file), environment)
+            tree = self._prepared(extended_part(_top_map(document, file), wanted), environment)
             root = tree if root is None else merge_values(root, tree, ROOT, "")
         services = map_at(root, "services")
         if services is None:

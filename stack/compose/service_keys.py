@@ -91,7 +91,7 @@ ULIMITS = map_of(
         required=("soft", "hard"),
         merge=Merge.ULIMIT,
     ),
-    names=r"^[a-z]+$",
+    names="",
 )
 
 HOSTS = Key(value=Value.TEXTS, form=Form.HOSTS, merge=Merge.APPEND, accepts="array|object")
@@ -128,12 +128,12 @@ _BUILD = fields(
             TEXT, "context", "dockerfile", "dockerfile_inline", "network", "target", "isolation"
         ),
         **rows(TEXTS, "cache_from", "cache_to", "entitlements", "platforms"),
-        "args": also(KEY_VALUES, nullable=True),
+        "args": KEY_VALUES,
         **rows(KEY_VALUES, "labels", "additional_contexts"),
         "tags": also(TEXTS, unique=Unique.NAME),
         "ssh": Key(value=Value.TEXT_MAP, form=Form.KEY_VALUES),
         **rows(BOOLEAN, "no_cache", "pull", "privileged"),
-        **rows(Key(accepts="string|boolean"), "provenance", "sbom"),
+        **rows(also(TEXT, accepts="string|boolean"), "provenance", "sbom"),
         "shm_size": also(SIZE, accepts="integer|string"),
         "extra_hosts": HOSTS,
         "secrets": FILE_REFERENCES,
@@ -250,7 +250,7 @@ _MOUNTS = list_of(
             "tmpfs": fields(
                 {
                     "size": Key(value=Value.SIZE, accepts="integer|string", lowest=0),
-                    "mode": also(INTEGER, accepts="number|string"),
+                    "mode": also(INTEGER, accepts="number"),
                 },
                 keep=True,
             ),
@@ -354,7 +354,7 @@ SERVICE = {
     "secrets": rejected(SECRETS, _LATER),
     "credential_spec": fields(rows(TEXT, "config", "file", "registry")),
     "logging": fields(
-        {"driver": TEXT, "options": also(OPTIONS, accepts="object|null")}, merge=Merge.LOGGING
+        {"driver": TEXT, "options": OPTIONS}, merge=Merge.LOGGING
     ),
     # how it is reached
     "ports": _PORTS,
@@ -370,7 +370,8 @@ SERVICE = {
     "network_mode": TEXT,
     "links": NAMES,
     "external_links": rejected(DISTINCT_TEXTS, "a stack cannot have it"),
-    **rows(also(ONE_OR_MORE, merge=Merge.APPEND, unique=Unique.NAME), "dns", "dns_search"),
+    "dns": also(ONE_OR_MORE, form=Form.ADDRESSES, merge=Merge.APPEND, unique=Unique.NAME),
+    "dns_search": also(ONE_OR_MORE, merge=Merge.APPEND, unique=Unique.NAME),
     "dns_opt": also(DISTINCT_TEXTS, unique=Unique.NAME),
     "extra_hosts": HOSTS,
     "domainname": TEXT,
@@ -378,7 +379,7 @@ SERVICE = {
     "container_name": also(TEXT, pattern=r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"),  # a name on networks
     # where, when and how often
     "deploy": _DEPLOY,
-    "scale": also(INTEGER, keep=True),
+    "scale": also(INTEGER, keep=True, lowest=0),
     "restart": TEXT,
     "depends_on": stored(_DEPENDENCIES),
     "profiles": NAMES,
@@ -434,7 +435,7 @@ SERVICE = {
         fields(
             rows(TEXT, "source", "target", "permissions"),
             accepts="string|object",
-            required=("source",),
+            required=("source", "target"),
         ),
         form=Form.DEVICES,
         unique=Unique.TARGET,

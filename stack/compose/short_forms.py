@@ -121,6 +121,14 @@ def _one_or_list(node: Node, path: str) -> Node:  # noqa: ARG001 (all forms have
     return node
 
 
+def _addresses(node: Node, path: str) -> Node:
+    listed = _one_or_list(node, path)
+    if not isinstance(listed, Sequence):
+        return listed
+    kept = (item for item in listed.items if not (isinstance(item, Scalar) and item.value == ""))
+    return Sequence(tuple(kept), listed.mark, listed.tag)
+
+
 def _one_as(name: str) -> Callable[[Node, str], Node]:
     def write(node: Node, path: str) -> Node:  # noqa: ARG001
         if isinstance(node, Scalar) and node.value is not None:
@@ -206,7 +214,7 @@ def _hosts(node: Node, path: str) -> Node:
     else:
         return node
     texts = {}
-    for name, address, item in pairs:
+    for name, address, item in sorted(pairs, key=lambda pair: pair[0]):
         if address.startswith("[") and address.endswith("]"):
             address = address[1:-1]  # noqa: PLW2901
         texts[f"{name}={address}"] = Scalar(f"{name}={address}", item.mark)
@@ -230,6 +238,7 @@ def _named_outside(node: Mapping, path: str) -> Mapping:
 
 _FORMS: dict[Form, Callable[[Node, str], Node]] = {
     Form.ONE_OR_LIST: _one_or_list,
+    Form.ADDRESSES: _addresses,
     Form.KEY_VALUES: _key_values,
     Form.NAMES: _names,
     Form.DEPENDENCIES: _dependencies,

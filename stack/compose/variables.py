@@ -38,9 +38,10 @@ def take_from_environment(root: Mapping, lookup: Lookup) -> Mapping:
         build = map_at(node, "build")
         arguments = map_at(build, "args")
         if isinstance(node, Mapping) and build is not None and arguments is not None:
-            node = with_values(
-                node, {"build": with_values(build, {"args": _looked_up(arguments, lookup)})}
-            )
+            found = _looked_up(arguments, lookup)
+            known = {k: entry for k, entry in found.entries.items() if not is_null(entry.value)}
+            args = Mapping(known, found.mark)
+            node = with_values(node, {"build": with_values(build, {"args": args})})
         return node
 
     return with_values(root, {"services": map_values(services, service)})
@@ -64,14 +65,9 @@ def read_env_files(service: Mapping, path: str, lookup: Lookup, read: ReadFile) 
     given = map_at(service, "environment")
     own = given.entries if given is not None else {}
 
-    def known(name: str) -> str | None:
-        value = lookup(name)
-        if value is None and name in own and isinstance(own[name].value, Scalar):
-            return text_at(given, name)
-        if value is None and name in entries:
-            node = entries[name].value
-            return node.text if isinstance(node, Scalar) else None
-        return value
+    def before(name: str) -> str | None:
+        entry = own.get(name) or entries.get(name)
+        return entry.value.text if entry and isinstance(entry.value, Scalar) else None
 
     for item in items_at(service, "env_file"):
         file = text_at(item, "path")
@@ -83,7 +79,7 @@ def read_env_files(service: Mapping, path: str, lookup: Lookup, read: ReadFile) 
         text = _decoded(content, file, item)
         match text_at(item, "format"):
             case "":
-                found = read_env_text(text, file, known)
+                found = read_env_text(text, file, lookup, before)
             case "raw":
                 found = read_raw_env_text(text, file, lookup)
             case other:

@@ -7,6 +7,8 @@ used; plain scalars are typed here, after go-yaml's resolve rules.
 
 from __future__ import annotations
 
+import binascii
+import math
 import re
 from typing import Any
 
@@ -152,8 +154,13 @@ def _own_tag(source: yaml.Node) -> str:
 def _scalar(source: yaml.ScalarNode) -> ScalarValue:
     text: str = source.value
     match source.tag:
-        case "tag:yaml.org,2002:str" | "tag:yaml.org,2002:binary":
+        case "tag:yaml.org,2002:str":
             return text
+        case "tag:yaml.org,2002:binary":
+            try:
+                return binascii.a2b_base64(text).decode(errors="replace")
+            except binascii.Error:
+                return text
         case "tag:yaml.org,2002:null":
             return None
         case _:
@@ -196,7 +203,8 @@ def plain_scalar(text: str) -> ScalarValue:
         if -(2**63) <= number < 2**64:
             return number
     if _FLOAT.fullmatch(digits):
-        return float(digits)
+        real = float(digits)
+        return text if math.isinf(real) else real
     return text
 
 
