@@ -18,7 +18,12 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _DOLLAR = "$$"  # what an escaped dollar sign is until interpolation makes it one again
 
 
-def read_env_text(text: str, file: str, surrounding: Mapping[str, str] | Lookup) -> dict[str, str]:
+def read_env_text(
+    text: str,
+    file: str,
+    surrounding: Mapping[str, str] | Lookup,
+    behind: Lookup | None = None,
+) -> dict[str, str]:
     """Read a ``.env`` text.
 
     Args:
