@@ -217,6 +217,7 @@ class Engine:
         half known; a stream is abandoned instead, as its thread ends by other means.
         """
         future = asyncio.get_running_loop().run_in_executor(self._pool, self._guarded, work)
+        future.add_done_callback(_fetch_error)
         if is_abandoned_when_cancelled:
             return await future
         try:
@@ -261,6 +262,12 @@ class Engine:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(PROBE_TIMEOUT_S)
             probe.connect(self._base_url.removeprefix("unix://"))
+
+
+def _fetch_error(future: asyncio.Future[T]) -> None:
+    """Count the error of a call as seen, though its caller may be cancelled by then."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _pull_lines(client: docker.APIClient, image: str) -> Iterator[Json]:

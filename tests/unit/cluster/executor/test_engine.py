@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import socketserver
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +33,9 @@ class Refusal(BaseHTTPRequestHandler):
         status, body = server.status, {"message": server.message}
         if self.path.endswith("/version"):
             status, body = 200, {"ApiVersion": "1.41"}
+        else:
+            server.asked.set()
+            server.held.wait(10)
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -48,6 +54,12 @@ class RefusingEngine(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     status = 500
     message = ""
+
+    def __init__(self, *settings: Any) -> None:
+        super().__init__(*settings)
+        self.asked = threading.Event()
+        self.held = threading.Event()  # answers wait until it is set
+        self.held.set()
 
 
 @pytest.fixture
@@ -95,3 +107,22 @@ async def test_an_engine_that_is_not_there_is_unavailable(tmp_path: Path) -> Non
     async with Engine(f"unix://{tmp_path}/none.sock") as engine:
         with pytest.raises(Unavailable, match=r"is away: No such file or directory"):
             await engine.info()
+
+
+async def test_the_error_of_a_call_whose_caller_is_gone_is_no_news(
+    server: RefusingEngine,
+) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+    server.held.clear()
+    async with Engine(f"unix://{server.server_address!s}") as engine:
+        asking = asyncio.ensure_future(engine.inspect("x"))
+        await asyncio.to_thread(server.asked.wait, 10)
+        asking.cancel()
+        await asyncio.sleep(0.05)
+        server.held.set()
+        await asyncio.wait({asking})
+        assert asking.cancelled()
+        del asking
+        gc.collect()
+    assert complaints == []
