@@ -6,6 +6,7 @@ The worker does not depend on it: without a session tasks go on as they were las
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -45,8 +46,10 @@ STATUS_TIMEOUT_S = 10.0
 HEARTBEAT_TIMEOUT_S = 2.0
 GOODBYE_TIMEOUT_S = 2.0
 DESCRIBE_EVERY_S = 20.0
-ENGINE_PATIENCE_S = 10.0  # a node whose engine is away for longer gives up its session
-ENGINE_RETRY_S = 1.0
+ENGINE_PATIENCE_S = 5.0  # a node whose engine is away for longer gives up its session
+ENGINE_RETRY_S = 0.5
+TOLD_AGAIN_EVERY = 10  # failures for the same reason of which one is logged
+REASONS_KEPT = 100
 
 
 class ManagerLink(Protocol):
@@ -79,6 +82,9 @@ Connect = Callable[[str], AbstractAsyncContextManager[ManagerLink]]
 Describe = Callable[[], Awaitable[NodeDescription]]
 """Describes the node, or raises `Unavailable` when its engine is away."""
 
+UntilAway = Callable[[], Awaitable[None]]
+"""Waits until the engine seems to be away; returns at once while it does."""
+
 
 class Session:
     """The node's session with the managers."""
@@ -88,6 +94,7 @@ class Session:
         worker: Worker,
         connect: Connect,
         describe: Describe,
+        until_away: UntilAway,
         clock: Clock,
         rng: random.Random,
         *,
@@ -101,6 +108,7 @@ class Session:
             worker: gets the assignments, gives the statuses.
             connect: opens a connection to a manager.
             describe: describes the node.
+            until_away: tells when to make sure that the engine is there.
             clock: tells how long a session lasted.
             rng: spreads the pauses of many nodes.
             seeds: managers (host:port) to try before any is known.
@@ -110,6 +118,7 @@ class Session:
         self._worker = worker
         self._connect = connect
         self._describe = describe
+        self._until_away = until_away
         self._clock = clock
         self._rng = rng
         self._seeds = tuple(seeds)
@@ -118,6 +127,8 @@ class Session:
         self._next_addr = ""
         self._opened: tuple[ManagerLink, str] | None = None
         self._is_leaving = False
+        self._had_opened = False
+        self._failures: dict[tuple[str, str], int] = {}  # by address and reason, since a session
 
     @property
     def is_open(self) -> bool:
@@ -134,7 +145,7 @@ class Session:
             if self._clock.monotonic_s() - began_s >= STABLE_AFTER_S:
                 failures = 0
             failures += 1
-            log.warning("session ended", manager=addr, error=str(error), failures=failures)
+            self._tell(addr, error)
             if isinstance(error, LeaderElsewhere) and error.leader_addr:
                 self._next_addr = error.leader_addr
                 if failures == 1:  # go there at once, but never round in circles at once
@@ -161,6 +172,19 @@ class Session:
         except ClusterError as error:
             raise Unavailable(f"the manager does not take the goodbye: {error}") from error
 
+    def _tell(self, addr: str, error: ClusterError) -> None:
+        """Log why there is no session: a new reason at once, the same one now and then."""
+        if self._had_opened:
+            self._failures.clear()
+            log.warning("session ended", manager=addr, error=str(error))
+            return
+        if len(self._failures) > REASONS_KEPT:
+            self._failures.clear()
+        count = self._failures.get((addr, str(error)), 0)
+        self._failures[addr, str(error)] = count + 1
+        if count % TOLD_AGAIN_EVERY == 0:
+            log.warning("no session", manager=addr, error=str(error), before=count)
+
     def _choose_addr(self) -> str:
         known = self._known_addrs()
         return self._next_addr or (known[0] if known else "")
@@ -181,6 +205,7 @@ class Session:
 
     async def _serve(self, addr: str) -> ClusterError:
         """Serve one session to its end, and return what ended it."""
+        self._had_opened = False
         if not addr:
             return Unavailable("no manager's address is known")
         causes: list[ClusterError] = []
@@ -206,6 +231,7 @@ class Session:
             raise SessionOver from error
         self._take_message(first)
         self._opened = link, first.session_id
+        self._had_opened = True
         log.info("session opened", session=first.session_id)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(messages))
@@ -257,9 +283,15 @@ class Session:
 
     async def _watch_description(self, reported: NodeDescription) -> NoReturn:
         while True:
-            await asyncio.sleep(DESCRIBE_EVERY_S)
+            await self._until_description_due()
             if await self._describe_patiently() != reported:
                 raise DescriptionChanged("the node's description changed")
+            await asyncio.sleep(ENGINE_RETRY_S)
+
+    async def _until_description_due(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DESCRIBE_EVERY_S):
+                await self._until_away()
 
     async def _describe_patiently(self) -> NodeDescription:
         """Describe the node; an engine may be away for a while, as when it is restarted."""
@@ -267,7 +299,7 @@ class Session:
         while True:
             try:
                 return await self._describe()
-            except Unavailable:
+            except ClusterError:
                 if self._clock.monotonic_s() >= deadline_s:
                     raise
                 await asyncio.sleep(ENGINE_RETRY_S)

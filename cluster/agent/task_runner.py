@@ -105,8 +105,22 @@ class TaskRunner:
             self._tell(
                 Outcome(TaskState.FAILED, None, f"agent: internal error: {type(bug).__name__}")
             )
+            await self._stop_after_bug()
         finally:
             self.ended.set()
+
+    async def _stop_after_bug(self) -> None:
+        """Stop the container: the task counts as failed, and another takes its place."""
+        try:
+            while isinstance(error := await self._act(Step.STOP), Unavailable):
+                await self._pause(Step.STOP.value, error)
+            if self._is_dismissed:
+                error = await self._act(Step.REMOVE)
+        except Exception:
+            log.exception("container may still run", task=self._task.id)
+        else:
+            if error is not None:
+                log.warning("container may still run", task=self._task.id, error=str(error))
 
     async def _examine(self) -> None:
         while True:

@@ -67,6 +67,7 @@ class WorkerRole:
             self._worker,
             self._connect,
             self._describe,
+            self._executor.until_away,
             clock,
             rng,
             seeds=seeds,

@@ -45,6 +45,10 @@ class DockerExecutor:
         """Follow what the containers do, until cancelled."""
         await self._feed.run()
 
+    async def until_away(self) -> None:
+        """Wait until the engine goes away; return at once while it is away."""
+        await self._feed.until_away()
+
     async def describe(self) -> NodeDescription:
         """Ask the engine what this node is.
 

@@ -50,6 +50,10 @@ class FakeExecutor:
         self.check()
         return self.description
 
+    async def until_away(self) -> None:
+        while not self.is_away:
+            await asyncio.sleep(0.001)
+
     def controller(self, task: Task, on_change: Callable[[], None]) -> FakeController:
         self.listeners[task.id] = on_change
         return FakeController(self, task, on_change)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cluster.agent.local_state import LocalState
+from cluster.agent import session as session_module
 from cluster.agent.session import Session
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
@@ -122,6 +124,7 @@ class Bench:
             self.worker,
             self.managers.connect,
             self.executor.describe,
+            self.executor.until_away,
             SystemClock(),
             random.Random(1),
             seeds=seeds,
@@ -230,3 +233,49 @@ async def test_goodbye_without_a_session_says_so(tmp_path: Path) -> None:
     bench = Bench(tmp_path, ())
     with pytest.raises(Unavailable, match="no session is open"):
         await bench.session.goodbye()
+
+
+async def test_a_node_whose_engine_is_away_gives_up_its_session_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "ENGINE_PATIENCE_S", 0.05)
+    monkeypatch.setattr(session_module, "ENGINE_RETRY_S", 0.01)
+    async with at_work(tmp_path) as bench:
+        await until(lambda: bench.session.is_open)
+        bench.executor.is_away = True
+        await until(lambda: not bench.session.is_open)
+        bench.executor.is_away = False
+        await until(lambda: len(bench.managers.sessions) == 2)
+
+
+async def test_an_engine_that_is_soon_back_costs_no_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "ENGINE_RETRY_S", 0.01)
+    async with at_work(tmp_path) as bench:
+        await until(lambda: bench.session.is_open)
+        bench.executor.is_away = True
+        await asyncio.sleep(0.05)
+        bench.executor.is_away = False
+        await asyncio.sleep(0.05)
+        assert bench.session.is_open
+        assert bench.managers.sessions == ["session1"]
+
+
+async def test_why_there_is_no_session_is_logged_once_for_many_attempts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "LONGEST_PAUSE_S", 0.001)
+    bench = Bench(tmp_path, ("m1:1", "m2:1"))
+    bench.managers.absent |= {"m1:1", "m2:1"}
+    with capture_logs() as logs:
+        async with at_work(tmp_path, bench=bench):
+            await until(lambda: len(bench.managers.connected) == 9)
+            bench.managers.absent.clear()
+            await until(lambda: bench.session.is_open)
+            bench.managers.ended.set()
+            await until(lambda: not bench.session.is_open)
+    told = [(entry["event"], entry["manager"]) for entry in logs if entry["log_level"] == "warning"]
+    assert told[:2] == [("no session", "m1:1"), ("no session", "m2:1")]
+    assert ("session ended", "m1:1") in told
+    assert len([one for one in told if one[0] == "no session"]) <= 3  # or sent on to the leader

@@ -263,6 +263,17 @@ async def test_a_bug_in_one_task_leaves_the_others_alone(tmp_path: Path) -> None
         assert bench.executor.views == {}
 
 
+async def test_a_container_of_a_task_whose_runner_broke_is_stopped(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as bench:
+        bench.assign(a_task("one"))
+        await bench.until_state(S.RUNNING)
+        view = bench.executor.views[ONE]
+        bench.executor.change(ONE, health="no such word")  # the runner's table has no row for it
+        await bench.until_state(S.FAILED)
+        await until(lambda: bench.executor.views[ONE].phase == "ended")
+        assert bench.executor.views[ONE].container_id == view.container_id
+
+
 async def test_leaving_drops_everything(tmp_path: Path) -> None:
     async with at_work(tmp_path) as bench:
         bench.assign(a_task("one"), a_task("two"))
