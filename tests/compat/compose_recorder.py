@@ -1,10 +1,11 @@
 """What the real docker-compose says to the files in tests/compat/compose, recorded once.
 
-A case is a file ``NAME.yml``; lines at its top say how it is loaded::
+A case is a file ``NAME.yml``, or a folder NAME with ``compose.yml`` and what else it needs; lines
+at its top say how it is loaded::
 
     #: env A=1 B=two       variables of the shell
     #: profile debug       a profile that is switched on
-    #: also files/x.yml    a further file, merged over it
+    #: also over.yml       a further file, merged over it
 
 ``python -m tests.compat.compose_recorder [--rewrite] [DOCKER-COMPOSE]`` compares the recordings
 with what the program says now, or makes them anew.  The program is on PyPI in the package
@@ -26,8 +27,7 @@ import msgspec
 
 FOLDER = Path(__file__).parent / "compose"
 PLACE = "/FOLDER"  # stands for FOLDER in recordings
-HOME = "/home/user"
-PROJECT = "compose"
+SHELL = {"HOME": "/home/user", "PATH": "/bin"}
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -41,10 +41,12 @@ class Case(msgspec.Struct, frozen=True):
 
 def cases() -> dict[str, Case]:
     """All cases by name."""
-    return {path.stem: _case(path) for path in sorted(FOLDER.glob("*.yml"))}
+    files = {path.stem: path for path in sorted(FOLDER.glob("*.yml"))}
+    folders = {path.parent.name: path for path in sorted(FOLDER.glob("*/compose.yml"))}
+    return {name: _case(name, path) for name, path in {**files, **folders}.items()}
 
 
-def _case(path: Path) -> Case:
+def _case(name: str, path: Path) -> Case:
     files, environment, profiles = [path], {}, []
     for line in path.read_text(errors="replace").splitlines():
         match = re.fullmatch(r"#: (env|profile|also) (.+)", line)
@@ -57,8 +59,8 @@ def _case(path: Path) -> Case:
             case "profile":
                 profiles += match[2].split()
             case _:
-                files += [FOLDER / word for word in match[2].split()]
-    return Case(path.stem, tuple(files), environment, tuple(profiles))
+                files += [path.parent / word for word in match[2].split()]
+    return Case(name, tuple(files), environment, tuple(profiles))
 
 
 def find_program() -> str:
@@ -73,13 +75,14 @@ def ask(program: str, case: Case) -> dict[str, Any]:
         arguments += ["-f", str(file)]
     for profile in case.profiles:
         arguments += ["--profile", profile]
-    environment = {"HOME": HOME, "PATH": "/usr/bin:/bin", **case.environment}
+    environment = {**SHELL, **case.environment}
     done = subprocess.run(
         [*arguments, "config", "--format", "json"],
-        capture_output=True, text=True, env=environment, timeout=20, check=False, cwd=FOLDER,
+        capture_output=True, text=True, env=environment, timeout=20, check=False, cwd=case.files[0].parent,
     )  # fmt: skip
     if done.returncode:
-        return {"error": done.stderr.strip().replace(str(FOLDER), PLACE)}
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("time=")]
+        return {"error": "\n".join(lines[:3]).replace(str(FOLDER), PLACE)}
     return {"config": json.loads(done.stdout.replace(str(FOLDER), PLACE))}
 
 
