@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NoReturn, Protocol, TypeVar
 
@@ -79,11 +79,21 @@ class ManagerLink(Protocol):
 Connect = Callable[[str], AbstractAsyncContextManager[ManagerLink]]
 """Opens a connection to the manager at an address (host:port)."""
 
-Describe = Callable[[], Awaitable[NodeDescription]]
-"""Describes the node, or raises `Unavailable` when its engine is away."""
 
-UntilAway = Callable[[], Awaitable[None]]
-"""Waits until the engine seems to be away; returns at once while it does."""
+class DescribedNode(Protocol):
+    """The node that the session is about."""
+
+    async def describe(self) -> NodeDescription:
+        """Describe the node.
+
+        Raises:
+            Unavailable: its engine is away.
+        """
+        ...
+
+    async def until_away(self) -> None:
+        """Wait until its engine seems to be away; return at once while it does."""
+        ...
 
 
 class Session:
@@ -93,8 +103,7 @@ class Session:
         self,
         worker: Worker,
         connect: Connect,
-        describe: Describe,
-        until_away: UntilAway,
+        node: DescribedNode,
         clock: Clock,
         rng: random.Random,
         *,
@@ -107,8 +116,7 @@ class Session:
         Args:
             worker: gets the assignments, gives the statuses.
             connect: opens a connection to a manager.
-            describe: describes the node.
-            until_away: tells when to make sure that the engine is there.
+            node: describes itself and tells when its engine goes away.
             clock: tells how long a session lasted.
             rng: spreads the pauses of many nodes.
             seeds: managers (host:port) to try before any is known.
@@ -117,8 +125,7 @@ class Session:
         """
         self._worker = worker
         self._connect = connect
-        self._describe = describe
-        self._until_away = until_away
+        self._node = node
         self._clock = clock
         self._rng = rng
         self._seeds = tuple(seeds)
@@ -210,7 +217,7 @@ class Session:
             return Unavailable("no manager's address is known")
         causes: list[ClusterError] = []
         try:
-            description = await self._describe()
+            description = await self._node.describe()
             async with self._connect(addr) as link:
                 await self._open(link, description)
         except* ClusterError as group:
@@ -291,14 +298,14 @@ class Session:
     async def _until_description_due(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DESCRIBE_EVERY_S):
-                await self._until_away()
+                await self._node.until_away()
 
     async def _describe_patiently(self) -> NodeDescription:
         """Describe the node; an engine may be away for a while, as when it is restarted."""
         deadline_s = self._clock.monotonic_s() + ENGINE_PATIENCE_S
         while True:
             try:
-                return await self._describe()
+                return await self._node.describe()
             except ClusterError:
                 if self._clock.monotonic_s() >= deadline_s:
                     raise

@@ -66,8 +66,7 @@ class WorkerRole:
         self._session = Session(
             self._worker,
             self._connect,
-            self._describe,
-            self._executor.until_away,
+            self,
             clock,
             rng,
             seeds=seeds,
@@ -104,10 +103,19 @@ class WorkerRole:
         except TimeoutError:
             log.warning("containers are left behind", seconds=LEAVE_TIMEOUT_S)
 
+    async def until_away(self) -> None:
+        """Wait until the engine goes away; return at once while it is away."""
+        await self._executor.until_away()
+
     def _connect(self, addr: str) -> AbstractAsyncContextManager[ManagerLink]:
         return NodeChannel(addr, self._credentials)
 
-    async def _describe(self) -> NodeDescription:
+    async def describe(self) -> NodeDescription:
+        """Describe this node under its own name.
+
+        Raises:
+            Unavailable: the engine is away.
+        """
         description = await self._executor.describe()
         return msgspec.structs.replace(
             description,

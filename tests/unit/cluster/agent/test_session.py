@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from cluster.agent.local_state import LocalState
 from cluster.agent import session as session_module
+from cluster.agent.local_state import LocalState
 from cluster.agent.session import Session
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
@@ -123,8 +123,7 @@ class Bench:
         self.session = Session(
             self.worker,
             self.managers.connect,
-            self.executor.describe,
-            self.executor.until_away,
+            self.executor,
             SystemClock(),
             random.Random(1),
             seeds=seeds,
