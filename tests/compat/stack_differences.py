@@ -27,6 +27,5 @@ DIFFERENCES: dict[str, str] = {
     "shm-size": _FURTHER,
     "tmpfs-key": _FURTHER,
     "tmpfs-mode": _FURTHER,
-    "volumes-one-letter": "v:/v is the volume v; Docker's client takes one letter for a drive",
 }
 """Cases in which we send something else, and why; docs/compatibility.md prints them."""

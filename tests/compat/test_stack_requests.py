@@ -20,9 +20,14 @@ from tests.compat.stack_recorder import ENVIRONMENT, FOLDER, PARENT, STACK, case
 EXTENSION_LABEL = "com.stackyard.ext"
 
 
-def with_port_defaults(bodies: dict[str, Any]) -> dict[str, Any]:
-    """Docker's client leaves out protocol and mode of the long form; both mean the same."""
+def meaning(bodies: dict[str, Any]) -> dict[str, Any]:
+    """Bodies in which what means the same is the same.
+
+    Docker's client leaves out protocol and mode of a port's long form, and keeps the order of
+    extra hosts.
+    """
     for service in bodies.get("services", ()):
+        service["TaskTemplate"]["ContainerSpec"].get("Hosts", []).sort()
         for port in service["EndpointSpec"].get("Ports", ()):
             port.setdefault("Protocol", "tcp")
             port.setdefault("PublishMode", "ingress")
@@ -31,7 +36,7 @@ def with_port_defaults(bodies: dict[str, Any]) -> dict[str, Any]:
 
 def recorded(name: str) -> dict[str, Any]:
     text = (FOLDER / f"{name}.json").read_text().replace(PARENT, str(FOLDER.parent))
-    return with_port_defaults(json.loads(text))
+    return meaning(json.loads(text))
 
 
 def ours(name: str) -> dict[str, Any]:
@@ -44,7 +49,7 @@ def ours(name: str) -> dict[str, Any]:
     for service in bodies["services"]:
         service["Labels"].pop(EXTENSION_LABEL, None)  # what Docker's client has no way to say
     text = json.dumps({kind: found for kind, found in bodies.items() if found})
-    return with_port_defaults(json.loads(text))
+    return meaning(json.loads(text))
 
 
 @pytest.mark.parametrize("name", sorted(cases()))
