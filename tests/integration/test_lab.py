@@ -101,6 +101,17 @@ def test_power_off_ends_every_process_and_power_on_keeps_the_disk(lab: Lab) -> N
 
 
 @pytest.mark.integration
+def test_a_host_keeps_its_network_card_while_the_power_is_off(lab: Lab) -> None:
+    # A card with another address is not reached by peers that remember the old one.
+    card = ("cat", "/sys/class/net/eth0/address")
+    cards = [lab.enter(i, *card).stdout for i in (1, 2)]
+    assert cards[0] != cards[1]
+    lab.poweroff(2)
+    lab.poweron(2)
+    assert lab.enter(2, *card).stdout == cards[1]
+
+
+@pytest.mark.integration
 def test_a_cut_cable_separates_a_host_until_it_is_plugged_in_again(lab: Lab) -> None:
     ports = {"8080/tcp": [{"HostPort": "8081"}]}
     container = start_container(lab, 1, "stackyard/hello:1", PortBindings=ports)

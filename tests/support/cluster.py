@@ -269,9 +269,12 @@ class Cluster:
         *options: str,
         code: int | None = 0,
     ) -> subprocess.CompletedProcess[str]:
-        """Run `stack deploy` with these services in a compose file."""
+        """Run `stack deploy` with these services in a compose file.
+
+        It does not watch them for a second when they run, unless an option says so.
+        """
         file = self.compose_file({"services": services})
-        return self.stack("deploy", "-c", file, *options, name, code=code)
+        return self.stack("deploy", "-c", file, "--stable", "0", *options, name, code=code)
 
     # ---- what there is
 
