@@ -17,6 +17,7 @@ from stack.errors import EngineUnreachable, NotConverged, Unavailable
 _POLL_S = 0.2
 _UNPLACED_S = 10.0  # how long "no suitable node" may last before it counts as final
 _STEADY_AFTER_FAILURE_S = 5.0  # how long tasks must run once one of them has failed
+_MOST_CRASHES = 3  # of one slot; a service that crashes as often is not waited for
 _NO_NODE = "no suitable node"
 
 
@@ -59,8 +60,8 @@ def converge(
         pace: clock and sleep.
 
     Raises:
-        NotConverged: the time is over, or a task was rejected, found no node for some seconds,
-            or an update was stopped; the message holds the reasons.
+        NotConverged: the time is over, or a task was rejected, failed again and again, found no
+            node for some seconds, or an update was stopped; the message holds the reasons.
     """
     watch = _Watch(say, stable_s)
     started = pace.now()
@@ -147,6 +148,9 @@ class _Watch:
             raise NotConverged(f"{service.name}: {': '.join(reasons)}")
         if service.rejected:
             raise NotConverged(f"{service.name}: a task cannot run: {service.rejected[0]}")
+        if service.crashes >= _MOST_CRASHES:
+            reasons = [f"a task failed {service.crashes} times", *service.failures[-1:]]
+            raise NotConverged(f"{service.name}: {': '.join(reasons)}")
         unplaced = next((reason for reason in service.waiting if _NO_NODE in reason), "")
         nowhere = service.wanted is None
         if not unplaced and not nowhere:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 import msgspec
@@ -11,13 +12,16 @@ from stack.engine.payloads import Service, Task
 ENDED = frozenset(("complete", "shutdown", "failed", "rejected", "orphaned", "remove"))
 """States from which a task never moves on."""
 
+_NO_PROGRAM = ("executable file not found", "no such file or directory: unknown")
+
 
 class Progress(msgspec.Struct, frozen=True):
     """One service at one moment.
 
     `wanted` is None while the cluster has not yet said how many tasks a global service has.
     `rejected` holds reasons why a task of the present spec will never run; `waiting` reasons why
-    one does not run yet; `failed` IDs of its tasks that ran and failed.
+    one does not run yet; `failed` IDs of its tasks that ran and failed; `crashes` how often that
+    was in the slot where it was most often.
     """
 
     name: str
@@ -27,6 +31,7 @@ class Progress(msgspec.Struct, frozen=True):
     rejected: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     failed: frozenset[str] = frozenset()
+    crashes: int = 0
     stopped: str = ""
 
     @property
@@ -69,15 +74,24 @@ def progress_of(
         running=running + finished,
         wanted=wanted,
         waiting=_reasons(task for task in live if _state(task) in ("new", "allocated", "pending")),
-        rejected=_reasons(task for task in fresh if _state(task) in hopeless),
+        rejected=_reasons(
+            task for task in fresh if _state(task) in hopeless or _can_never_start(task)
+        ),
         failures=_reasons(failed),
         failed=frozenset(task["ID"] for task in failed),
+        crashes=max(Counter(_place(task) for task in failed).values(), default=0),
         stopped=_stopped(update.get("State", ""), update.get("Message", "")),
     )
 
 
 def _state(task: Task) -> str:
     return task.get("Status", {}).get("State", "")
+
+
+def _can_never_start(task: Task) -> bool:
+    """Whether its image lacks the program: a restart finds it no better."""
+    reason = task.get("Status", {}).get("Err") or ""
+    return _state(task) == "failed" and any(sign in reason for sign in _NO_PROGRAM)
 
 
 def _wanted(service: Service, everything: Collection[Task]) -> int | None:

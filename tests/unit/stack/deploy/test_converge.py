@@ -131,3 +131,24 @@ def test_when_the_time_is_over_all_that_does_not_run_is_listed(stage: Stage) -> 
     stage.states(RUNNING, PREPARING)
     with pytest.raises(NotConverged, match=r"^not running after 3 s; st_b: 0/1 running$"):
         stage.wait(timeout_s=3)
+
+
+def test_a_slot_that_fails_three_times_ends_the_waiting(stage: Stage) -> None:
+    stage.engine.outcome = lambda _: PREPARING
+    stage.deploy()
+
+    def crash() -> None:
+        first = stage.engine.tasks[0]
+        failed = {"State": "failed", "Err": "task: non-zero exit (1)"}
+        identifier = f"t-failed{len(stage.engine.tasks)}"
+        stage.engine.tasks.append(
+            {**first, "ID": identifier, "Status": failed, "DesiredState": "shutdown"}
+        )
+
+    for moment in (5, 10, 15):
+        stage.time.at(moment, crash)
+    with pytest.raises(
+        NotConverged, match=r"^st_web: a task failed 3 times: task: non-zero exit \(1\)$"
+    ):
+        stage.wait(timeout_s=120)
+    assert stage.time.now == pytest.approx(15, abs=0.5)

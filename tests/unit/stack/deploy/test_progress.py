@@ -79,3 +79,18 @@ def test_a_rolled_back_update_is_never_done() -> None:
     )
     assert not progress.is_done
     assert progress.stopped == "the update was rolled back: rollback completed"
+
+
+def test_crashes_are_counted_by_slot() -> None:
+    failed = [task(name, "failed", "exit", slot=slot) for name, slot in zip("abcd", (1, 1, 2, 1), strict=True)]  # fmt: skip
+    assert judge(service(), *failed).crashes == 3
+    assert judge(service(), *failed, seen=("a",)).crashes == 2
+    assert judge(service(), *failed, seen=("a", "b", "d")).crashes == 1
+    assert judge(service()).crashes == 0
+
+
+def test_a_program_that_is_not_there_will_never_run() -> None:
+    reason = 'starting container failed: exec: "x": executable file not found in $PATH: unknown'
+    assert judge(service(), task("a", "failed", reason)).rejected == (reason,)
+    reason = "starting container failed: stat /x: no such file or directory: unknown"
+    assert judge(service(), task("a", "failed", reason)).rejected == (reason,)
