@@ -131,8 +131,9 @@ def token(ctx: click.Context, role: str, *, rotate: bool, quiet: bool) -> None:
     if quiet:
         say(client.cluster()["JoinTokens"][role.capitalize()])
         return
+    command = _join_command(client, role.capitalize())
     say(f"To add a {role}, run this on the other node:\n")
-    say(f"    {_join_command(client, role.capitalize())}")
+    say(f"    {command}")
 
 
 @cluster.command("inspect")

@@ -91,7 +91,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = cli.main(args=arguments, prog_name="stack", standalone_mode=False)
     except StackError as error:
-        click.echo(f"error: {error}", err=True)
+        for line in (f"error: {error}", *getattr(error, "__notes__", ())):
+            click.echo(line, err=True)
         return error.exit_code
     except click.exceptions.Exit as done:
         return done.exit_code

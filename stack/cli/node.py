@@ -142,7 +142,19 @@ def _find(client: EngineClient, name: str) -> Node:
     """A node by ID, its beginning, host name, or the one that answers ("self")."""
     if name == "self":
         name = _own_id(client) or name
-    return client.node(name)
+    try:
+        return client.node(name)
+    except EngineError as error:
+        if "ambiguous" not in str(error):
+            raise
+        raise StackError(f"{error}; {_choices(client, name)}") from None
+
+
+def _choices(client: EngineClient, name: str) -> str:
+    rows = [_row(one, "") for one in sorted(client.nodes(), key=lambda one: one["ID"])]
+    found = [row for row in rows if name == row["Hostname"] or str(row["ID"]).startswith(name)]
+    shown = ", ".join(f"{row['ID']} ({row['Hostname']}, {row['Status']})" for row in found)
+    return f"name one by its ID: {shown}"
 
 
 def _changed(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -34,6 +35,17 @@ DOCKER_SOCKET = "/var/run/docker.sock"
 NEWEST_API = (1, 50)
 
 _TIMEOUT_S = 60.0
+
+_COMMANDS = {
+    "swarm init": "cluster init",
+    "swarm join": "cluster join",
+    "swarm leave": "cluster leave",
+    "swarm join-token": "cluster token",
+    "node ls": "node ls",
+    "node rm": "node rm",
+    "node update": "node update",
+}
+_ADVICE = re.compile(rf'"docker ({"|".join(_COMMANDS)})(?![\w-])')
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -254,11 +266,16 @@ def _error(status: int, data: bytes) -> EngineError:
         message = json.loads(data)["message"]
     except (ValueError, KeyError, TypeError):
         message = data.decode(errors="replace").strip() or f"HTTP status {status}"
-    message = _without_grpc_prefix(str(message))
+    message = _in_our_commands(_without_grpc_prefix(str(message)))
     if "out of sequence" in message:
         return OutOfSequence(status, message)
     kinds: dict[int, type[EngineError]] = {404: NotFound, 409: Conflict, 503: Unavailable}
     return kinds.get(status, EngineError)(status, message)
+
+
+def _in_our_commands(message: str) -> str:
+    """Name our commands where an engine's advice names those of Docker's client."""
+    return _ADVICE.sub(lambda found: f'"stack {_COMMANDS[found[1]]}', message)
 
 
 def _without_grpc_prefix(message: str) -> str:

@@ -49,6 +49,7 @@ class EngineServer:
         self.bodies: list[Json] = []
         self.warnings: list[str] = []
         self.out_of_sequence_once = False
+        self.refusal = ""  # why the cluster is not shown
         self.outcome: Callable[[Json], Json] = lambda spec: {"State": "running"}
         self._count = 0
 
@@ -114,6 +115,8 @@ class EngineServer:
                 node["Spec"], node["Version"] = body, {"Index": node["Version"]["Index"] + 1}
                 return None
             case "GET", ["swarm"]:
+                if self.refusal:
+                    raise Failure(503, self.refusal)
                 return self.cluster
             case "POST", ["swarm", "init"]:
                 return "node1"
@@ -148,10 +151,12 @@ class EngineServer:
         raise Failure(404, f"network {name} not found")
 
     def _node(self, name: str) -> Json:
-        for one in self.nodes:
-            if name in (one["ID"], one["Description"]["Hostname"]):
-                return one
-        raise Failure(404, f"node {name} not found")
+        found = [one for one in self.nodes if name in (one["ID"], one["Description"]["Hostname"])]
+        if len(found) > 1:
+            raise Failure(400, f"node {name} is ambiguous ({len(found)} matches found)")
+        if not found:
+            raise Failure(404, f"node {name} not found")
+        return found[0]
 
     def _create_service(self, spec: Json) -> Json:
         if any(one["Spec"]["Name"] == spec["Name"] for one in self.services.values()):

@@ -110,12 +110,19 @@ def test_a_wrong_file_changes_nothing(cli: Cli) -> None:
 def test_a_rejected_task_is_exit_code_one_with_the_reason(cli: Cli) -> None:
     cli.engine.outcome = lambda _: {"State": "rejected", "Err": "No such image: i:latest"}
     cli(*DEPLOY, code=1)
-    assert cli.err == "error: shop_db: a task cannot run: No such image: i:latest\n"
+    reason = "error: shop_db: a task cannot run: No such image: i:latest\n"
+    assert cli.err == reason + "left as deployed; `stack rm shop` removes it\n"
+    cli(*DEPLOY, "--timeout", "0", code=1)  # the stack was there before
+    assert "left as deployed" not in cli.err
 
 
 def test_detach_does_not_wait(cli: Cli) -> None:
     cli.engine.outcome = lambda _: {"State": "pending"}
     assert "running" not in cli("deploy", "-d")
+    assert "running" not in cli("deploy", "--detach=true", "shop")
+    assert "running" not in cli("deploy", "-c", "docker-compose.yml", "-d=1", "shop")
+    cli(*DEPLOY, "--detach=false", "--timeout", "0", "shop", code=1)
+    cli("deploy", "--detach=perhaps", code=2)
 
 
 def test_a_missing_external_network_is_told_before_anything_is_made(cli: Cli) -> None:
@@ -225,6 +232,16 @@ def test_nodes(cli: Cli) -> None:
     assert cli.err == "error: node beta not found\n"
 
 
+def test_a_node_that_joined_anew_is_told_from_its_former_self(cli: Cli) -> None:
+    former = {**cli.engine.nodes[0], "ID": "node0", "Status": {"State": "down"}}
+    cli.engine.nodes.append(former)
+    cli("node", "rm", "alpha", code=1)
+    assert cli.err == (
+        "error: node alpha is ambiguous (2 matches found); name one by its ID: "
+        "node0 (alpha, Down), node1 (alpha, Ready)\n"
+    )
+
+
 def test_cluster(cli: Cli) -> None:
     assert (
         "    stack cluster join --token SWMTKN-1-w 10.0.0.1:2377"
@@ -238,6 +255,11 @@ def test_cluster(cli: Cli) -> None:
     assert cli("cluster", "token", "-q", "worker") == "SWMTKN-1-w\n"
     assert cli("cluster", "token", "-q", "--rotate", "worker") == "SWMTKN-1-new\n"
     assert "SWMTKN" not in cli("cluster", "inspect")
+    cli.engine.refusal = 'Use "docker swarm init" or "docker swarm join" to connect this node.'
+    assert cli("cluster", "token", "worker", code=1) == ""
+    assert cli.err == (
+        'error: Use "stack cluster init" or "stack cluster join" to connect this node.\n'
+    )
     cli("cluster", "leave", code=1)
     cli("cluster", "leave", "--force")
 
