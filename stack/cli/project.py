@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from stack.cli.session import warn_all
-from stack.compose.types import Compose
+
+if TYPE_CHECKING:  # reading compose files takes longer to import than a help text to show
+    from stack.compose.notice import Notice
+    from stack.compose.source import Source
+    from stack.compose.types import Compose
 
 
 def compose_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,11 +31,86 @@ def compose_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def load_project(files: tuple[str, ...], stack: str) -> Compose:
-    """Load a project and print what is not applied, one line each, to standard error."""
-    from stack.compose.loader import load
-    from stack.compose.source import read_source
+class ProjectChoice(msgspec.Struct, frozen=True):
+    """Which project, as the options of a command say."""
 
-    loaded = load(read_source(files), stack)
-    warn_all(loaded.notices)
+    files: tuple[str, ...]
+    env_files: tuple[str, ...]
+    profiles: tuple[str, ...]
+    strict: bool  # what is not applied is an error
+
+    def source(self) -> Source:
+        """Read its files."""
+        from stack.compose.source import read_source
+
+        return read_source(self.files, env_files=self.env_files)
+
+
+def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -c, --env-file, --profile and --strict, given to the command as `project`."""
+
+    @functools.wraps(command)
+    def with_project(
+        *arguments: Any,
+        files: tuple[str, ...],
+        env_files: tuple[str, ...],
+        profiles: tuple[str, ...],
+        strict: bool,
+        **rest: Any,
+    ) -> Any:
+        project = ProjectChoice(files, env_files, profiles, strict)
+        return command(*arguments, project=project, **rest)
+
+    options = (
+        compose_option,
+        click.option(
+            "--env-file",
+            "env_files",
+            multiple=True,
+            metavar="FILE",
+            help="File of variables instead of .env; of several, later ones win.",
+        ),
+        click.option(
+            "--profile",
+            "profiles",
+            multiple=True,
+            metavar="NAME",
+            help="Also the services of this profile; '*' for all.",
+        ),
+        click.option(
+            "--strict", is_flag=True, help="Refuse a file of which something is not applied."
+        ),
+    )
+    decorated: Callable[..., Any] = with_project
+    for add in reversed(options):
+        decorated = add(decorated)
+    return decorated
+
+
+def load_project(project: ProjectChoice, stack: str) -> Compose:
+    """Load a project and print what is not applied, one line each, to standard error.
+
+    Raises:
+        ComposeError: the project is wrong, or it is to be strict and something is not applied.
+    """
+    from stack.compose.loader import load
+
+    loaded = load(project.source(), stack, project.profiles)
+    report(loaded.notices, strict=project.strict)
     return loaded.compose
+
+
+def report(notices: Iterable[Notice | str], *, strict: bool) -> None:
+    """Print what the user should know.
+
+    Raises:
+        ComposeError: `strict`, and one of the notices is not harmless.
+    """
+    from stack.errors import ComposeError
+
+    notices = list(notices)
+    harmless = {str(one) for one in notices if not isinstance(one, str) and one.harmless}
+    refused = [str(one) for one in notices if str(one) not in harmless] if strict else []
+    warn_all(notice for notice in notices if str(notice) not in refused)
+    if refused:
+        raise ComposeError("\n".join([*refused, "nothing is done, because of --strict"]))

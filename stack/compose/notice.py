@@ -12,6 +12,7 @@ class Notice(msgspec.Struct, frozen=True):
 
     mark: Mark
     text: str
+    harmless: bool = False  # what is meant happens all the same
 
     def __str__(self) -> str:
         return f"{self.mark}: {self.text}"

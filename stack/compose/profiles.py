@@ -32,3 +32,10 @@ def only_active(root: Mapping, active: Iterable[str]) -> Mapping:
         if not (named := profiles_of(entry.value)) or EVERY in wanted or wanted.intersection(named)
     }
     return with_values(root, {"services": Mapping(entries, services.mark)})
+
+
+def named_profiles(root: Mapping) -> tuple[str, ...]:
+    """All profiles that services name, sorted."""
+    services = map_at(root, "services")
+    entries = services.entries.values() if services is not None else ()
+    return tuple(sorted({name for entry in entries for name in profiles_of(entry.value)}))

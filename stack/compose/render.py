@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping as AbstractMapping
 from typing import Any
 
-from stack.compose.key import Key, Value
+from stack.compose.key import Form, Key, Value
 from stack.compose.keys import ROOT
 from stack.compose.quantities import duration_ns, duration_text, size_bytes
 from stack.compose.short_forms import words
@@ -54,6 +56,24 @@ def render(root: Mapping, *, extensions: bool) -> dict[str, Plain]:
         if name.startswith("x-"):
             shown[name] = to_plain(entry.value)
     return shown
+
+
+def service_hashes(shown: dict[str, Plain]) -> dict[str, str]:
+    """A text for each service that changes when what runs changes.
+
+    How many run, and how images are built or pulled, is no part of it.
+    """
+    hashes: dict[str, str] = {}
+    for name, service in shown["services"].items():
+        kept = {key: value for key, value in service.items() if key not in _NOT_RUNNING}
+        if "deploy" in kept:
+            kept["deploy"] = {k: v for k, v in kept["deploy"].items() if k != "replicas"}
+        text = json.dumps(kept, sort_keys=True)
+        hashes[name] = hashlib.sha256(text.encode()).hexdigest()
+    return hashes
+
+
+_NOT_RUNNING = ("build", "depends_on", "develop", "profiles", "pull_policy", "scale")
 
 
 def _fill(shown: dict[str, Plain]) -> None:
@@ -144,7 +164,10 @@ class _Printer:
             case Value.WORDS, _:
                 return list(words(node, path)) if not is_null(node) else None
             case Value.TEXTS, Sequence():
-                return [_text(item) for item in node.items]
+                texts = [_text(item) or "" for item in node.items]
+                if key.form is Form.HOSTS:
+                    texts.sort(key=lambda text: text.partition("=")[0])
+                return texts
             case Value.TEXT_MAP | Value.OPTION_MAP, Mapping():
                 empty = None if key.nullable else ""
                 return {

@@ -24,7 +24,7 @@ from stack.compose.merge import finish, merge_values, without_empty
 from stack.compose.normalise import normalise
 from stack.compose.notice import Notice
 from stack.compose.paths import Folder, resolve_paths
-from stack.compose.profiles import only_active
+from stack.compose.profiles import named_profiles, only_active
 from stack.compose.short_forms import write_out
 from stack.compose.source import MAX_FILE_BYTES, Source
 from stack.compose.structure import check_required, check_structure
@@ -58,8 +58,7 @@ class Resolved(msgspec.Struct, frozen=True):
     root: Mapping
     environment: AbstractMapping[str, str]  # what its variables were taken from
     notices: tuple[Notice, ...]
-    profiles: tuple[str, ...]  # those that are switched on
-    all_services: Mapping  # also those whose profiles are not
+    all_profiles: tuple[str, ...]  # those that services name, sorted
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -104,8 +103,7 @@ def resolve(source: Source, options: Options = _DEFAULT) -> Resolved:
         root=active,
         environment=environment,
         notices=tuple(loading.notices),
-        profiles=profiles,
-        all_services=map_at(whole, "services") or Mapping({}, whole.mark),
+        all_profiles=named_profiles(whole),
     )
 
 
@@ -169,7 +167,8 @@ class _Loading:
             tree = self._included(tree, folder, environment, (*including, file))
             if "version" in tree.entries:
                 mark = tree.entries["version"].key_mark
-                self._notice(Notice(mark, "version: is no longer needed and ignored"))
+                problem = "version: is no longer needed and ignored"
+                self._notice(Notice(mark, problem, harmless=True))
                 tree = without(tree, "version")
             root = finish(merge_values(root, tree, ROOT, ""), ROOT)
         assert isinstance(root, Mapping)

@@ -148,6 +148,9 @@ def _each(write: _Writer) -> Callable[[Node, str], Node]:
                 try:
                     items.extend(placed(fields, item.mark) for fields in write(item.text))
                 except ValueError as error:
+                    if "${" in item.text:
+                        items.append(item)  # its variables are not to be filled in
+                        continue
                     raise fail(item.mark, path, str(error)) from None
             else:
                 items.append(item)
@@ -214,7 +217,7 @@ def _hosts(node: Node, path: str) -> Node:
     else:
         return node
     texts = {}
-    for name, address, item in sorted(pairs, key=lambda pair: pair[0]):
+    for name, address, item in pairs:
         if address.startswith("[") and address.endswith("]"):
             address = address[1:-1]  # noqa: PLW2901
         texts[f"{name}={address}"] = Scalar(f"{name}={address}", item.mark)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 
@@ -11,7 +13,10 @@ def write_yaml(value: object) -> str:
     return text
 
 
-class _Dumper(yaml.SafeDumper):
+_BASE: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_BASE):  # type: ignore[misc]  # chosen at run time: the C emitter where it is built
     """Writes a shared value out each time."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 (yaml's signature)

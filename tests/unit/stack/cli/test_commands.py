@@ -267,7 +267,7 @@ def test_cluster(cli: Cli) -> None:
 def test_config_needs_no_cluster(cli: Cli) -> None:
     shown = json.loads(cli("config", "--format", "json"))
     assert shown["name"] == "shop"
-    assert cli("config").startswith("name: shop\nnetworks:\n")
+    assert cli("config").startswith("name: shop\nservices:\n")
     assert cli.engine.requests == []
 
 
