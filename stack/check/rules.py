@@ -94,13 +94,15 @@ def placed(finding: Finding, root: Mapping) -> Finding:
 def in_order(findings: Iterable[Finding], files: Iterable[str]) -> list[Finding]:
     """Findings in the order of the files, each place once.
 
-    What the loader says of a key is left out where a rule has said more.
+    What the loader says of a key is left out where a rule has said more of it or of a part of it.
     """
     order = {name: number for number, name in enumerate(files)}
     unique = list(dict.fromkeys(findings))
     said = {finding.path for finding in unique if finding.rule != NOT_APPLIED.id}
     kept = [
-        finding for finding in unique if finding.rule != NOT_APPLIED.id or finding.path not in said
+        finding
+        for finding in unique
+        if finding.rule != NOT_APPLIED.id or not _is_said(finding.path, said)
     ]
     return sorted(
         kept,
@@ -110,3 +112,7 @@ def in_order(findings: Iterable[Finding], files: Iterable[str]) -> list[Finding]
             finding.severity.rank,
         ),
     )
+
+
+def _is_said(path: str, said: set[str]) -> bool:
+    return any(other == path or other.startswith((f"{path}.", f"{path}[")) for other in said)

@@ -205,6 +205,8 @@ def test_a_path_without_a_line_is_found_in_the_tree() -> None:
 def test_what_the_loader_says_of_a_key_gives_way_to_a_rule() -> None:
     found = look(web("container_name: xy"))
     assert [one.rule for one in found] == ["container-name"]
+    waits = web("depends_on:", "  db: {condition: service_healthy}") + "  db: {image: 'db:1'}\n"
+    assert {one.rule for one in look(waits)} == {"depends-on-condition", "names"}
 
 
 @pytest.mark.parametrize(
