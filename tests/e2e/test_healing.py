@@ -248,6 +248,22 @@ def test_an_engine_that_restarts_alone_gets_its_tasks_again(
     assert cluster.container_ids() > others
 
 
+def test_a_worker_whose_engine_alone_is_killed_loses_its_tasks_and_returns_clean(
+    cluster: Cluster, measure: Measure
+) -> None:
+    cluster.deploy("shop", {"web": idle(replicas=6)})
+    with measure("tasks run elsewhere after kill -9 of a worker's engine alone"):
+        cluster.lab.kill_engine(2)
+        cluster.wait_for_node(2, "down")
+        elsewhere = cluster.wait_running("shop_web", 6)
+    assert {c.host for c in elsewhere} == {1, 3}
+    with measure("a node is ready again after the start of its engine"):
+        cluster.lab.start_engine(2)
+        cluster.wait_for_node(2, "ready")
+    steady(cluster, "shop_web", 6)
+    assert cluster.container_ids("shop_web") == {c.id for c in elsewhere}
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_agents_killed_while_they_start_tasks_leave_no_duplicates(
     cluster: Cluster, seed: int
