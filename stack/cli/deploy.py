@@ -8,18 +8,41 @@ from stack.cli.project import ProjectChoice, load_project, project_options, repo
 from stack.cli.session import client_of, say, warn_all
 from stack.deploy.apply import apply
 from stack.deploy.converge import converge, ended_tasks
-from stack.deploy.observe import observe
+from stack.deploy.observe import observe, stack_label
 from stack.deploy.plan import KeepService, make_plan
+from stack.engine.client import EngineClient
+from stack.errors import StackError
 from stack.translate.stack_spec import stack_spec
+
+_TRUE, _FALSE = frozenset(("1", "t", "true")), frozenset(("0", "f", "false"))
+
+
+class DetachWithValue(click.Command):
+    """Takes ``--detach=true`` and ``--detach=false`` too, as Docker's client does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Turn a value into the flag that means the same; click refuses other values."""
+        return super().parse_args(ctx, [_without_value(argument) for argument in args])
+
+
+def _without_value(argument: str) -> str:
+    name, _, value = argument.partition("=")
+    if name in ("--detach", "-d"):
+        if value.lower() in _TRUE:
+            return "--detach"
+        if value.lower() in _FALSE:
+            return "--no-detach"
+    return argument
 
 
 @click.command(
+    cls=DetachWithValue,
     epilog="""\b
 Exit codes:
   0  every service runs all its tasks (with --detach: the cluster accepted all)
   1  the cluster refused, or the tasks do not run; the reasons are printed
   2  wrong usage or a wrong compose file; nothing was changed
-"""
+""",
 )
 @click.argument("stack", required=False, default="")
 @project_options
@@ -71,18 +94,31 @@ def deploy(
     observed = observe(client, wanted)
     seen = frozenset() if detach else ended_tasks(client, wanted.name)
     steps = make_plan(wanted, observed, prune=prune)
-    applied = apply(client, steps, say)
-    warn_all(applied.warnings)
-    if detach:
-        return
-    if all(isinstance(step, KeepService) for step in steps):
-        stable_s = 0.0  # nothing was started
-    converge(
-        client,
-        wanted.name,
-        applied.service_ids,
-        seen,
-        timeout_s=timeout_s,
-        stable_s=stable_s,
-        say=say,
-    )
+    try:
+        applied = apply(client, steps, say)
+        warn_all(applied.warnings)
+        if detach:
+            return
+        if all(isinstance(step, KeepService) for step in steps):
+            stable_s = 0.0  # nothing was started
+        converge(
+            client,
+            wanted.name,
+            applied.service_ids,
+            seen,
+            timeout_s=timeout_s,
+            stable_s=stable_s,
+            say=say,
+        )
+    except StackError as error:
+        if not observed.services and _is_there(client, wanted.name):
+            error.add_note(f"left as deployed; `stack rm {wanted.name}` removes it")
+        raise
+
+
+def _is_there(client: EngineClient, stack: str) -> bool:
+    label = {"label": stack_label(stack)}
+    try:
+        return bool(client.services(label) or client.networks(label))
+    except StackError:
+        return False
