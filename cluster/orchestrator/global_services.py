@@ -13,6 +13,7 @@ from typing import Final
 from cluster.model.constraint import node_fits
 from cluster.model.ids import NewId, ServiceId
 from cluster.model.placement import Placement
+from cluster.model.service import ModeName
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
 from cluster.orchestrator.affected import affected_services, services_of
@@ -24,7 +25,7 @@ from cluster.store.change import Change
 from cluster.store.plan import NOTHING, Plan
 from cluster.store.state import ClusterState
 
-_MODES: Final = ("global",)
+_MODES: Final[tuple[ModeName, ...]] = ("global",)
 
 
 class GlobalServices:

@@ -10,6 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from cluster.model.ids import NewId, ServiceId
+from cluster.model.service import ModeName
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
 from cluster.orchestrator.affected import affected_services, services_of
@@ -21,7 +22,7 @@ from cluster.store.change import Change
 from cluster.store.plan import NOTHING, Plan
 from cluster.store.state import ClusterState
 
-_MODES: Final = ("replicated",)
+_MODES: Final[tuple[ModeName, ...]] = ("replicated",)
 
 MAX_NEW_SLOTS = 500
 """Slots filled at once: a plan, and so a log entry, stays small however many are wanted."""

@@ -139,7 +139,7 @@ def _endpoint(spec: ServiceSpec) -> dict[str, Any]:
 
 
 def _update_status(status: UpdateStatus) -> dict[str, Any]:
-    shown = {"State": status.state}
+    shown: dict[str, Any] = {"State": status.state}
     if status.started_at:
         shown["StartedAt"] = rfc3339(status.started_at)
     if status.completed_at:

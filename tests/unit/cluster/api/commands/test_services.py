@@ -184,8 +184,6 @@ def test_what_is_not_carried_out_is_said(store: MemoryStore) -> None:
     accepted = store.commit(lambda tx: create_service(tx, wanted, NEW_ID))
     text = "\n".join(accepted.warnings)
     assert "not joined to overlay networks" in text
-    assert "FailureAction rollback" in text
-    assert "MaxFailureRatio" in text
-    assert "RollbackConfig" in text
+    assert len(accepted.warnings) == 1
     plain = store.commit(lambda tx: create_service(tx, spec("plain"), lambda: "z" * 25))
     assert plain.warnings == ()
