@@ -22,7 +22,7 @@ from cluster.api.filters import Filters
 from cluster.api.local_node import LocalNode
 from cluster.api.request import ApiRequest
 from cluster.clock import Clock
-from cluster.errors import InvalidArgument, NotManager
+from cluster.errors import InvalidArgument, NotManager, Unavailable
 from cluster.model.objects import StoredObject
 from cluster.model.units import Timestamp
 from cluster.store.interface import ClusterStore
@@ -53,11 +53,13 @@ class Listener:
 
     async def __aiter__(self) -> AsyncIterator[ClusterEvent]:
         """Iterate over the events as they come; ends when too many wait."""
-        while not self._is_cut_off:
-            await self._wake.wait()
-            self._wake.clear()
+        while True:
             while self._waiting:
                 yield self._waiting.popleft()
+            if self._is_cut_off:
+                return
+            await self._wake.wait()
+            self._wake.clear()
 
 
 class ClusterEvents:
@@ -118,7 +120,7 @@ class ClusterEvents:
     def _store(self) -> ClusterStore | None:
         try:
             return self._node.store()
-        except NotManager:
+        except (NotManager, Unavailable):  # the latter: it cannot tell what is so
             return None
 
 

@@ -76,9 +76,10 @@ def service_status(
             running.add(task.place)
         if task.is_of_job and task.status.state == TaskState.COMPLETE:
             completed.add(task.place)
+    # clients show the completed ones of a global job out of both numbers together
     return {
         "RunningTasks": len(running),
-        "DesiredTasks": _desired_tasks(service.spec, len(wanted)),
+        "DesiredTasks": _desired_tasks(service.spec, len(wanted - completed)),
         "CompletedTasks": len(completed),
     }
 
