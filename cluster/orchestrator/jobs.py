@@ -24,6 +24,7 @@ from cluster.model.service import Service
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
 from cluster.orchestrator.affected import affected_services, services_of
+from cluster.orchestrator.replicated_services import MAX_NEW_SLOTS
 from cluster.orchestrator.slots import Slot, SlotKey, group
 from cluster.orchestrator.succession import Succession
 from cluster.store.change import Change
@@ -68,6 +69,7 @@ class _Run:
         present = [t for t in tasks if t.job_iteration == service.job_iteration]
         self._earlier = group(t for t in tasks if t.job_iteration != service.job_iteration)
         self._slots = group(present)
+        self._is_cut_short = False
 
     def plan(self) -> Plan:
         for slot in self._earlier.values():
@@ -79,6 +81,8 @@ class _Run:
         every = (*self._slots.values(), *self._earlier.values())
         changed: list[StoredObject] = [task for slot in every for task in slot.updated]
         wakes = [moment for moment in self._succession.wakes if moment > self._now]
+        if self._is_cut_short:
+            wakes.append(self._now)
         return Plan(
             create=tuple(task for slot in every for task in slot.created),
             update=tuple(changed),
@@ -93,8 +97,10 @@ class _Run:
             self._tend(slot)
         at_work = sum(1 for slot in self._slots.values() if self._is_at_work(slot))
         free = (n for n in range(total) if n not in self._slots or not self._slots[n].tasks)
-        for number in islice(free, max(0, spec.max_concurrent - at_work)):
+        number_missing = max(0, min(spec.max_concurrent - at_work, total))
+        for number in list(islice(free, min(number_missing, MAX_NEW_SLOTS))):
             self._tend(self._slot(number))
+        self._is_cut_short = number_missing > MAX_NEW_SLOTS
 
     def _tend_nodes(self) -> None:
         """Run the job once on every node that fits."""

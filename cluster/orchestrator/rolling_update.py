@@ -26,6 +26,7 @@ from cluster.orchestrator.slots import Slot
 from cluster.orchestrator.succession import Succession
 from cluster.orchestrator.update_outcome import (
     is_paused,
+    is_rollback,
     is_under_way,
     last_monitor_ns,
     monitor_ns,
@@ -66,11 +67,13 @@ class RollingUpdate:
         if not outdated_slots or is_paused(status):
             return status
         if status is None or not is_under_way(status):
+            # after a rollback it is a straggler that goes back too, as from a node that was paused
+            goes_back = is_rollback(status)
             return UpdateStatus(
-                state="updating",
+                state="rollback_started" if goes_back else "updating",
                 started_at=self._now,
                 since=self._now,
-                message="update in progress",
+                message=f"{'rollback' if goes_back else 'update'} in progress",
                 outdated_slots=outdated_slots,
             )
         return replace(status, outdated_slots=status.outdated_slots or outdated_slots)

@@ -35,17 +35,24 @@ def is_under_way(status: UpdateStatus | None) -> bool:
     return status is not None and status.state in {"updating", "rollback_started"}
 
 
+def is_rollback(status: UpdateStatus | None) -> bool:
+    """Whether the service's spec is one that was returned to."""
+    return status is not None and status.state.startswith("rollback")
+
+
 def is_paused(status: UpdateStatus | None) -> bool:
     """Whether outdated tasks must stay until the spec changes."""
     return status is not None and status.state in {"paused", "rollback_paused"}
 
 
 def policy_in_force(service: Service) -> UpdateConfig:
-    """Return the settings by which the service's tasks are replaced now."""
-    status = service.update_status
-    goes_back = status is not None and status.state in {"rollback_started", "rollback_paused"}
+    """Return the settings by which the service's tasks are replaced now.
+
+    Those for rollbacks hold from the beginning of one to the next change of the spec.
+    """
     spec = service.spec
-    return (spec.rollback_config if goes_back else spec.update_config) or UpdateConfig()
+    config = spec.rollback_config if is_rollback(service.update_status) else spec.update_config
+    return config or UpdateConfig()
 
 
 def monitor_ns(config: UpdateConfig) -> DurationNs:
