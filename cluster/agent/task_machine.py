@@ -254,7 +254,7 @@ def how_it_ended(view: ContainerView | None) -> Outcome:
 
 def is_interrupted(step: Step, task: Task) -> bool:
     """Whether the newest assignment makes it pointless to go on with the step."""
-    return step is Step.PREPARE and task.desired_state > TaskState.RUNNING
+    return step is Step.PREPARE and not task.is_wanted
 
 
 def _unhealthy(view: ContainerView | None) -> Outcome:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from cluster.api.encoded_objects import EncodedObjects
 from cluster.api.engine import Engine
+from cluster.api.event_stream import ClusterEvents
 from cluster.api.local_node import LocalNode
 from cluster.api.pacing import Pacing
 from cluster.clock import Clock
@@ -37,6 +38,7 @@ class ApiContext:
         self.new_id = new_id
         self.encoded = EncodedObjects()
         self.pacing = Pacing()
+        self.events = ClusterEvents(node, clock)
         self._group = group
 
     @property

@@ -94,8 +94,12 @@ class ApiServer:
         try:
             async with open_engine(self._engine_socket) as engine, asyncio.TaskGroup() as group:
                 context = ApiContext(self._local_node, engine, self._clock, self._new_id, group)
-                async with self._serve(listener, context, group):
-                    yield
+                following = group.create_task(context.events.run())
+                try:
+                    async with self._serve(listener, context, group):
+                        yield
+                finally:
+                    following.cancel()
         finally:
             listener.close()
             _remove(socket_path)

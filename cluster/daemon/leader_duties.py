@@ -11,6 +11,7 @@ from cluster.control.leadership import Duty
 from cluster.dispatcher.service import Dispatcher
 from cluster.model.ids import NewId
 from cluster.orchestrator.global_services import GlobalServices
+from cluster.orchestrator.jobs import Jobs
 from cluster.orchestrator.misplaced_tasks import MisplacedTasks
 from cluster.orchestrator.replicated_services import ReplicatedServices
 from cluster.orchestrator.task_reaper import TaskReaper
@@ -28,6 +29,7 @@ def leader_duties(
         reconcilers = (
             ReplicatedServices(),
             GlobalServices(),
+            Jobs(),
             MisplacedTasks(),
             Allocator(),
             Scheduler(),

@@ -7,8 +7,6 @@ import functools
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from cluster.errors import ClusterError, NotLeader
 from cluster.model.task import Task
 from cluster.model.task_state import Writer, may_move
@@ -89,7 +87,7 @@ def _apply(batch: Sequence[_Report], tx: Transaction) -> None:
         for update in updates:
             task = tx.state.task(update.task_id)
             if task is not None and _is_allowed(task, update):
-                tx.update(msgspec.structs.replace(task, status=update.status))
+                tx.update(task.observed(update.status))
 
 
 def _is_allowed(task: Task, update: TaskStatusUpdate) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from cluster.model.endpoint import EndpointSpec, PortConfig
 from cluster.model.ids import NodeId, ServiceId, TaskId
 from cluster.model.meta import Meta
-from cluster.model.service import TaskSpec
+from cluster.model.service import ModeName, TaskSpec
 from cluster.model.spec_struct import Labels, ObjectStruct
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
@@ -34,8 +36,8 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     """One attempt on one node.
 
     Writers: `desired_state`, `start_after` the orchestrator; `node_id` the scheduler (the
-    orchestrator for global services); `status` as in `task_state.TRANSITIONS`; the rest is fixed
-    when the task is made.
+    orchestrator for global services); `status` and `running_since` as in
+    `task_state.TRANSITIONS`; the rest is fixed when the task is made.
     """
 
     id: TaskId
@@ -43,7 +45,7 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     service_id: ServiceId
     service_name: str
     service_labels: Labels = {}
-    slot: int = 0  # from 1; 0 for global services
+    slot: int = 0  # from 1, of a replicated job from 0; 0 for global services and jobs
     node_id: NodeId = NodeId("")
     spec: TaskSpec
     spec_version: int = 0  # Service.spec_version this task was made from
@@ -52,6 +54,21 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     status: TaskStatus = TaskStatus()
     start_after: Timestamp = Timestamp(0)  # a task desired READY may not be desired RUNNING before
     restarts: int = 0  # failures in a row of this slot and spec version before this task
+    running_since: Timestamp = Timestamp(0)  # when its node first saw it run; 0 if it never did
+    mode: ModeName = "replicated"  # its service's, which never changes
+    job_iteration: int = 0  # Service.job_iteration this task was made for
+
+    @property
+    def is_of_job(self) -> bool:
+        """Whether the task is to run to its end."""
+        return self.mode in {"replicated-job", "global-job"}
+
+    @property
+    def place(self) -> int | NodeId:
+        """What the task's service has one good task for: a slot number, or a node."""
+        if self.mode == "replicated-job":
+            return self.slot
+        return self.slot or self.node_id
 
     @property
     def name(self) -> str:
@@ -66,9 +83,16 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     @property
     def is_wanted(self) -> bool:
         """Whether the orchestrator wants this task to exist and run, now or soon."""
-        return self.desired_state <= TaskState.RUNNING
+        return self.desired_state <= TaskState.COMPLETE
 
     @property
     def is_active(self) -> bool:
         """Whether the task is wanted and has not ended."""
         return self.is_wanted and not self.status.state.is_terminal
+
+    def observed(self, status: TaskStatus) -> Task:
+        """Return the task as its node now reports it."""
+        since = self.running_since
+        if not since and status.state is TaskState.RUNNING:
+            since = status.timestamp
+        return replace(self, status=status, running_since=since)

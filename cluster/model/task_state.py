@@ -88,5 +88,11 @@ def may_move(writer: Writer, old: TaskState, new: TaskState) -> bool:
     return (old, new) in TRANSITIONS[writer]
 
 
-DESIRED_ORDER: tuple[TaskState, ...] = (_S.READY, _S.RUNNING, _S.SHUTDOWN, _S.REMOVE)
+DESIRED_ORDER: tuple[TaskState, ...] = (
+    _S.READY,
+    _S.RUNNING,
+    _S.COMPLETE,  # of a job, in place of RUNNING
+    _S.SHUTDOWN,
+    _S.REMOVE,
+)
 """Desired states, written only by the orchestrator, in the order in which they may follow."""

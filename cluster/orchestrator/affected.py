@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from cluster.model.ids import ServiceId
 from cluster.model.node import Node
-from cluster.model.service import Service
+from cluster.model.service import ModeName, Service
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.store.change import Change, Deleted
@@ -25,14 +25,14 @@ _MERELY_ON_THE_WAY = frozenset(
 
 
 def affected_services(
-    change: Change, state: ClusterState, *, is_global: bool
+    change: Change, state: ClusterState, modes: Collection[ModeName]
 ) -> Iterable[ServiceId]:
-    """Return the services of one mode that a change may give something to do.
+    """Return the services of some modes that a change may give something to do.
 
     Args:
         change: a committed change.
         state: as it is after the change.
-        is_global: look at global services, else at replicated ones.
+        modes: look at services of these.
     """
     match change.item:
         case Service() as service:
@@ -41,19 +41,18 @@ def affected_services(
             is_idle = task.status.state in _MERELY_ON_THE_WAY and not isinstance(change, Deleted)
             candidates = set() if is_idle else {task.service_id}
         case Node() as node:
-            # any global service may have to come to this node
             candidates = {task.service_id for task in state.tasks_of_node(node.id)}
-            if is_global:
-                candidates.update(service.id for service in state.services)
+            # any global service may have to come to this node
+            candidates.update(s.id for s in state.services if s.spec.is_global)
         case _:
             candidates = set()
-    return sorted(c for c in candidates if _is_of_mode(state.service(c), is_global=is_global))
+    return sorted(c for c in candidates if _is_of(state.service(c), modes))
 
 
-def services_of_mode(state: ClusterState, *, is_global: bool) -> list[ServiceId]:
-    """Return all services of one mode."""
-    return [s.id for s in state.services if s.spec.is_global is is_global]
+def services_of(state: ClusterState, modes: Collection[ModeName]) -> list[ServiceId]:
+    """Return all services of some modes."""
+    return [s.id for s in state.services if s.spec.mode_name in modes]
 
 
-def _is_of_mode(service: Service | None, *, is_global: bool) -> bool:
-    return service is not None and service.spec.is_global is is_global
+def _is_of(service: Service | None, modes: Collection[ModeName]) -> bool:
+    return service is not None and service.spec.mode_name in modes

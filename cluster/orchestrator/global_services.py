@@ -8,19 +8,24 @@ is down, drained or no longer meets the constraints has its task shut down.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from cluster.model.constraint import node_fits
 from cluster.model.ids import NewId, ServiceId
 from cluster.model.placement import Placement
+from cluster.model.service import ModeName
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
-from cluster.orchestrator.affected import affected_services, services_of_mode
+from cluster.orchestrator.affected import affected_services, services_of
 from cluster.orchestrator.service_plan import tend_slots
 from cluster.orchestrator.slots import Slot, group
 from cluster.orchestrator.succession import Succession
+from cluster.orchestrator.update_outcome import judged
 from cluster.store.change import Change
 from cluster.store.plan import NOTHING, Plan
 from cluster.store.state import ClusterState
+
+_MODES: Final[tuple[ModeName, ...]] = ("global",)
 
 
 class GlobalServices:
@@ -30,18 +35,19 @@ class GlobalServices:
 
     def keys_of(self, change: Change, state: ClusterState) -> Iterable[str]:
         """Return the services a change concerns."""
-        return affected_services(change, state, is_global=True)
+        return affected_services(change, state, _MODES)
 
     def all_keys(self, state: ClusterState) -> Iterable[str]:
         """Return all global services."""
-        return services_of_mode(state, is_global=True)
+        return services_of(state, _MODES)
 
     def reconcile(self, state: ClusterState, key: str, now: Timestamp, new_id: NewId) -> Plan:
         """Plan what brings the service's tasks nearer to its spec."""
-        service = state.service(ServiceId(key))
-        if service is None or not service.spec.is_global:
+        stored = state.service(ServiceId(key))
+        if stored is None or stored.spec.mode_name not in _MODES:
             return NOTHING
-        every = group(state.tasks_of_service(service.id))
+        every = group(state.tasks_of_service(stored.id))
+        service = judged(stored, every.values(), state.revision + 1, now)
         placement = service.spec.task_template.placement or Placement()
         fitting = [node for node in state.nodes if node_fits(placement.constraints, node)]
         taking = [node.id for node in fitting if node.accepts_tasks]
@@ -56,4 +62,4 @@ class GlobalServices:
                 slot.want_all(TaskState.SHUTDOWN, now)
             else:
                 slot.want_all(TaskState.REMOVE, now)
-        return tend_slots(service, succession, slots, now, kept=kept)
+        return tend_slots(stored, service, succession, slots, now, kept=kept)

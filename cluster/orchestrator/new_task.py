@@ -27,7 +27,8 @@ def new_task(
         service: its present spec is what the task will run, for good.
         key: a slot number for replicated services, the node for global ones.
         task_id: a fresh identifier.
-        desired_state: READY for a task that must only prepare itself for now, or RUNNING.
+        desired_state: READY for a task that must only prepare itself for now, RUNNING, or
+            COMPLETE for one of a job.
         start_after: not to be started before; 0 for at once.
         restarts: failures in a row that led to this task.
         now: dates the status.
@@ -47,4 +48,6 @@ def new_task(
         status=TaskStatus(state=TaskState.NEW, timestamp=now, message="created"),
         start_after=start_after,
         restarts=restarts,
+        mode=service.spec.mode_name,
+        job_iteration=service.job_iteration,
     )

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import count, islice
+from typing import Final
 
 from msgspec.structs import replace
 
 from cluster.model.ids import NewId, ServiceId
+from cluster.model.service import ModeName
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
-from cluster.orchestrator.affected import affected_services, services_of_mode
+from cluster.orchestrator.affected import affected_services, services_of
 from cluster.orchestrator.service_plan import tend_slots
 from cluster.orchestrator.slots import Slot, SlotKey, group
 from cluster.orchestrator.succession import Succession
+from cluster.orchestrator.update_outcome import judged
 from cluster.store.change import Change
 from cluster.store.plan import NOTHING, Plan
 from cluster.store.state import ClusterState
+
+_MODES: Final[tuple[ModeName, ...]] = ("replicated",)
 
 MAX_NEW_SLOTS = 500
 """Slots filled at once: a plan, and so a log entry, stays small however many are wanted."""
@@ -30,19 +35,20 @@ class ReplicatedServices:
 
     def keys_of(self, change: Change, state: ClusterState) -> Iterable[str]:
         """Return the services a change concerns."""
-        return affected_services(change, state, is_global=False)
+        return affected_services(change, state, _MODES)
 
     def all_keys(self, state: ClusterState) -> Iterable[str]:
         """Return all replicated services."""
-        return services_of_mode(state, is_global=False)
+        return services_of(state, _MODES)
 
     def reconcile(self, state: ClusterState, key: str, now: Timestamp, new_id: NewId) -> Plan:
         """Plan what brings the service's tasks nearer to its spec."""
-        service = state.service(ServiceId(key))
-        if service is None or service.spec.is_global:
+        stored = state.service(ServiceId(key))
+        if stored is None or stored.spec.mode_name not in _MODES:
             return NOTHING
+        every = group(state.tasks_of_service(stored.id))
+        service = judged(stored, every.values(), state.revision + 1, now)
         succession = Succession(state, service, now, new_id)
-        every = group(state.tasks_of_service(service.id))
         slots = [slot for slot in every.values() if slot.tasks]
         doomed = _surplus(slots, service.spec.replicas, succession)
         for slot in doomed:
@@ -51,7 +57,7 @@ class ReplicatedServices:
         number_missing = service.spec.replicas - len(slots)
         slots += _missing(every, min(number_missing, MAX_NEW_SLOTS))
         slots.sort(key=lambda slot: slot.key)
-        plan = tend_slots(service, succession, slots, now, kept=doomed)
+        plan = tend_slots(stored, service, succession, slots, now, kept=doomed)
         return replace(plan, wake_at=now) if number_missing > MAX_NEW_SLOTS else plan
 
 

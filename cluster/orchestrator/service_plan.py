@@ -14,6 +14,7 @@ from cluster.store.plan import Plan
 
 
 def tend_slots(
+    stored: Service,
     service: Service,
     succession: Succession,
     slots: Sequence[Slot],
@@ -24,19 +25,21 @@ def tend_slots(
     """Settle every slot, let the rolling update go on, and say what has changed.
 
     Args:
-        service: the slots' service.
+        stored: the slots' service as it is.
+        service: the same after failures of its update had their consequences; see `judged`.
         succession: knows the service's rules.
         slots: the slots that should have a running task, in order.
         now: the leader's time.
         kept: further slots that get no new task, with changes of their own perhaps.
     """
+    outdated = sum(1 for slot in slots if succession.is_all_outdated(slot))
     for slot in slots:
         succession.settle(slot)
     update = RollingUpdate(service, succession, now)
-    updated_service = update.advance(slots)
+    updated_service = update.advance(slots, outdated)
     every = (*slots, *kept)
     changed: list[StoredObject] = [task for slot in every for task in slot.updated]
-    if updated_service is not None:
+    if updated_service != stored:
         changed.append(updated_service)
     wakes = [moment for moment in (*succession.wakes, *update.wakes) if moment > now]
     return Plan(

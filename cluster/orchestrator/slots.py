@@ -17,7 +17,7 @@ from cluster.model.task_state import TaskState, Writer, may_move
 from cluster.model.units import Timestamp
 
 SlotKey = int | NodeId
-"""A slot number, from 1, of a replicated service, or a node of a global one."""
+"""A slot number of a replicated service, from 1, or job, from 0; or a node of a global one."""
 
 
 class Slot:
@@ -94,7 +94,7 @@ class Slot:
 
 def slot_key(task: Task) -> SlotKey:
     """Return which slot of its service a task is of."""
-    return task.slot or task.node_id
+    return task.place
 
 
 def group(tasks: Iterable[Task]) -> dict[SlotKey, Slot]:
@@ -113,7 +113,7 @@ def with_desired_state(task: Task, desired_state: TaskState, now: Timestamp) -> 
     """
     changed = replace(task, desired_state=desired_state)
     state = task.status.state
-    if desired_state <= TaskState.RUNNING or state >= TaskState.ASSIGNED:
+    if changed.is_wanted or state >= TaskState.ASSIGNED:
         return changed
     assert may_move(Writer.ORCHESTRATOR, state, TaskState.SHUTDOWN)
     status = replace(

@@ -36,6 +36,7 @@ from cluster.orchestrator.restart import (
     terms_after_loss,
 )
 from cluster.orchestrator.slots import Slot
+from cluster.orchestrator.update_outcome import policy_in_force
 from cluster.store.state import ClusterState
 
 STOP_PATIENCE_NS = 60 * SECOND_NS
@@ -55,8 +56,9 @@ class Succession:
         self._service = service
         self._now = now
         self._new_id = new_id
-        config = service.spec.update_config
-        self._is_start_first = config is not None and config.order == "start-first"
+        self._is_start_first = policy_in_force(service).order == "start-first"
+        # what a good task is meant to do: to run, or to run to its end
+        self._goal = TaskState.COMPLETE if service.spec.is_job else TaskState.RUNNING
 
     def settle(self, slot: Slot, *, may_create: bool = True) -> None:
         """Do for a slot all that needs no leave of the rolling update.
@@ -85,17 +87,20 @@ class Succession:
             return None
         return next((t for t in good if t.status.state is TaskState.RUNNING), good[-1])
 
+    def is_all_outdated(self, slot: Slot) -> bool:
+        """Whether nothing that the spec now says has been made or kept in the slot."""
+        latest = slot.latest
+        return latest is not None and self.is_outdated(latest) and self.heir(slot) is None
+
     def waits_for_leave(self, slot: Slot) -> bool:
         """Whether an outdated task serves here, and its replacement has not begun."""
-        latest = slot.latest
-        return (
-            latest is not None
-            and self.is_outdated(latest)
-            and self.heir(slot) is None
-            and any(
-                t.status.state is TaskState.RUNNING and not self.is_on_leave(t) for t in slot.active
-            )
+        return self.is_all_outdated(slot) and any(
+            t.status.state is TaskState.RUNNING and not self.is_on_leave(t) for t in slot.active
         )
+
+    def is_given_up(self, slot: Slot) -> bool:
+        """Whether nothing lives in the slot, and its restart policy allows no further attempt."""
+        return not slot.active and self._terms(slot.latest, slot) is None
 
     def is_stale(self, task: Task) -> bool:
         """Whether another task should stand in the task's place."""
@@ -120,7 +125,7 @@ class Succession:
         wanted = [t for t in slot.tasks if t.is_wanted]
         return (
             len(wanted) == 1
-            and wanted[0].desired_state is TaskState.RUNNING
+            and wanted[0].desired_state is self._goal
             and wanted[0].status.state is TaskState.RUNNING
             and not self.is_lost(wanted[0])
             and not self.is_stale(wanted[0])
@@ -176,7 +181,7 @@ class Succession:
                 self._service,
                 slot.key,
                 self._new_id(),
-                desired_state=TaskState.RUNNING if may_run else TaskState.READY,
+                desired_state=self._goal if may_run else TaskState.READY,
                 start_after=terms.start_after if waits else Timestamp(0),
                 restarts=terms.restarts,
                 now=self._now,
@@ -195,7 +200,7 @@ class Succession:
         if heir.start_after > self._now:
             self.wakes.append(heir.start_after)
         elif self._is_start_first or self._others_have_ended(slot, heir):
-            slot.want(heir, TaskState.RUNNING, self._now)
+            slot.want(heir, self._goal, self._now)
 
     def _may_go(self, elder: Task, heir: Task) -> bool:
         state = heir.status.state

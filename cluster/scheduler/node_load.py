@@ -152,7 +152,7 @@ def demand_of(task: Task) -> Demand:
 
 def place_of(task: Task) -> Place:
     """Return the task's slot."""
-    return (task.service_id, task.slot or task.node_id)
+    return (task.service_id, task.place)
 
 
 def reservations_of(task: Task) -> Resources:

@@ -7,7 +7,7 @@ import click
 from stack.cli.project import ProjectChoice, load_project, project_options, report
 from stack.cli.session import client_of, say, warn_all
 from stack.deploy.apply import apply
-from stack.deploy.converge import converge, ended_tasks
+from stack.deploy.converge import already_over, converge
 from stack.deploy.observe import observe, stack_label
 from stack.deploy.plan import KeepService, make_plan
 from stack.engine.client import EngineClient
@@ -92,7 +92,7 @@ def deploy(
     report(wanted.notes, strict=project.strict)
     client = client_of(ctx)
     observed = observe(client, wanted)
-    seen = frozenset() if detach else ended_tasks(client, wanted.name)
+    seen = frozenset() if detach else already_over(client, wanted.name)
     steps = make_plan(wanted, observed, prune=prune)
     try:
         applied = apply(client, steps, say)

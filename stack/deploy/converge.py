@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 import msgspec
 
 from stack.deploy.observe import stack_label
-from stack.deploy.progress import ENDED, Progress, progress_of
+from stack.deploy.progress import ENDED, Progress, progress_of, update_id
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Task
 from stack.errors import EngineUnreachable, NotConverged, Unavailable
@@ -28,12 +28,15 @@ class Pace(msgspec.Struct, frozen=True):
     sleep: Callable[[float], None] = time.sleep
 
 
-def ended_tasks(client: EngineClient, stack: str) -> frozenset[str]:
-    """IDs of the stack's tasks that are over already, to be left out of a later judgement."""
-    tasks = client.tasks({"label": stack_label(stack)})
-    return frozenset(
-        task["ID"] for task in tasks if task.get("Status", {}).get("State", "") in ENDED
-    )
+def already_over(client: EngineClient, stack: str) -> frozenset[str]:
+    """Tasks of the stack and updates of its services that are over, and so say nothing later.
+
+    Returns:
+        IDs of tasks, and of updates as `update_id` makes them.
+    """
+    label = {"label": stack_label(stack)}
+    ended = [t["ID"] for t in client.tasks(label) if t.get("Status", {}).get("State", "") in ENDED]
+    return frozenset((*ended, *map(update_id, client.services(label))))
 
 
 def converge(
@@ -53,7 +56,7 @@ def converge(
         client: the API.
         stack: the stack's name.
         service_ids: the services to wait for.
-        seen: tasks that had ended before; see `ended_tasks`.
+        seen: what was over before; see `already_over`.
         timeout_s: seconds until giving up.
         stable_s: seconds that all must run before it counts; more once a task has failed.
         say: told a line whenever a service's progress changes.

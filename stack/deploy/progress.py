@@ -57,7 +57,8 @@ def progress_of(
         service: as listed with counts (``status=true``).
         current: its tasks that were made from its present spec.
         everything: all its tasks.
-        seen: IDs of tasks that had ended before the deployment; they say nothing about it.
+        seen: tasks that had ended before the deployment, and updates as they were then (see
+            `update_id`); they say nothing about it.
     """
     spec = service["Spec"]
     wanted = _wanted(service, everything)
@@ -80,8 +81,16 @@ def progress_of(
         failures=_reasons(failed),
         failed=frozenset(task["ID"] for task in failed),
         crashes=max(Counter(_place(task) for task in failed).values(), default=0),
-        stopped=_stopped(update.get("State", ""), update.get("Message", "")),
+        stopped=""
+        if update_id(service) in seen
+        else _stopped(update.get("State", ""), update.get("Message", ""), everything),
     )
+
+
+def update_id(service: Service) -> str:
+    """Name a service's update in its present state: it is another once it has moved on."""
+    update = service.get("UpdateStatus") or {}
+    return f"{service['ID']} {update.get('State', '')} {update.get('StartedAt', '')}"
 
 
 def _state(task: Task) -> str:
@@ -138,6 +147,9 @@ _STOPPED = {
 }
 
 
-def _stopped(state: str, message: str) -> str:
+def _stopped(state: str, message: str, everything: Collection[Task]) -> str:
+    """Say that an update does not go on, and what became of the task that its message names."""
     text = _STOPPED.get(state, "")
-    return f"{text}: {message}" if text and message else text
+    culprit = message.rpartition(" task ")[2]
+    reasons = _reasons(task for task in everything if task["ID"] == culprit)
+    return ": ".join(part for part in (text, message, *reasons) if part) if text else ""

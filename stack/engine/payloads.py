@@ -21,6 +21,7 @@ class UpdateStatus(TypedDict, total=False):
     """How far a service's update has come."""
 
     State: str
+    StartedAt: str
     Message: str
 
 

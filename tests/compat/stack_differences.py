@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _INGRESS = "ports in mode ingress are refused: stackd has no routing mesh yet"
-_JOBS = "jobs are refused: stackd does not run them yet"
+_JOBS = "jobs are refused: stackd runs them, but stack deploy does not translate them yet"
 _FILES = "secrets and configs are refused: stackd does not have them yet"
 _FURTHER = "what Docker's client leaves out of the service is applied"
 

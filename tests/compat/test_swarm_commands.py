@@ -215,7 +215,6 @@ async def test_bad_services_are_refused_by_name(swarm: DockerCli, local_node: Me
     ingress = await refused("--publish", "80:80")
     assert "mode=host" in ingress
     assert "routing mesh is not in this version" in ingress
-    assert "jobs are not in this version" in await refused("--mode", "replicated-job")
     port = "mode=host,target={},published=80"
     twice = await refused("--publish", port.format(80), "--publish", port.format(81))
     assert "duplicate published ports" in twice

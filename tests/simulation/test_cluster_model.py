@@ -159,7 +159,7 @@ def test_an_image_that_cannot_be_had_costs_no_running_task() -> None:
     assert len(model.running("web")) == 3
     status = model.service("web").update_status
     assert status is not None
-    assert status.state == "updating"
+    assert status.state == "paused"
     model.change_image("web", "web:3")
     model.run_for(60)
     assert {image_of(t) for t in model.running("web")} == {"web:3"}

@@ -5,6 +5,7 @@ And for any course of events: the cluster ends up as its specs say once the even
 
 from __future__ import annotations
 
+import typing
 from typing import Any
 
 import pytest
@@ -13,7 +14,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cluster.model.objects import StoredObject
-from cluster.model.service import ReplicatedMode, Service, ServiceMode, TaskSpec
+from cluster.model.service import (
+    FailedSlot,
+    GlobalJobMode,
+    ReplicatedJobMode,
+    ReplicatedMode,
+    Service,
+    ServiceMode,
+    TaskSpec,
+    UpdateState,
+    UpdateStatus,
+)
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.model.update_policy import RestartPolicy, UpdateConfig
@@ -40,7 +51,13 @@ from tests.support.cluster_model import (
 NOW = 1000
 NODES = ("a", "b", "c")
 STATES = [s for s in TaskState if s is not TaskState.REMOVE]
-DESIRED = [TaskState.READY, TaskState.RUNNING, TaskState.SHUTDOWN, TaskState.REMOVE]
+DESIRED = [
+    TaskState.READY,
+    TaskState.RUNNING,
+    TaskState.COMPLETE,
+    TaskState.SHUTDOWN,
+    TaskState.REMOVE,
+]
 
 policies = st.builds(
     RestartPolicy,
@@ -54,6 +71,27 @@ updates = st.none() | st.builds(
     parallelism=st.integers(0, 3),
     delay=st.sampled_from([0, 10 * CPU, 2000 * CPU]),
     order=st.sampled_from(["", "stop-first", "start-first"]),
+    failure_action=st.sampled_from(["", "pause", "continue", "rollback"]),
+    monitor=st.sampled_from([0, 1 * CPU, 30 * CPU]),
+    max_failure_ratio=st.sampled_from([0.0, 0.3, 1.0]),
+)
+statuses = st.none() | st.builds(
+    UpdateStatus,
+    state=st.sampled_from(typing.get_args(UpdateState)),
+    started_at=st.integers(1, NOW - 1).map(seconds),
+    since=st.integers(1, NOW - 1).map(seconds),
+    outdated_slots=st.integers(0, 4),
+    failed_slots=st.lists(
+        st.builds(
+            FailedSlot,
+            place=st.sampled_from(["1", "2", "a"]),
+            at=st.integers(1, NOW - 1).map(seconds),
+        ),
+        max_size=2,
+    ).map(tuple),
+)
+jobs = st.builds(GlobalJobMode) | st.builds(
+    ReplicatedJobMode, max_concurrent=st.integers(0, 3), total_completions=st.integers(0, 4)
 )
 task_specs = st.fixed_dictionaries(
     {
@@ -81,15 +119,26 @@ def nodes(draw: Any, node_id: str) -> Any:
 
 @st.composite
 def services(draw: Any, service_id: str) -> Service:
-    return make_service(
+    job = draw(st.none() | st.none() | jobs)
+    version = draw(st.integers(1, 3))
+    service = make_service(
         service_id,
         replicas=draw(st.integers(0, 4)),
         is_global=draw(st.booleans()),
+        job=job,
+        iteration=version if job else 0,
         update=draw(updates),
+        rollback=draw(updates),
         host_ports=draw(st.sampled_from([[], [80]])),
-        spec_version=draw(st.integers(1, 3)),
+        spec_version=version,
         **draw(task_specs),
     )
+    if job:
+        return service
+    before = draw(st.none() | st.just(service.spec))
+    if before:
+        before = replace(before, task_template=make_task_spec(**draw(task_specs)))
+    return replace(service, update_status=draw(statuses), previous_spec=before)
 
 
 @st.composite
@@ -98,10 +147,10 @@ def tasks(draw: Any, task_id: str, service: Service, older: dict[int, TaskSpec])
     made_at = draw(st.integers(1, NOW - 2))
     has_node = service.spec.is_global or state >= TaskState.ASSIGNED
     version = draw(st.integers(1, 3))
-    return make_task(
+    task = make_task(
         task_id,
         service,
-        slot=draw(st.integers(1, 5)),
+        slot=draw(st.integers(0 if service.spec.is_job else 1, 5)),
         node=draw(st.sampled_from([*NODES, "gone"])) if has_node else "",
         state=state,
         desired=draw(st.sampled_from(DESIRED)),
@@ -112,7 +161,9 @@ def tasks(draw: Any, task_id: str, service: Service, older: dict[int, TaskSpec])
         spec_version=version,
         spec=older.get(version, service.spec.task_template),
         message=draw(st.sampled_from(["", "task rejected by constraint enforcer"])),
+        running_since=draw(st.sampled_from([None, made_at])) if state > TaskState.RUNNING else None,
     )
+    return replace(task, job_iteration=version) if service.spec.is_job else task
 
 
 @st.composite

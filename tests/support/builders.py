@@ -15,7 +15,9 @@ from cluster.model.objects import StoredObject
 from cluster.model.placement import Placement, PlacementPreference, Platform, SpreadOver
 from cluster.model.resources import ResourceRequirements, Resources
 from cluster.model.service import (
+    GlobalJobMode,
     GlobalMode,
+    ReplicatedJobMode,
     ReplicatedMode,
     Service,
     ServiceMode,
@@ -120,7 +122,10 @@ def make_service(
     *,
     replicas: int = 1,
     is_global: bool = False,
+    job: ReplicatedJobMode | GlobalJobMode | None = None,
+    iteration: int = 0,
     update: UpdateConfig | None = None,
+    rollback: UpdateConfig | None = None,
     host_ports: Sequence[int] = (),
     labels: Mapping[str, str] | None = None,
     spec_version: int = 1,
@@ -131,6 +136,10 @@ def make_service(
         if is_global
         else ServiceMode(replicated=ReplicatedMode(replicas=replicas))
     )
+    if isinstance(job, ReplicatedJobMode):
+        mode = ServiceMode(replicated_job=job)
+    elif job is not None:
+        mode = ServiceMode(global_job=job)
     return Service(
         id=ServiceId(service_id),
         meta=Meta(),
@@ -140,9 +149,11 @@ def make_service(
             mode=mode,
             task_template=make_task_spec(**task_spec),
             update_config=update,
+            rollback_config=rollback,
             endpoint_spec=make_endpoint(host_ports),
         ),
         spec_version=spec_version,
+        job_iteration=iteration,
     )
 
 
@@ -170,6 +181,7 @@ def make_task(
     restarts: int = 0,
     message: str = "",
     error: str = "",
+    running_since: float | None = None,
     spec_version: int | None = None,
     spec: TaskSpec | None = None,
 ) -> Task:
@@ -188,6 +200,11 @@ def make_task(
         status=TaskStatus(state=state, timestamp=seconds(at), message=message, error=error),
         start_after=seconds(start_after),
         restarts=restarts,
+        running_since=seconds(at if running_since is None else running_since)
+        if state is TaskState.RUNNING or running_since
+        else seconds(0),
+        mode=service.spec.mode_name,
+        job_iteration=service.job_iteration,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cluster.allocator.allocate import Allocator
+from cluster.api.commands.services import roll_back_service
 from cluster.control.reconciler import Reconciler
 from cluster.control.work_queue import WorkQueue
 from cluster.model.ids import NodeId, ServiceId
@@ -25,6 +26,7 @@ from cluster.model.task import Task
 from cluster.model.task_state import TRANSITIONS, TaskState, Writer, may_move
 from cluster.model.units import SECOND_NS, Timestamp, after
 from cluster.orchestrator.global_services import GlobalServices
+from cluster.orchestrator.jobs import Jobs
 from cluster.orchestrator.misplaced_tasks import MisplacedTasks
 from cluster.orchestrator.replicated_services import ReplicatedServices
 from cluster.orchestrator.task_reaper import TaskReaper
@@ -43,6 +45,7 @@ def all_reconcilers() -> tuple[Reconciler, ...]:
     return (
         ReplicatedServices(),
         GlobalServices(),
+        Jobs(),
         MisplacedTasks(),
         Allocator(),
         Scheduler(),
@@ -77,6 +80,7 @@ class ClusterModel:
         self.new_id = counting_ids("t")
         self._reconcilers = all_reconcilers()
         self._queue: WorkQueue[tuple[int, str]] = WorkQueue()
+        self._has_leader = True
         self._events: list[tuple[Timestamp, int, Callable[[], None]]] = []
         self._order = count()
         self._moved: dict[str, tuple[TaskState, TaskState]] = {}
@@ -106,8 +110,16 @@ class ClusterModel:
                 previous_spec=service.spec,
                 spec_version=self.state.revision + 1,
                 update_status=None,
+                job_iteration=service.job_iteration + service.spec.is_job,
             )
         )
+
+    def roll_back(self, service_id: str) -> None:
+        """Swap the service's specs, as a user asks for it."""
+        tx = Transaction(self.state, self.now)
+        roll_back_service(tx, service_id, self.service(service_id).meta.version)
+        self._commit(tx)
+        self.settle()
 
     def change_image(self, service_id: str, image: str) -> None:
         template = self.service(service_id).spec.task_template
@@ -153,7 +165,7 @@ class ClusterModel:
         until = after(self.now, round(seconds * SECOND_NS))
         while True:
             due = [self._events[0][0]] if self._events else []
-            next_key = self._queue.next_due()
+            next_key = self._queue.next_due() if self._has_leader else None
             due += [next_key] if next_key is not None else []
             moment = min(due, default=None)
             if moment is None or moment > until:
@@ -204,18 +216,25 @@ class ClusterModel:
 
     def settle(self) -> None:
         """Run reconcilers until no key is due."""
-        for _ in range(10_000):
+        for _ in range(10_000 if self._has_leader else 0):
             entry = self._queue.pop(self.now)
             if entry is None:
                 break
             self._run(entry)
         else:
-            raise AssertionError("the reconcilers do not come to rest")
+            assert not self._has_leader, "the reconcilers do not come to rest"
         for check in self.checks:
             check(self)
 
+    def run_leaderless_for(self, seconds: float) -> None:
+        """Let time pass in which nobody decides anything, then begin with a new leader."""
+        self._has_leader = False
+        self.run_for(seconds)
+        self.change_leader()
+
     def change_leader(self) -> None:
         """Forget all that is not stored, as a new leader would not know it."""
+        self._has_leader = True
         self._queue = WorkQueue()
         for number, reconciler in enumerate(self._reconcilers):
             for key in reconciler.all_keys(self.state):
@@ -298,7 +317,7 @@ class ClusterModel:
         behaviour = self.behaviours.get(container.image, Behaviour())
         if state.is_terminal:
             return None
-        if desired > S.RUNNING:
+        if not task.is_wanted:
             return (behaviour.stop_s if state >= S.STARTING else 0.05), S.SHUTDOWN, ""
         match state:
             case S.ASSIGNED:
@@ -307,7 +326,7 @@ class ClusterModel:
                 return 0.2, S.REJECTED, f"No such image: {container.image}"
             case S.PREPARING:
                 return behaviour.prepare_s, S.READY, ""
-            case S.READY if desired is S.RUNNING:
+            case S.READY if desired is not S.READY:
                 return 0.01, S.STARTING, ""
             case S.STARTING:
                 return behaviour.start_s, S.RUNNING, ""
@@ -324,7 +343,7 @@ class ClusterModel:
             task.status, state=state, timestamp=self.now, error=error, message=state.spelled
         )
         tx = Transaction(self.state, self.now)
-        tx.update(replace(task, status=status))
+        tx.update(task.observed(status))
         self._commit(tx)
 
     def kill_container(self, task: Task) -> None:
@@ -335,10 +354,13 @@ class ClusterModel:
 
 def one_task_runs_per_slot(model: ClusterModel) -> None:
     """A check: no slot has two tasks at work at once, for services updated stop-first."""
-    at_work: set[tuple[str, int, str]] = set()
+    at_work: set[tuple[str, int | str]] = set()
     for task in _reachable(model):
-        if task.desired_state is S.RUNNING and S.ASSIGNED <= task.status.state <= S.RUNNING:
-            key = (task.service_id, task.slot, "" if task.slot else task.node_id)
+        if (
+            task.desired_state in (S.RUNNING, S.COMPLETE)
+            and S.ASSIGNED <= task.status.state <= S.RUNNING
+        ):
+            key = (task.service_id, task.place)
             assert key not in at_work, f"two tasks at work in {key}"
             at_work.add(key)
 

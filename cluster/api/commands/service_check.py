@@ -50,6 +50,7 @@ def check_service_spec(spec: ServiceSpec) -> None:
     _check_name(spec.name)
     _check_mode(spec.mode)
     _check_template(spec.task_template)
+    _check_update_of_job(spec)
     _check_update("UpdateConfig", spec.update_config)
     _check_update("RollbackConfig", spec.rollback_config)
     if spec.endpoint_spec is not None:
@@ -69,12 +70,30 @@ def _check_name(name: str) -> None:
 
 
 def _check_mode(mode: ServiceMode | None) -> None:
-    if mode is None or (mode.replicated is None) == (mode.global_ is None):
-        raise InvalidArgument("Mode: must specify only one service mode: Replicated or Global")
-    replicas = (mode.replicated and mode.replicated.replicas) or 0
-    if not 0 <= replicas <= MAX_REPLICAS:
-        problem = "below 0" if replicas < 0 else f"above {MAX_REPLICAS}, the most of a service"
-        raise InvalidArgument(f"Mode.Replicated.Replicas: {replicas} is {problem}")
+    members = (mode.replicated, mode.global_, mode.replicated_job, mode.global_job) if mode else ()
+    if mode is None or sum(member is not None for member in members) != 1:
+        raise InvalidArgument(
+            "Mode: must specify only one service mode: Replicated, Global, ReplicatedJob or "
+            "GlobalJob"
+        )
+    if mode.replicated is not None:
+        _check_number("Mode.Replicated.Replicas", mode.replicated.replicas)
+    job = mode.replicated_job
+    if job is not None:
+        _check_number("Mode.ReplicatedJob.MaxConcurrent", job.max_concurrent)
+        _check_number("Mode.ReplicatedJob.TotalCompletions", job.total_completions)
+
+
+def _check_number(place: str, number: int | None) -> None:
+    if number is None or 0 <= number <= MAX_REPLICAS:
+        return
+    problem = "below 0" if number < 0 else f"above {MAX_REPLICAS}, the most of a service"
+    raise InvalidArgument(f"{place}: {number} is {problem}")
+
+
+def _check_update_of_job(spec: ServiceSpec) -> None:
+    if spec.is_job and spec.update_config is not None:
+        raise InvalidArgument("UpdateConfig: Jobs may not have an update config")
 
 
 def _check_template(template: TaskSpec) -> None:

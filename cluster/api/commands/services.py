@@ -18,11 +18,13 @@ from cluster.model.ids import NewId, ServiceId
 from cluster.model.meta import Meta
 from cluster.model.service import (
     NetworkAttachmentConfig,
+    ReplicatedJobMode,
     ReplicatedMode,
     Service,
     ServiceMode,
     ServiceSpec,
     TaskSpec,
+    UpdateStatus,
 )
 from cluster.model.task_state import TaskState
 from cluster.store.state import ClusterState
@@ -51,7 +53,10 @@ def create_service(tx: Transaction, spec: ServiceSpec, new_id: NewId) -> Accepte
     if not spec.name:
         spec = msgspec.structs.replace(spec, name=_free_name(tx.state, new_id))
     accepted = accept(tx.state, spec)
-    tx.create(Service(id=service_id, meta=Meta(), spec=accepted, spec_version=tx.revision))
+    service = Service(id=service_id, meta=Meta(), spec=accepted, spec_version=tx.revision)
+    if accepted.is_job:
+        service = msgspec.structs.replace(service, job_began_at=tx.now)
+    tx.create(service)
     return Accepted(service_id=service_id, warnings=not_carried_out(accepted))
 
 
@@ -74,24 +79,20 @@ def update_service(tx: Transaction, service_text: str, version: int, spec: Servi
     if spec.name != service.spec.name:
         raise Unimplemented("renaming services is not supported")
     accepted = accept(tx.state, spec)
-    if accepted.is_global != service.spec.is_global:
+    if accepted.mode_name != service.spec.mode_name:
         raise Unimplemented("service mode change is not allowed")
     # An equal spec leaves the service as it is, so that deploying the same file again does not
     # overwrite the spec that a rollback returns to.
     if accepted != service.spec:
-        service = msgspec.structs.replace(
-            service,
-            spec=accepted,
-            previous_spec=service.spec,
-            spec_version=tx.revision,
-            update_status=None,
-        )
+        service = _with_spec(tx, service, accepted)
     tx.update(service, expected_version=version)
     return Accepted(service_id=service.id, warnings=not_carried_out(accepted))
 
 
 def roll_back_service(tx: Transaction, service_text: str, version: int) -> Accepted:
     """Swap a service's spec with its previous one; doing it twice changes nothing.
+
+    The tasks follow by the policy for rollbacks; of a job, a new iteration begins.
 
     Raises:
         NotFound: no such service.
@@ -101,13 +102,15 @@ def roll_back_service(tx: Transaction, service_text: str, version: int) -> Accep
     service = find_service(tx.state, service_text)
     if service.previous_spec is None:
         raise FailedPrecondition(f"service {service.id} does not have a previous spec")
-    service = msgspec.structs.replace(
-        service,
-        spec=service.previous_spec,
-        previous_spec=service.spec,
-        spec_version=tx.revision,
-        update_status=None,
+    status = UpdateStatus(
+        state="rollback_started",
+        started_at=tx.now,
+        since=tx.now,
+        message="manually requested rollback",
     )
+    service = _with_spec(tx, service, service.previous_spec)
+    if not service.spec.is_job:
+        service = msgspec.structs.replace(service, update_status=status)
     tx.update(service, expected_version=version)
     return Accepted(service_id=service.id, warnings=not_carried_out(service.spec))
 
@@ -152,17 +155,23 @@ def not_carried_out(spec: ServiceSpec) -> tuple[str, ...]:
     warnings = []
     if any(network.target not in PREDEFINED for network in spec.task_template.networks):
         warnings.append(NOT_JOINED)
-    update = spec.update_config
-    if update is not None and update.failure_action not in {"", "pause"}:
-        warnings.append(
-            f"UpdateConfig.FailureAction {update.failure_action} is kept but not carried out "
-            "in this version"
-        )
-    if update is not None and update.max_failure_ratio:
-        warnings.append("UpdateConfig.MaxFailureRatio is kept but not carried out in this version")
-    if spec.rollback_config is not None:
-        warnings.append("RollbackConfig is kept but not carried out in this version")
     return (*warnings, *kept_only(decode_extensions(spec.labels)))
+
+
+def _with_spec(tx: Transaction, service: Service, spec: ServiceSpec) -> Service:
+    """Return the service with another spec, which ends an update that is under way."""
+    changed = msgspec.structs.replace(
+        service,
+        spec=spec,
+        previous_spec=service.spec,
+        spec_version=tx.revision,
+        update_status=None,
+    )
+    if not spec.is_job:
+        return changed
+    return msgspec.structs.replace(
+        changed, job_iteration=service.job_iteration + 1, job_began_at=tx.now
+    )
 
 
 def _free_name(state: ClusterState, new_id: NewId) -> str:
@@ -181,6 +190,12 @@ def _with_shown_defaults(spec: ServiceSpec) -> ServiceSpec:
     mode = spec.mode or ServiceMode(replicated=ReplicatedMode())
     if mode.replicated is not None and mode.replicated.replicas is None:
         mode = msgspec.structs.replace(mode, replicated=ReplicatedMode(replicas=1))
+    job = mode.replicated_job
+    if job is not None:
+        concurrent = 1 if job.max_concurrent is None else job.max_concurrent
+        total = concurrent if job.total_completions is None else job.total_completions
+        job = ReplicatedJobMode(max_concurrent=concurrent, total_completions=total)
+        mode = msgspec.structs.replace(mode, replicated_job=job)
     template = spec.task_template
     if template.container_spec is not None:
         container = msgspec.structs.replace(

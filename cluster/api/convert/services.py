@@ -43,7 +43,16 @@ def service_json(service: Service, *, insert_defaults: bool = False) -> dict[str
     shown["Endpoint"] = _endpoint(service.spec)
     if service.update_status is not None:
         shown["UpdateStatus"] = _update_status(service.update_status)
+    if service.spec.is_job:
+        shown["JobStatus"] = {"JobIteration": job_iteration_json(service.job_iteration)}
+        if service.job_began_at:
+            shown["JobStatus"]["LastExecution"] = rfc3339(service.job_began_at)
     return shown
+
+
+def job_iteration_json(iteration: int) -> dict[str, int]:
+    """Return how many times a job was changed as the API shows it: the number 0 is left out."""
+    return {"Index": iteration} if iteration else {}
 
 
 def service_status(
@@ -53,22 +62,32 @@ def service_status(
 
     Counted are slots, not tasks, and of wanted tasks only: while a task replaces another, or
     when a node that nobody hears of may still run some, a service never shows more than it wants.
+    Of a job the present iteration counts.
     """
     running = set()
     wanted = set()
+    completed = set()
     for task in tasks:
-        if not task.is_wanted:
+        if not task.is_wanted or task.job_iteration != service.job_iteration:
             continue
-        place = task.slot or task.node_id
-        if task.desired_state == TaskState.RUNNING:
-            wanted.add(place)
+        if task.desired_state >= TaskState.RUNNING:
+            wanted.add(task.place)
         if task.status.state == TaskState.RUNNING and task.node_id not in down_nodes:
-            running.add(place)
+            running.add(task.place)
+        if task.is_of_job and task.status.state == TaskState.COMPLETE:
+            completed.add(task.place)
+    # clients show the completed ones of a global job out of both numbers together
     return {
         "RunningTasks": len(running),
-        "DesiredTasks": len(wanted) if service.spec.is_global else service.spec.replicas,
-        "CompletedTasks": 0,
+        "DesiredTasks": _desired_tasks(service.spec, len(wanted - completed)),
+        "CompletedTasks": len(completed),
     }
+
+
+def _desired_tasks(spec: ServiceSpec, wanted: int) -> int:
+    if spec.is_global:
+        return wanted
+    return spec.max_concurrent if spec.is_job else spec.replicas
 
 
 def service_spec_json(spec: ServiceSpec, *, insert_defaults: bool = False) -> dict[str, Any]:
@@ -121,7 +140,7 @@ def _endpoint(spec: ServiceSpec) -> dict[str, Any]:
 
 
 def _update_status(status: UpdateStatus) -> dict[str, Any]:
-    shown = {"State": status.state}
+    shown: dict[str, Any] = {"State": status.state}
     if status.started_at:
         shown["StartedAt"] = rfc3339(status.started_at)
     if status.completed_at:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cluster.api.convert.objects import common_members
-from cluster.api.convert.services import task_spec_json
+from cluster.api.convert.services import job_iteration_json, task_spec_json
 from cluster.api.convert.timestamps import rfc3339
 from cluster.model.task import Task, TaskStatus
 
@@ -24,6 +24,8 @@ def task_json(task: Task) -> dict[str, Any]:
         shown["NodeID"] = task.node_id
     shown["Status"] = _status(task.status)
     shown["DesiredState"] = task.desired_state.spelled
+    if task.is_of_job:
+        shown["JobIteration"] = job_iteration_json(task.job_iteration)
     return shown
 
 

@@ -61,10 +61,6 @@ def _check_mode(mode: _OtherModes) -> None:
         raise InvalidArgument(
             f"Mode: must specify only one service mode, not {' and '.join(given)}"
         )
-    if given and given[0].endswith("Job"):
-        raise Unimplemented(
-            f"Mode.{given[0]}: jobs are not in this version; use Replicated or Global"
-        )
 
 
 def _member(mode: _OtherModes, field: msgspec.structs.FieldInfo) -> bool:

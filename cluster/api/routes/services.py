@@ -129,7 +129,7 @@ def _fits(service: Service, filters: Filters) -> bool:
         filters.one_starts("id", service.id)
         and filters.one_starts("name", service.spec.name)
         and filters.labels_fit("label", service.spec.labels)
-        and filters.one_is("mode", "global" if service.spec.is_global else "replicated")
+        and filters.one_is("mode", service.spec.mode_name)
         and filters.one_is("runtime", "container")
     )
 

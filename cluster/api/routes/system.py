@@ -9,6 +9,7 @@ from aiohttp import web
 from cluster.api.context import ApiContext
 from cluster.api.convert.cluster import cluster_json
 from cluster.api.error_response import json_response, message_response
+from cluster.api.event_stream import serve_events
 from cluster.api.local_node import LocalNodeInfo
 from cluster.api.passthrough import list_containers
 from cluster.api.request import ApiRequest
@@ -66,12 +67,18 @@ async def containers(api: ApiContext, request: ApiRequest) -> web.StreamResponse
     return await list_containers(api.engine, request)
 
 
+async def events(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Tell what happens to the engine's objects and the cluster's."""
+    return await serve_events(api.events, api.engine, request, api.clock)
+
+
 ROUTES = (
     Route("GET", "/_ping", ping),
     Route("HEAD", "/_ping", ping),
     Route("GET", "/version", version),
     Route("GET", "/info", info),
     Route("GET", "/containers/json", containers),
+    Route("GET", "/events", events),
 )
 
 

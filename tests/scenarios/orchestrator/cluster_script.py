@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.model.service import ReplicatedMode, ServiceMode
+from cluster.model.service import GlobalJobMode, ReplicatedJobMode, ReplicatedMode, ServiceMode
 from cluster.model.task import Task
 from cluster.model.units import SECOND_NS
 from cluster.model.update_policy import RestartPolicy, UpdateConfig
@@ -17,11 +17,14 @@ class ClusterScript:
     cluster [history=5]                 begin anew
     image NAME [prepare=S] [crash=S] [finish=S] [missing=1]
     node NAME [state=..] [availability=..] [label=key:value]
-    service NAME [replicas=N] [global=1] [image=..] [constraint=key==value] [port=N] [cpus=N]
-                 [parallelism=N] [delay=S] [order=..] [condition=..] [restart-delay=S] [attempts=N]
+    service NAME [replicas=N] [global=1] [job=N] [concurrent=N] [global-job=1] [image=..] [constraint=key==value] [port=N] [cpus=N]
+                 [parallelism=N] [delay=S] [order=..] [action=..] [ratio=N] [monitor=S], each also
+                 with rollback- before it
+                 [condition=..] [restart-delay=S] [attempts=N]
     update NAME [image=..] [replicas=N]
+    rollback NAME
     remove NAME | lose NODE | restore NODE | kill TASK | run SECONDS | leader
-    tasks NAME [all=1] | status NAME
+    tasks NAME [all=1] | status NAME | specs NAME
     """
 
     def __init__(self) -> None:
@@ -60,7 +63,8 @@ class ClusterScript:
                 labels=labels,
             )
         else:
-            self._model.put(make_node(name, labels=labels))
+            availability = options.get("availability", "active")
+            self._model.put(make_node(name, labels=labels, availability=availability))
 
     def _do_service(self, command: Command) -> None:
         options = command.options
@@ -70,11 +74,7 @@ class ClusterScript:
             delay=None if delay is None else round(float(delay) * SECOND_NS),
             max_attempts=None if attempts is None else int(attempts),
         )
-        update = UpdateConfig(
-            parallelism=command.option("parallelism", 1),
-            delay=round(float(options.get("delay", "0")) * SECOND_NS),
-            order=options.get("order", ""),  # type: ignore[arg-type]
-        )
+        update = self._policy(options, "")
         if update.order == "start-first":
             self._model.checks.clear()
         self._model.put(
@@ -82,12 +82,14 @@ class ClusterScript:
                 command.args[0],
                 replicas=command.option("replicas", 1),
                 is_global="global" in options,
+                job=self._job(options),
                 image=options.get("image", "web:1"),
                 constraints=[options["constraint"]] if "constraint" in options else [],
                 host_ports=[int(options["port"])] if "port" in options else [],
                 cpus=float(options.get("cpus", "0")),
                 restart=restart,
                 update=update,
+                rollback=self._policy(options, "rollback-"),
             )
         )
 
@@ -98,6 +100,37 @@ class ClusterScript:
         if "replicas" in options:
             mode = ServiceMode(replicated=ReplicatedMode(replicas=int(options["replicas"])))
             self._model.change_service(name, mode=mode)
+
+    def _job(self, options: dict[str, str]) -> ReplicatedJobMode | GlobalJobMode | None:
+        if "global-job" in options:
+            return GlobalJobMode()
+        if "job" not in options:
+            return None
+        return ReplicatedJobMode(
+            max_concurrent=int(options.get("concurrent", "1")),
+            total_completions=int(options["job"]),
+        )
+
+    def _policy(self, options: dict[str, str], prefix: str) -> UpdateConfig:
+        return UpdateConfig(
+            parallelism=int(options.get(f"{prefix}parallelism", "1")),
+            delay=round(float(options.get(f"{prefix}delay", "0")) * SECOND_NS),
+            order=options.get(f"{prefix}order", ""),  # type: ignore[arg-type]
+            failure_action=options.get(f"{prefix}action", ""),  # type: ignore[arg-type]
+            max_failure_ratio=float(options.get(f"{prefix}ratio", "0")),
+            monitor=round(float(options.get(f"{prefix}monitor", "0")) * SECOND_NS),
+        )
+
+    def _do_rollback(self, command: Command) -> None:
+        self._model.roll_back(command.args[0])
+
+    def _do_specs(self, command: Command) -> str:
+        service = self._model.service(command.args[0])
+        shown = []
+        for spec in (service.spec, service.previous_spec):
+            container = spec.task_template.container_spec if spec else None
+            shown.append(container.image if container else "none")
+        return f"{shown[0]}, before {shown[1]}"
 
     def _do_remove(self, command: Command) -> None:
         self._model.remove_service(command.args[0])
@@ -122,7 +155,7 @@ class ClusterScript:
         tasks = self._model.tasks(command.args[0])
         if "all" not in command.options:
             tasks = [t for t in tasks if t.is_wanted or not t.status.state.is_terminal]
-        tasks.sort(key=lambda t: (t.slot, t.node_id if not t.slot else "", int(t.id[1:])))
+        tasks.sort(key=lambda t: (t.slot, str(t.place), int(t.id[1:])))
         return "\n".join(map(self._row, tasks)) or "none"
 
     def _do_status(self, command: Command) -> str:
@@ -137,7 +170,7 @@ class ClusterScript:
     def _row(self, task: Task) -> str:
         image = task.spec.container_spec.image if task.spec.container_spec else ""
         words = [
-            f"{task.slot or task.node_id}={task.id}",
+            f"{task.place}={task.id}",
             image,
             f"on {task.node_id or '-'}",
             task.status.state.spelled,

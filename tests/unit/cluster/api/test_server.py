@@ -106,7 +106,7 @@ async def with_engine(local_node: MemoryNode, tmp_path: Path) -> AsyncIterator[C
         if request.path.endswith("/events"):
             response = web.StreamResponse()
             await response.prepare(request)
-            await response.write(b"first")
+            await response.write(b"first\n")
             streams.append(request)
             try:
                 await asyncio.Event().wait()
@@ -365,7 +365,7 @@ async def test_a_stream_of_unknown_length_passes_through(with_engine: Client) ->
 
 async def test_a_stream_ends_when_its_client_hangs_up(with_engine: Client) -> None:
     async with with_engine.session.get("http://d/events") as answer:
-        assert await answer.content.readany() == b"first"
+        assert await answer.content.readany() == b"first\n"
         answer.close()
     # The engine ends the stream once it is nobody's any more.
     async with asyncio.timeout(10):

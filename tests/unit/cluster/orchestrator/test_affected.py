@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cluster.model.task_state import TaskState
-from cluster.orchestrator.affected import affected_services, services_of_mode
+from cluster.orchestrator.affected import affected_services, services_of
 from cluster.store.change import Change, Created, Deleted, Updated
 from tests.support.builders import make_cluster, make_node, make_service, make_state, make_task
 
@@ -15,8 +15,8 @@ STATE = make_state(make_node("a"), WEB, AGENT, TASK)
 
 def affected(change: Change) -> tuple[list[str], list[str]]:
     return (
-        list(affected_services(change, STATE, is_global=False)),
-        list(affected_services(change, STATE, is_global=True)),
+        list(affected_services(change, STATE, ["replicated"])),
+        list(affected_services(change, STATE, ["global"])),
     )
 
 
@@ -46,6 +46,6 @@ def test_the_cluster_concerns_no_service() -> None:
     assert affected(Updated(make_cluster())) == ([], [])
 
 
-def test_services_of_mode() -> None:
-    assert services_of_mode(STATE, is_global=False) == ["web"]
-    assert services_of_mode(STATE, is_global=True) == ["agent"]
+def test_services_of() -> None:
+    assert services_of(STATE, ["replicated"]) == ["web"]
+    assert services_of(STATE, ["global"]) == ["agent"]

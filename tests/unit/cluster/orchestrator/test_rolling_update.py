@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from cluster.model.service import Service, UpdateStatus
+from cluster.model.service import FailedSlot, Service, UpdateStatus
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.model.units import SECOND_NS
@@ -25,7 +25,13 @@ from tests.support.builders import (
 S = TaskState
 NOW = 1000
 OLD = make_task_spec(image="web:0")
-UPDATING = UpdateStatus(state="updating", started_at=seconds(900), message="update in progress")
+UPDATING = UpdateStatus(
+    state="updating",
+    started_at=seconds(900),
+    since=seconds(900),
+    message="update in progress",
+    outdated_slots=1,
+)
 
 
 def web(**config) -> Service:
@@ -45,12 +51,13 @@ def advance(service: Service, *tasks: Task) -> tuple[list[int], Service | None, 
     state = make_state(make_node("a"), service, *tasks)
     slots = list(group(tasks).values())
     succession = Succession(state, service, seconds(NOW), counting_ids())
+    outdated = sum(1 for slot in slots if succession.is_all_outdated(slot))
     for slot in slots:
         succession.settle(slot)
     update = RollingUpdate(service, succession, seconds(NOW))
-    changed = update.advance(slots)
+    changed = update.advance(slots, outdated)
     begun = [t.slot for slot in slots for t in slot.created]
-    return begun, changed, [w // SECOND_NS for w in update.wakes]
+    return begun, None if changed == service else changed, [w // SECOND_NS for w in update.wakes]
 
 
 def test_parallelism_limits_what_is_begun() -> None:
@@ -69,9 +76,45 @@ def test_a_slot_is_in_flight_until_its_task_has_run_for_the_delay() -> None:
     assert advance(web(delay=5 * SECOND_NS), new(1), old(2))[0] == [2]
 
 
-def test_a_task_after_a_failure_must_run_for_the_monitor_too() -> None:
-    assert advance(web(), new(1, restarts=1, at=996), old(2))[0] == []
-    assert advance(web(), new(1, restarts=1, at=995), old(2))[0] == [2]
+def test_a_failure_that_is_forgiven_holds_up_the_next_slot_for_the_delay_only() -> None:
+    failed = (FailedSlot(place="1", at=seconds(996)),)
+    running = replace(
+        web(delay=10 * SECOND_NS), update_status=replace(UPDATING, failed_slots=failed)
+    )
+    crashed = new(1, S.READY, desired=S.READY, start_after=1005)
+    begun, _, wakes = advance(running, crashed, old(2))
+    assert (begun, wakes) == ([], [1006])
+    assert advance(replace(running, spec=web().spec), crashed, old(2))[0] == [2]
+
+
+def test_while_paused_nothing_more_is_replaced() -> None:
+    for state in ("paused", "rollback_paused"):
+        paused = replace(web(), update_status=replace(UPDATING, state=state))
+        assert advance(paused, old(1), old(2)) == ([], None, [])
+
+
+def test_a_rollback_follows_its_own_policy_and_has_its_own_words() -> None:
+    back = replace(UPDATING, state="rollback_started", outdated_slots=0)
+    service = web(parallelism=1)
+    spec = replace(service.spec, rollback_config=UpdateConfig(parallelism=2))
+    service = replace(service, spec=spec, update_status=back)
+    begun, changed, _ = advance(service, old(1), old(2), old(3))
+    assert begun == [1, 2]
+    assert changed is not None
+    assert changed.update_status == replace(back, outdated_slots=3)
+    _, changed, _ = advance(replace(service, update_status=replace(back, outdated_slots=1)), new(1))
+    assert changed is not None
+    assert changed.update_status is not None
+    assert changed.update_status.message == "rollback completed"
+    assert changed.update_status.state == "rollback_completed"
+
+
+def test_a_rollback_of_nothing_is_complete_at_once() -> None:
+    back = replace(UPDATING, state="rollback_started", outdated_slots=0, since=seconds(NOW))
+    _, changed, _ = advance(replace(web(), update_status=back), new(1, at=999))
+    assert changed is not None
+    assert changed.update_status is not None
+    assert changed.update_status.state == "rollback_completed"
 
 
 def test_a_task_without_a_place_in_an_empty_slot_holds_up_nobody() -> None:
@@ -81,18 +124,32 @@ def test_a_task_without_a_place_in_an_empty_slot_holds_up_nobody() -> None:
     assert begun == [], "here an old task still serves"
 
 
-def test_a_task_that_ended_well_is_settled_and_one_that_failed_for_good_is_not() -> None:
+def test_a_task_that_held_out_for_the_monitor_is_settled_however_it_ended() -> None:
     once = make_service("web", replicas=5, spec_version=2, restart=RestartPolicy(condition="none"))
-    for state, begun in ((S.COMPLETE, [2]), (S.FAILED, [])):
-        ended = make_task("new1", once, state=state, desired=S.SHUTDOWN, node="a", made_at=990)
-        assert advance(once, ended, old(2))[0] == begun
+    for since, begun in ((980, [2]), (992, []), (0, [])):
+        for state in (S.COMPLETE, S.FAILED):
+            ended = make_task(
+                "new1",
+                once,
+                state=state,
+                desired=S.SHUTDOWN,
+                node="a",
+                made_at=970,
+                running_since=since,
+                at=995,
+            )
+            assert advance(once, ended, old(2))[0] == begun
 
 
 def test_status_begins_and_ends() -> None:
     _, changed, _ = advance(web(), old(1))
     assert changed is not None
     assert changed.update_status == UpdateStatus(
-        state="updating", started_at=seconds(NOW), message="update in progress"
+        state="updating",
+        started_at=seconds(NOW),
+        since=seconds(NOW),
+        message="update in progress",
+        outdated_slots=1,
     )
     running = replace(web(), update_status=UPDATING)
     assert advance(running, old(1))[1] is None

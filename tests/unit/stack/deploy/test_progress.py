@@ -1,6 +1,6 @@
 """Tasks to a line and a verdict."""
 
-from stack.deploy.progress import Progress, progress_of
+from stack.deploy.progress import Progress, progress_of, update_id
 
 
 def service(mode: dict | None = None, condition: str = "any", **more: object) -> dict:
@@ -94,3 +94,23 @@ def test_a_program_that_is_not_there_will_never_run() -> None:
     assert judge(service(), task("a", "failed", reason)).rejected == (reason,)
     reason = "starting container failed: stat /x: no such file or directory: unknown"
     assert judge(service(), task("a", "failed", reason)).rejected == (reason,)
+
+
+def test_a_paused_update_says_what_became_of_the_task_it_names() -> None:
+    message = "update paused due to failure or early termination of task b"
+    update = {"State": "paused", "Message": message}
+    progress = judge(
+        service(UpdateStatus=update),
+        task("a", "running"),
+        task("b", "rejected", "No such image: x"),
+    )
+    assert progress.stopped == f"the update is paused: {message}: No such image: x"
+
+
+def test_an_update_that_had_stopped_before_says_nothing() -> None:
+    update = {"State": "rollback_completed", "StartedAt": "then", "Message": "rollback completed"}
+    rolled_back = service({"Replicated": {"Replicas": 1}}, UpdateStatus=update)
+    seen = (update_id(rolled_back),)
+    assert judge(rolled_back, task("a", "running"), seen=seen).is_done
+    again = {**rolled_back, "UpdateStatus": {**update, "StartedAt": "later"}}
+    assert not judge(again, task("a", "running"), seen=seen).is_done

@@ -23,6 +23,7 @@ from cluster.model.network import Network, NetworkSpec
 from cluster.model.service import (
     GlobalMode,
     NetworkAttachmentConfig,
+    ReplicatedJobMode,
     ReplicatedMode,
     Service,
     ServiceMode,
@@ -184,8 +185,58 @@ def test_what_is_not_carried_out_is_said(store: MemoryStore) -> None:
     accepted = store.commit(lambda tx: create_service(tx, wanted, NEW_ID))
     text = "\n".join(accepted.warnings)
     assert "not joined to overlay networks" in text
-    assert "FailureAction rollback" in text
-    assert "MaxFailureRatio" in text
-    assert "RollbackConfig" in text
+    assert len(accepted.warnings) == 1
     plain = store.commit(lambda tx: create_service(tx, spec("plain"), lambda: "z" * 25))
     assert plain.warnings == ()
+
+
+def test_a_rollback_by_hand_says_so_and_a_new_spec_ends_it(store: MemoryStore) -> None:
+    changed = _update(store, _create(store, spec()), _scaled(spec(), 3))
+    store.commit(lambda tx: roll_back_service(tx, "web", changed.meta.version))
+    back = store.view().service(changed.id)
+    assert back is not None
+    assert back.update_status == UpdateStatus(
+        state="rollback_started",
+        started_at=back.meta.updated_at,
+        since=back.meta.updated_at,
+        message="manually requested rollback",
+    )
+    assert _update(store, back, _scaled(spec(), 5)).update_status is None
+
+
+def _job(concurrent: int | None = None, total: int | None = None) -> ServiceSpec:
+    job = ReplicatedJobMode(max_concurrent=concurrent, total_completions=total)
+    return msgspec.structs.replace(spec(), mode=ServiceMode(replicated_job=job))
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"), [((None, None), (1, 1)), ((3, None), (3, 3)), ((2, 5), (2, 5))]
+)
+def test_a_job_has_its_defaults_stored(
+    store: MemoryStore, given: tuple[int | None, int | None], stored: tuple[int, int]
+) -> None:
+    service = _create(store, _job(*given))
+    assert service.spec == msgspec.structs.replace(service.spec, mode=_job(*stored).mode)
+    assert service.job_iteration == 0
+    assert service.job_began_at == service.meta.created_at
+
+
+def test_each_change_runs_a_job_anew_and_an_equal_spec_does_not(store: MemoryStore) -> None:
+    first = _create(store, _job())
+    assert _update(store, first, _job()) == first
+    second = _update(store, first, _job(2))
+    assert (second.job_iteration, second.job_began_at) == (1, second.meta.updated_at)
+    store.commit(lambda tx: roll_back_service(tx, "web", second.meta.version))
+    third = store.view().service(first.id)
+    assert third is not None
+    assert (third.job_iteration, third.update_status) == (2, None)
+
+
+def test_jobs_have_no_update_policy_and_no_other_mode(store: MemoryStore) -> None:
+    wanted = msgspec.structs.replace(_job(), update_config=UpdateConfig())
+    with pytest.raises(InvalidArgument, match="Jobs may not have an update config"):
+        _create(store, wanted)
+    with pytest.raises(InvalidArgument, match="TotalCompletions: -1 is below 0"):
+        _create(store, _job(1, -1))
+    with pytest.raises(Unimplemented, match="service mode change is not allowed"):
+        _update(store, _create(store, _job()), spec())

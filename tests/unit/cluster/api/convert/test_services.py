@@ -4,13 +4,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from cluster.api.convert.services import service_json, service_status
 from cluster.api.payloads.decoding import convert_tree
 from cluster.model.ids import NodeId, ServiceId, TaskId
 from cluster.model.meta import Meta
 from cluster.model.service import (
+    GlobalJobMode,
     GlobalMode,
+    ReplicatedJobMode,
     ReplicatedMode,
     Service,
     ServiceMode,
@@ -22,7 +25,7 @@ from cluster.model.task import Task, TaskStatus
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
 from cluster.model.update_policy import UpdateConfig
-from tests.unit.cluster.api.golden_files import as_json, golden, meta
+from tests.unit.cluster.api.golden_files import as_json, golden, meta, moment
 
 
 def _stored(shown: dict[str, Any]) -> Service:
@@ -121,3 +124,53 @@ def test_a_global_service_wants_what_the_orchestrator_has_made() -> None:
     tasks = [_task(1), _task(2, node="n2", status=TaskStatus(state=TaskState.PENDING))]
     counts = service_status(service, tasks, frozenset())
     assert (counts["RunningTasks"], counts["DesiredTasks"]) == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["service-job", "service-global-job"])
+def test_a_job_looks_as_recorded(name: str) -> None:
+    shown = golden(name)
+    began_at = moment(shown["JobStatus"]["LastExecution"])
+    assert as_json(service_json(replace(_stored(shown), job_began_at=began_at))) == shown
+
+
+@pytest.mark.parametrize("course", golden("service-updatestatus-timelines"))
+def test_the_status_of_an_update_looks_as_recorded(course: str) -> None:
+    for seen in golden("service-updatestatus-timelines")[course]:
+        recorded = seen["UpdateStatus"]
+        if recorded is None:
+            continue
+        completed_at = recorded.get("CompletedAt")
+        status = UpdateStatus(
+            state=recorded["State"],
+            started_at=moment(recorded["StartedAt"]),
+            completed_at=moment(completed_at) if completed_at else Timestamp(0),
+            message=recorded["Message"],
+            outdated_slots=3,
+        )
+        service = replace(_service(ServiceMode(replicated=ReplicatedMode())), update_status=status)
+        assert as_json(service_json(service)["UpdateStatus"]) == recorded
+
+
+def test_a_job_counts_what_its_present_iteration_has_completed() -> None:
+    mode = ServiceMode(replicated_job=ReplicatedJobMode(max_concurrent=2, total_completions=5))
+    service = replace(_service(mode), job_iteration=1)
+    job: dict[str, Any] = {"mode": "replicated-job", "desired_state": TaskState.COMPLETE}
+    done = TaskStatus(state=TaskState.COMPLETE)
+    tasks = [
+        _task(1, slot=0, status=done, job_iteration=1, **job),
+        _task(2, slot=1, job_iteration=1, **job),
+        _task(3, slot=1, status=done, job_iteration=0, **job),
+    ]
+    counts = service_status(service, tasks, frozenset())
+    assert counts == {"RunningTasks": 1, "DesiredTasks": 2, "CompletedTasks": 1}
+
+
+def test_a_global_job_wants_what_is_not_done_yet() -> None:
+    service = _service(ServiceMode(global_job=GlobalJobMode()))
+    job: dict[str, Any] = {"mode": "global-job", "desired_state": TaskState.COMPLETE}
+    tasks = [
+        _task(1, status=TaskStatus(state=TaskState.COMPLETE), **job),
+        _task(2, node="n2", **job),
+    ]
+    counts = service_status(service, tasks, frozenset())
+    assert counts == {"RunningTasks": 1, "DesiredTasks": 1, "CompletedTasks": 1}

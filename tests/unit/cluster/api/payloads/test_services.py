@@ -16,11 +16,19 @@ def test_networks_at_the_top_count_for_old_clients() -> None:
     assert not decode_service_spec(body, V44).task_template.networks
 
 
-@pytest.mark.parametrize("mode", ["ReplicatedJob", "GlobalJob", "replicatedjob"])
-def test_jobs_are_refused_by_name(mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [
+        ("Replicated", "replicated"),
+        ("Global", "global"),
+        ("ReplicatedJob", "replicated-job"),
+        ("GlobalJob", "global-job"),
+        ("replicatedjob", "replicated-job"),
+    ],
+)
+def test_each_mode_is_read(mode: str, name: str) -> None:
     body = ("{" + CONTAINER + f',"Mode":{{"{mode}":{{}}}}}}').encode()
-    with pytest.raises(Unimplemented, match="jobs are not in this version"):
-        decode_service_spec(body, V41)
+    assert decode_service_spec(body, V41).mode_name == name
 
 
 def test_two_modes_are_refused() -> None:
