@@ -132,7 +132,7 @@ class Executor(Protocol):
         ...
 
     async def sweep(self, keep: Callable[[TaskId], bool]) -> None:
-        """Remove this cluster's containers whose task `keep` does not want.
+        """Remove this cluster's containers and files whose task `keep` does not want.
 
         Raises:
             ClusterError: some may be left; try again.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from cluster.agent.assignments import apply
+from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.executor import Executor
 from cluster.agent.local_state import LocalState, Snapshot
 from cluster.agent.reporter import Reporter
@@ -31,6 +32,7 @@ class Worker:
         executor: Executor,
         local_state: LocalState,
         clock: Clock,
+        files: AttachedFiles,
         retry_pause_s: float = RETRY_PAUSE_S,
     ) -> None:
         """Read what the last life of this process left behind; `run` goes on with it.
@@ -41,6 +43,7 @@ class Worker:
         self._executor = executor
         self._local_state = local_state
         self._clock = clock
+        self._files = files
         self._retry_pause_s = retry_pause_s
         self.reporter = Reporter()
         self._runners: dict[TaskId, TaskRunner] = {}
@@ -78,6 +81,7 @@ class Worker:
         """Bring the runners to what the dispatcher sent; `run` must be running."""
         if self._is_dropping:
             return
+        self._files.apply(message)
         difference = apply(self._tasks, message)
         self._tasks = dict(difference.tasks)
         for task_id in difference.removed:
@@ -107,6 +111,7 @@ class Worker:
             self._dismiss(task_id)
         self._tasks = {}
         self._managers = ()
+        self._files.forget()
         self._changed()
         self._note_idle()
         await self._is_idle.wait()

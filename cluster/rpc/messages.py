@@ -9,8 +9,10 @@ former self.
 
 from __future__ import annotations
 
-from cluster.model.ids import NodeId, TaskId
+from cluster.model.config import Config
+from cluster.model.ids import ConfigId, NodeId, SecretId, TaskId
 from cluster.model.node import Node, NodeDescription
+from cluster.model.secret import Secret
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.task import Task, TaskStatus
 from cluster.model.units import DurationNs
@@ -61,14 +63,18 @@ class AssignmentsMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """What the node must run.
 
     With `is_complete` the node drops every task that is not in `tasks`; otherwise `tasks` are new
-    or changed and `removed` are gone.  `sequence` counts from 0 in a stream: a gap means that the
-    stream must be opened anew.
+    or changed and `removed` are gone; the same holds for the secrets and configs that the tasks
+    need.  `sequence` counts from 0 in a stream: a gap means that the stream must be opened anew.
     """
 
     sequence: int
     is_complete: bool = False
     tasks: tuple[Task, ...] = ()
     removed: tuple[TaskId, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    removed_secrets: tuple[SecretId, ...] = ()
+    configs: tuple[Config, ...] = ()
+    removed_configs: tuple[ConfigId, ...] = ()
 
 
 class TaskStatusUpdate(ObjectStruct, frozen=True, kw_only=True, gc=False):

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from cluster.agent import session as session_module
+from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.local_state import LocalState
 from cluster.agent.session import Session
 from cluster.agent.worker import Worker
@@ -118,7 +119,9 @@ class Bench:
     def __init__(self, folder: Path, seeds: tuple[str, ...]) -> None:
         self.managers = FakeManagers()
         self.executor = FakeExecutor()
-        self.worker = Worker(self.executor, LocalState(folder), SystemClock(), retry_pause_s=0.01)
+        self.worker = Worker(
+            self.executor, LocalState(folder), SystemClock(), AttachedFiles(), retry_pause_s=0.01
+        )
         self.messages: list[SessionMessage] = []
         self.session = Session(
             self.worker,
