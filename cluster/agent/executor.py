@@ -6,11 +6,12 @@ again after a pause (the engine is away or busy), any other `ClusterError` ends 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Literal, Protocol
 
 from cluster.model.endpoint import PortConfig
 from cluster.model.ids import TaskId
+from cluster.model.logs import LogLine, LogOptions
 from cluster.model.node import NodeDescription
 from cluster.model.task import Task
 
@@ -128,6 +129,14 @@ class Executor(Protocol):
         Args:
             task: as assigned; what the container is made from never changes.
             on_change: called, in the event loop, whenever `seen` may have changed.
+        """
+        ...
+
+    def log(self, task: Task, options: LogOptions) -> AsyncGenerator[list[LogLine], None]:
+        """Iterate over what a task's container printed, as many lines at a time as have come.
+
+        Raises:
+            ClusterError: from the iterator: the log cannot be read; the message says why.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import structlog
 
@@ -16,6 +16,7 @@ from cluster.agent.task_runner import TaskRunner
 from cluster.clock import Clock
 from cluster.errors import ClusterError
 from cluster.model.ids import TaskId
+from cluster.model.logs import LogLine, LogOptions
 from cluster.model.task import Task, TaskStatus
 from cluster.rpc.messages import AssignmentsMessage, ManagerAddress, TaskStatusUpdate
 
@@ -67,6 +68,10 @@ class Worker:
         """The assigned tasks; read only."""
         return self._tasks
 
+    def task(self, task_id: TaskId) -> Task | None:
+        """Return the assigned task of that ID, or None."""
+        return self._tasks.get(task_id)
+
     async def run(self) -> None:
         """Run the tasks until cancelled; their containers then stay as they are."""
         async with asyncio.TaskGroup() as group:
@@ -94,6 +99,10 @@ class Worker:
             self._sweep_due.set()
         if difference.started or difference.updated or difference.removed:
             self._changed()
+
+    def log(self, task: Task, options: LogOptions) -> AsyncGenerator[list[LogLine], None]:
+        """Read a task's log; as `Executor.log`."""
+        return self._executor.log(task, options)
 
     def learn_managers(self, managers: Sequence[ManagerAddress]) -> None:
         """Remember where managers are, also over a restart."""

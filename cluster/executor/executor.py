@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import structlog
@@ -12,11 +12,13 @@ from cluster.errors import ClusterError
 from cluster.executor.attached_files import FileSource
 from cluster.executor.container import ContainerController, remove_container
 from cluster.executor.container_feed import ContainerFeed
+from cluster.executor.container_log import read_container_log
 from cluster.executor.engine import Engine
 from cluster.executor.images import Images
 from cluster.executor.node_description import node_description
 from cluster.executor.task_files import TaskFiles
 from cluster.model.ids import ClusterId, TaskId
+from cluster.model.logs import LogLine, LogOptions
 from cluster.model.node import NodeDescription
 from cluster.model.task import Task
 
@@ -83,6 +85,22 @@ class DockerExecutor:
             forbidden=self._forbidden,
             describe_node=self._known_description,
             on_change=on_change,
+        )
+
+    def log(self, task: Task, options: LogOptions) -> AsyncGenerator[list[LogLine], None]:
+        """Iterate over what a task's container printed, as many lines at a time as have come.
+
+        Raises:
+            NotFound: from the iterator: the task has no container.
+            ClusterError: from the iterator: the log cannot be read.
+        """
+        spec = task.spec.container_spec
+        return read_container_log(
+            self._engine.socket_path,
+            task.container_name,
+            task.id,
+            options,
+            has_terminal=spec is not None and spec.tty,
         )
 
     async def sweep(self, keep: Callable[[TaskId], bool]) -> None:
