@@ -6,11 +6,12 @@ again after a pause (the engine is away or busy), any other `ClusterError` ends 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Literal, Protocol
 
 from cluster.model.endpoint import PortConfig
 from cluster.model.ids import TaskId
+from cluster.model.logs import LogLine, LogOptions
 from cluster.model.node import NodeDescription
 from cluster.model.task import Task
 
@@ -131,8 +132,16 @@ class Executor(Protocol):
         """
         ...
 
+    def log(self, task: Task, options: LogOptions) -> AsyncGenerator[list[LogLine], None]:
+        """Iterate over what a task's container printed, as many lines at a time as have come.
+
+        Raises:
+            ClusterError: from the iterator: the log cannot be read; the message says why.
+        """
+        ...
+
     async def sweep(self, keep: Callable[[TaskId], bool]) -> None:
-        """Remove this cluster's containers whose task `keep` does not want.
+        """Remove this cluster's containers and files whose task `keep` does not want.
 
         Raises:
             ClusterError: some may be left; try again.

@@ -15,6 +15,7 @@ from typing import NoReturn, Protocol, TypeVar
 import structlog
 
 from cluster.agent.assignments import expect_sequence
+from cluster.agent.log_publisher import LogPublisher
 from cluster.agent.worker import Worker
 from cluster.clock import Clock
 from cluster.errors import ClusterError, OutOfSequence, Unavailable
@@ -26,6 +27,7 @@ from cluster.rpc.messages import (
     AssignmentsRequest,
     GoodbyeRequest,
     HeartbeatRequest,
+    LogsRequest,
     SessionMessage,
     SessionRequest,
     TaskStatusUpdate,
@@ -244,6 +246,7 @@ class Session:
             group.create_task(self._follow(messages))
             group.create_task(self._beat(link, first))
             group.create_task(self._follow_assignments(link, first.session_id))
+            group.create_task(self._send_logs(link))
             group.create_task(self._report(link, first.session_id))
             group.create_task(self._watch_description(description))
 
@@ -279,6 +282,13 @@ class Session:
                 log.warning("assignments have a gap, asking for the full set", expected=expected)
                 await asyncio.sleep(FIRST_PAUSE_S)
                 continue
+            raise SessionOver
+
+    async def _send_logs(self, link: ManagerLink) -> NoReturn:
+        publisher = LogPublisher(self._worker.task, self._worker.log, link.call)
+        async with asyncio.TaskGroup() as group:
+            async for order in link.stream(methods.LOGS, LogsRequest()):
+                publisher.take(order, group)
             raise SessionOver
 
     async def _report(self, link: ManagerLink, session_id: str) -> None:

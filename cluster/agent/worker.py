@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import structlog
 
 from cluster.agent.assignments import apply
+from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.executor import Executor
 from cluster.agent.local_state import LocalState, Snapshot
 from cluster.agent.reporter import Reporter
@@ -15,6 +16,7 @@ from cluster.agent.task_runner import TaskRunner
 from cluster.clock import Clock
 from cluster.errors import ClusterError
 from cluster.model.ids import TaskId
+from cluster.model.logs import LogLine, LogOptions
 from cluster.model.task import Task, TaskStatus
 from cluster.rpc.messages import AssignmentsMessage, ManagerAddress, TaskStatusUpdate
 
@@ -31,6 +33,7 @@ class Worker:
         executor: Executor,
         local_state: LocalState,
         clock: Clock,
+        files: AttachedFiles,
         retry_pause_s: float = RETRY_PAUSE_S,
     ) -> None:
         """Read what the last life of this process left behind; `run` goes on with it.
@@ -41,6 +44,7 @@ class Worker:
         self._executor = executor
         self._local_state = local_state
         self._clock = clock
+        self._files = files
         self._retry_pause_s = retry_pause_s
         self.reporter = Reporter()
         self._runners: dict[TaskId, TaskRunner] = {}
@@ -64,6 +68,10 @@ class Worker:
         """The assigned tasks; read only."""
         return self._tasks
 
+    def task(self, task_id: TaskId) -> Task | None:
+        """Return the assigned task of that ID, or None."""
+        return self._tasks.get(task_id)
+
     async def run(self) -> None:
         """Run the tasks until cancelled; their containers then stay as they are."""
         async with asyncio.TaskGroup() as group:
@@ -78,6 +86,7 @@ class Worker:
         """Bring the runners to what the dispatcher sent; `run` must be running."""
         if self._is_dropping:
             return
+        self._files.apply(message)
         difference = apply(self._tasks, message)
         self._tasks = dict(difference.tasks)
         for task_id in difference.removed:
@@ -90,6 +99,10 @@ class Worker:
             self._sweep_due.set()
         if difference.started or difference.updated or difference.removed:
             self._changed()
+
+    def log(self, task: Task, options: LogOptions) -> AsyncGenerator[list[LogLine], None]:
+        """Read a task's log; as `Executor.log`."""
+        return self._executor.log(task, options)
 
     def learn_managers(self, managers: Sequence[ManagerAddress]) -> None:
         """Remember where managers are, also over a restart."""
@@ -107,6 +120,7 @@ class Worker:
             self._dismiss(task_id)
         self._tasks = {}
         self._managers = ()
+        self._files.forget()
         self._changed()
         self._note_idle()
         await self._is_idle.wait()

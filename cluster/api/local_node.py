@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
 from cluster.errors import NotManager, Unavailable
 from cluster.model.cluster import ClusterSpec
 from cluster.model.ids import NodeId
+from cluster.model.logs import LogLine, LogOptions, LogSelection
 from cluster.model.node import Availability
 from cluster.model.spec_struct import ObjectStruct
+from cluster.model.task import Task
 from cluster.store.interface import ClusterStore
 
 LocalState = Literal["inactive", "pending", "active", "error", "locked"]
@@ -87,6 +91,22 @@ class JoinRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
         return f"JoinRequest(remote_addrs={self.remote_addrs!r})"
 
 
+class LogFeed(Protocol):
+    """What one reader gets of tasks' logs."""
+
+    def __aiter__(self) -> AsyncIterator[tuple[Task, LogLine]]:
+        """Iterate over tasks and their lines, until there are no more."""
+        ...
+
+
+class LogSource(Protocol):
+    """Brings logs of tasks from their nodes."""
+
+    def open(self, selection: LogSelection, options: LogOptions) -> AbstractContextManager[LogFeed]:
+        """Open the log of a service's tasks or of one task; to leave the context ends it."""
+        ...
+
+
 class LocalNode(Protocol):
     """The node this API is served by."""
 
@@ -104,6 +124,10 @@ class LocalNode(Protocol):
         Raises:
             NotManager: this node holds none; `not_manager` gives the error.
         """
+        ...
+
+    def logs(self) -> LogSource:
+        """Return where the logs of tasks come from; errors as with `store`."""
         ...
 
     async def init(self, request: InitRequest) -> NodeId:

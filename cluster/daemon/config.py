@@ -8,6 +8,7 @@ from cluster.model.spec_struct import ObjectStruct
 
 DEFAULT_STATE_DIR = Path("/var/lib/stackyard")
 DEFAULT_SOCKET = Path("/run/stackyard/stackd.sock")
+DEFAULT_RUN_DIR = Path("/run/stackyard")
 DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 DEFAULT_PORT = 2377
 
@@ -17,6 +18,7 @@ class DaemonConfig(ObjectStruct, frozen=True, kw_only=True):
 
     state_dir: Path = DEFAULT_STATE_DIR
     socket: Path = DEFAULT_SOCKET
+    run_dir: Path = DEFAULT_RUN_DIR
     engine_socket: Path = Path("/var/run/docker.sock")
     hostname: str = ""
     forbidden: frozenset[str] = frozenset()  # of cluster.executor.node_policy.FORBIDDABLE

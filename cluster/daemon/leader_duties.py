@@ -8,6 +8,7 @@ from cluster.allocator.allocate import Allocator
 from cluster.clock import Clock
 from cluster.control.controller import Controller
 from cluster.control.leadership import Duty
+from cluster.dispatcher.log_broker import LogBroker
 from cluster.dispatcher.service import Dispatcher
 from cluster.model.ids import NewId
 from cluster.orchestrator.global_services import GlobalServices
@@ -20,7 +21,7 @@ from cluster.store.interface import ClusterStore
 
 
 def leader_duties(
-    store: ClusterStore, dispatcher: Dispatcher, clock: Clock, new_id: NewId
+    store: ClusterStore, dispatcher: Dispatcher, logs: LogBroker, clock: Clock, new_id: NewId
 ) -> Callable[[], Sequence[Duty]]:
     """Return a function that makes the duties of one term."""
 
@@ -35,6 +36,6 @@ def leader_duties(
             Scheduler(),
             TaskReaper(),
         )
-        return (Controller(store, reconcilers, clock, new_id).run, dispatcher.run)
+        return (Controller(store, reconcilers, clock, new_id).run, dispatcher.run, logs.run)
 
     return duties

@@ -13,6 +13,7 @@ import click
 
 from cluster.daemon.config import (
     DEFAULT_ENGINE,
+    DEFAULT_RUN_DIR,
     DEFAULT_SOCKET,
     DEFAULT_STATE_DIR,
     DaemonConfig,
@@ -41,6 +42,14 @@ SWITCH_INTERVAL_S = 0.0005
     show_default=True,
     envvar="STACKD_SOCKET",
     help="Unix socket on which to serve the Docker Engine API.",
+)
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_RUN_DIR,
+    show_default=True,
+    envvar="STACKD_RUN_DIR",
+    help="Folder below which secrets and configs of tasks are mounted, in memory only.",
 )
 @click.option(
     "--engine",
@@ -72,7 +81,14 @@ SWITCH_INTERVAL_S = 0.0005
 )
 @click.version_option(package_name="stackyard", prog_name="stackd")
 def main(
-    *, state_dir: Path, socket: Path, engine: str, hostname: str, forbid: str, log_level: str
+    *,
+    state_dir: Path,
+    socket: Path,
+    run_dir: Path,
+    engine: str,
+    hostname: str,
+    forbid: str,
+    log_level: str,
 ) -> None:
     """Run a node of the cluster beside its local Docker Engine.
 
@@ -95,6 +111,7 @@ def main(
     config = DaemonConfig(
         state_dir=state_dir.absolute(),
         socket=socket.absolute(),
+        run_dir=run_dir.absolute(),
         engine_socket=Path(engine.removeprefix("unix://")),
         hostname=hostname or os.uname().nodename,
         forbidden=forbidden,

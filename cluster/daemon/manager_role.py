@@ -11,6 +11,7 @@ from cluster.ca.issuer import CertificateIssuer
 from cluster.clock import Clock
 from cluster.control.leadership import run_duties
 from cluster.daemon.leader_duties import leader_duties
+from cluster.dispatcher.log_broker import LogBroker
 from cluster.dispatcher.service import Dispatcher
 from cluster.model.ids import NewId, NodeId
 from cluster.replication.bootstrap import open_store
@@ -57,8 +58,10 @@ class ManagerRole:
         self._server = RpcServer(credentials, clock=clock, leader_addr=self._leader_addr)
         self._dispatcher = Dispatcher(self.store, clock=clock, rng=rng, new_id=new_id)
         self._dispatcher.serve_on(self._server)
+        self.logs = LogBroker(self.store, clock=clock, new_id=new_id)
+        self.logs.serve_on(self._server)
         CertificateService(issuer).serve_on(self._server)
-        self._duties = leader_duties(self.store, self._dispatcher, clock, new_id)
+        self._duties = leader_duties(self.store, self._dispatcher, self.logs, clock, new_id)
         self.listening = asyncio.Event()
 
     def leader_id(self) -> NodeId | None:

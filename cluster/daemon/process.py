@@ -18,6 +18,7 @@ from cluster.api.local_node import (
     JoinRequest,
     LocalNodeInfo,
     LocalState,
+    LogSource,
     RemoteManager,
     already_in_swarm,
     not_manager,
@@ -144,6 +145,13 @@ class NodeProcess:
         if not member.manager.store.is_leader:
             raise Unavailable("the cluster has no leader at the moment: try again")
         return member.manager.store
+
+    def logs(self) -> LogSource:
+        """Return where the logs of tasks come from; raises as `store` does."""
+        self.store()
+        assert self._member is not None
+        assert self._member.manager is not None
+        return self._member.manager.logs
 
     async def init(self, request: InitRequest) -> NodeId:
         """Make a cluster with this node as its first manager."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.local_state import LocalState
 from cluster.agent.session import ManagerLink, Session
 from cluster.agent.worker import Worker
@@ -59,10 +60,15 @@ class WorkerRole:
         self._credentials = credentials
         self._hostname = config.hostname
         self._engine = Engine(f"unix://{config.engine_socket}")
+        files = AttachedFiles()
         self._executor = DockerExecutor(
-            self._engine, credentials.identity.cluster_id, config.forbidden
+            self._engine,
+            credentials.identity.cluster_id,
+            files,
+            config.run_dir / "tasks" / credentials.identity.node_id,
+            config.forbidden,
         )
-        self._worker = Worker(self._executor, LocalState(tasks_dir), clock)
+        self._worker = Worker(self._executor, LocalState(tasks_dir), clock, files)
         self._session = Session(
             self._worker,
             self._connect,

@@ -1,7 +1,8 @@
 """What one node must run, and the difference to what it was told last.
 
 A node is told a task again only when something changed that it acts upon; its own reports, which
-come back in `status`, are no news to it.
+come back in `status`, are no news to it.  It holds a secret or a config only while one of its tasks
+needs it: that is, wants it and has not ended.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from cluster.model.ids import NodeId, TaskId
+from cluster.model.config import Config
+from cluster.model.ids import ConfigId, NodeId, SecretId, TaskId
 from cluster.model.meta import Meta
+from cluster.model.secret import Secret
+from cluster.model.spec_struct import ObjectStruct
 from cluster.model.task import Task, TaskStatus
 from cluster.model.task_state import TaskState
 from cluster.rpc.messages import AssignmentsMessage
@@ -21,13 +25,36 @@ _NO_META = Meta()
 _NO_STATUS = TaskStatus()
 
 
-def tasks_for(state: ClusterState, node_id: NodeId) -> dict[TaskId, Task]:
-    """Return the node's assignment set: its tasks from ASSIGNED on, ended ones included."""
-    return {
+class Wanted(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """What a node should know."""
+
+    tasks: Mapping[TaskId, Task] = {}
+    secrets: Mapping[SecretId, Secret] = {}
+    configs: Mapping[ConfigId, Config] = {}
+
+
+def wanted_by(state: ClusterState, node_id: NodeId) -> Wanted:
+    """Return the node's tasks from ASSIGNED on, ended ones included, and what they need."""
+    tasks = {
         task.id: task
         for task in state.tasks_of_node(node_id)
         if task.status.state >= TaskState.ASSIGNED
     }
+    secrets: dict[SecretId, Secret] = {}
+    configs: dict[ConfigId, Config] = {}
+    for task in tasks.values():
+        container = task.spec.container_spec
+        if container is None or not _needs_files(task):
+            continue
+        for secret_reference in container.secrets:
+            secret = state.secret(SecretId(secret_reference.secret_id))
+            if secret is not None:
+                secrets[secret.id] = secret
+        for config_reference in container.configs:
+            config = state.config(ConfigId(config_reference.config_id))
+            if config is not None:
+                configs[config.id] = config
+    return Wanted(tasks=tasks, secrets=secrets, configs=configs)
 
 
 class Assignments:
@@ -35,32 +62,43 @@ class Assignments:
 
     def __init__(self) -> None:
         """Start a stream: nothing has been told."""
-        self._told: Mapping[TaskId, Task] = {}
+        self._told = Wanted()
         self._sequence = 0
 
-    def next_message(self, tasks: Mapping[TaskId, Task]) -> AssignmentsMessage | None:
-        """Return what brings the node to `tasks`, None if it is there.
+    def next_message(self, wanted: Wanted) -> AssignmentsMessage | None:
+        """Return what brings the node to `wanted`, None if it is there.
 
         The first message is the complete set, even when it is empty.
         """
         is_complete = self._sequence == 0
-        changed = [
-            task
-            for task_id, task in sorted(tasks.items())
-            if is_complete or _is_news(self._told.get(task_id), task)
-        ]
-        removed = sorted(self._told.keys() - tasks.keys())
-        self._told = dict(tasks)
-        if not is_complete and not changed and not removed:
-            return None
+        told, self._told = self._told, wanted
         message = AssignmentsMessage(
             sequence=self._sequence,
             is_complete=is_complete,
-            tasks=tuple(changed),
-            removed=tuple(removed),
+            tasks=tuple(
+                task
+                for task_id, task in sorted(wanted.tasks.items())
+                if is_complete or _is_news(told.tasks.get(task_id), task)
+            ),
+            removed=tuple(sorted(told.tasks.keys() - wanted.tasks.keys())),
+            # their data never changes: one that is known need not be told again
+            secrets=tuple(
+                s for key, s in sorted(wanted.secrets.items()) if key not in told.secrets
+            ),
+            removed_secrets=tuple(sorted(told.secrets.keys() - wanted.secrets.keys())),
+            configs=tuple(
+                c for key, c in sorted(wanted.configs.items()) if key not in told.configs
+            ),
+            removed_configs=tuple(sorted(told.configs.keys() - wanted.configs.keys())),
         )
+        if not is_complete and message == AssignmentsMessage(sequence=self._sequence):
+            return None
         self._sequence += 1
         return message
+
+
+def _needs_files(task: Task) -> bool:
+    return task.desired_state < TaskState.SHUTDOWN and not task.status.state.is_terminal
 
 
 def _is_news(told: Task | None, task: Task) -> bool:

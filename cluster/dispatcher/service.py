@@ -17,7 +17,7 @@ import structlog
 
 from cluster.ca.identity import NodeIdentity
 from cluster.clock import Clock
-from cluster.dispatcher.assignments import Assignments, tasks_for
+from cluster.dispatcher.assignments import Assignments, wanted_by
 from cluster.dispatcher.heartbeats import GRACE_FACTOR, Heartbeats
 from cluster.dispatcher.session import Session, is_news, session_message
 from cluster.dispatcher.status_writer import StatusWriter
@@ -127,7 +127,7 @@ class Dispatcher:
     async def assignments(
         self, caller: NodeIdentity, request: AssignmentsRequest
     ) -> AsyncGenerator[AssignmentsMessage, None]:
-        """Stream the caller's tasks: the complete set, then differences.
+        """Stream the caller's tasks and their files: the complete set, then differences.
 
         Raises:
             NotFound: the session is not the caller's, or ended.
@@ -138,7 +138,7 @@ class Dispatcher:
         while True:
             session.tasks_changed.clear()
             session.check()
-            message = assignments.next_message(tasks_for(self._store.view(), caller.node_id))
+            message = assignments.next_message(wanted_by(self._store.view(), caller.node_id))
             if message is not None:
                 yield message
             await session.tasks_changed.wait()

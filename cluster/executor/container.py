@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
-from cluster.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from cluster.errors import ClusterError, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from cluster.executor.attached_files import FileSource, attached_files
 from cluster.executor.container_feed import ContainerFeed
 from cluster.executor.container_view import View
 from cluster.executor.create_payload import CLUSTER_LABEL, TASK_LABEL, create_payload, stop_grace_s
@@ -15,6 +17,7 @@ from cluster.executor.engine import Engine
 from cluster.executor.extension_payload import extensions_of
 from cluster.executor.images import Images
 from cluster.executor.node_policy import check_policy
+from cluster.executor.task_files import TaskFiles
 from cluster.model.ids import ClusterId
 from cluster.model.node import NodeDescription
 from cluster.model.task import Task
@@ -22,13 +25,14 @@ from cluster.model.task import Task
 log = structlog.get_logger(__name__)
 
 DEFAULT_STOP_SIGNAL = "SIGTERM"
+_WITHOUT_FILES = frozenset({"ended", "removed"})  # phases after which files are of no use
 KILL_GRACE_S = 10.0  # from SIGKILL until the engine must have told of the end
 
 
 class ContainerController:
     """One task's container; every verb does only what is still missing."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the node has, and its one caller is the executor
         self,
         task: Task,
         cluster_id: ClusterId,
@@ -36,6 +40,8 @@ class ContainerController:
         engine: Engine,
         feed: ContainerFeed,
         images: Images,
+        source: FileSource,
+        files: TaskFiles,
         forbidden: frozenset[str],
         describe_node: Callable[[], Awaitable[NodeDescription]],
         on_change: Callable[[], None],
@@ -46,6 +52,8 @@ class ContainerController:
         self._engine = engine
         self._feed = feed
         self._images = images
+        self._source = source
+        self._files = files
         self._forbidden = forbidden
         self._describe_node = describe_node
         self._on_change = on_change
@@ -60,6 +68,8 @@ class ContainerController:
     async def examine(self) -> None:
         """Wait until the feed has seen what is there."""
         await self._feed.until_current()
+        if self.seen is None or self.seen.phase in _WITHOUT_FILES:
+            self._files.discard(self._task.id)
 
     async def prepare(self) -> None:
         """Create the container, with its image fetched first as the pull policy says.
@@ -76,6 +86,16 @@ class ContainerController:
             self._task, node, self._cluster_id, await self._engine.api_version()
         )
         check_policy(payload, self._forbidden)
+        try:
+            payload["HostConfig"].setdefault("Mounts", []).extend(self._write_files(node))
+            await self._make(payload)
+        except Unavailable:
+            raise  # tried again
+        except (ClusterError, asyncio.CancelledError):
+            self._files.discard(self._task.id)
+            raise
+
+    async def _make(self, payload: dict[str, Any]) -> None:
         image = str(payload["Image"])
         pull_policy = extensions_of(self._task).pull_policy
         if pull_policy == "always":
@@ -102,6 +122,8 @@ class ContainerController:
             ClusterError: it cannot be started; the message says why.
         """
         container_id = self._id()
+        if not self._files.has(self._task.id):  # the machine was started anew since `prepare`
+            self._write_files(await self._describe_node())
         await self._engine.start(container_id)
         await self._feed.refresh(self._task.id, container_id)
 
@@ -137,14 +159,25 @@ class ContainerController:
         if view is not None and view.phase != "removed":
             await remove_container(self._engine, view.container_id)
         self._feed.note_removed(self._task.id)
+        self._files.discard(self._task.id)
 
     def close(self) -> None:
         """Forget the task: its container is gone, or never was."""
+        self._files.discard(self._task.id)
         self._feed.forget(self._task.id, self._notice)
 
     def _notice(self) -> None:
         self._changed.set()
+        if self.seen is not None and self.seen.phase in _WITHOUT_FILES:
+            self._files.discard(self._task.id)
         self._on_change()
+
+    def _write_files(self, node: NodeDescription) -> list[dict[str, Any]]:
+        """Put the task's secrets and configs into memory and return the mounts that show them."""
+        files = attached_files(self._task, node, self._source)
+        if files:
+            self._files.write(self._task.id, files)
+        return self._files.mounts(self._task.id, files)
 
     def _is_there(self) -> bool:
         return self.seen is not None and self.seen.phase != "removed"

@@ -41,7 +41,7 @@ PREDEFINED_NETWORKS: Final = ("host", "none", "bridge")
 def create_payload(
     task: Task, node: NodeDescription, cluster_id: ClusterId, api_version: ApiVersion
 ) -> Json:
-    """Return the body of ``POST /containers/create`` for a task.
+    """Return the body of ``POST /containers/create`` for a task, without secrets and configs.
 
     Args:
         task: as assigned, to this node.
@@ -94,8 +94,6 @@ def _refuse_what_is_missing(task: Task, spec: ContainerSpec, api_version: ApiVer
     privileges = spec.privileges or Privileges()
     wanted = {
         f"TaskTemplate.Runtime {task.spec.runtime!r}": task.spec.runtime not in {"", "container"},
-        "ContainerSpec.Secrets": spec.secrets,
-        "ContainerSpec.Configs": spec.configs,
         "ContainerSpec.Privileges.CredentialSpec": privileges.credential_spec,
         f"ContainerSpec.Isolation {spec.isolation!r}": spec.isolation not in {"", "default"},
         "Resources.Reservations.GenericResources": reservations and reservations.generic_resources,

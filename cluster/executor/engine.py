@@ -92,6 +92,11 @@ class Engine:
         for client in self._clients:
             client.close()
 
+    @property
+    def socket_path(self) -> str:
+        """The engine's unix socket."""
+        return self._base_url.removeprefix("unix://")
+
     async def api_version(self) -> tuple[int, int]:
         """Return the version of the engine's API that is spoken.
 
@@ -261,7 +266,7 @@ class Engine:
         """Fail early: the SDK would leave a refused socket to the garbage collector."""
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(PROBE_TIMEOUT_S)
-            probe.connect(self._base_url.removeprefix("unix://"))
+            probe.connect(self.socket_path)
 
 
 def _fetch_error(future: asyncio.Future[T]) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
 
 import structlog
 
 from cluster.errors import ClusterError
+from cluster.executor.attached_files import FileSource
 from cluster.executor.container import ContainerController, remove_container
 from cluster.executor.container_feed import ContainerFeed
+from cluster.executor.container_log import read_container_log
 from cluster.executor.engine import Engine
 from cluster.executor.images import Images
 from cluster.executor.node_description import node_description
+from cluster.executor.task_files import TaskFiles
 from cluster.model.ids import ClusterId, TaskId
+from cluster.model.logs import LogLine, LogOptions
 from cluster.model.node import NodeDescription
 from cluster.model.task import Task
 
@@ -24,16 +29,25 @@ class DockerExecutor:
     """Satisfies the agent's `Executor` port; `run` must be running for anything to happen."""
 
     def __init__(
-        self, engine: Engine, cluster_id: ClusterId, forbidden: frozenset[str] = frozenset()
+        self,
+        engine: Engine,
+        cluster_id: ClusterId,
+        source: FileSource,
+        files_dir: Path,
+        forbidden: frozenset[str] = frozenset(),
     ) -> None:
         """Make an executor.
 
         Args:
             engine: the local engine, opened.
             cluster_id: marks containers as this cluster's; others are never touched.
+            source: knows the secrets and configs of the tasks.
+            files_dir: folder of this node alone, in which those are mounted as files.
             forbidden: what this node refuses, of `cluster.executor.node_policy.FORBIDDABLE`.
         """
         self._engine = engine
+        self._source = source
+        self._files = TaskFiles(files_dir)
         self._forbidden = forbidden
         self._cluster_id = cluster_id
         self._feed = ContainerFeed(engine, cluster_id)
@@ -66,17 +80,38 @@ class DockerExecutor:
             engine=self._engine,
             feed=self._feed,
             images=self._images,
+            source=self._source,
+            files=self._files,
             forbidden=self._forbidden,
             describe_node=self._known_description,
             on_change=on_change,
         )
 
+    def log(self, task: Task, options: LogOptions) -> AsyncGenerator[list[LogLine], None]:
+        """Iterate over what a task's container printed, as many lines at a time as have come.
+
+        Raises:
+            NotFound: from the iterator: the task has no container.
+            ClusterError: from the iterator: the log cannot be read.
+        """
+        spec = task.spec.container_spec
+        return read_container_log(
+            self._engine.socket_path,
+            task.container_name,
+            task.id,
+            options,
+            has_terminal=spec is not None and spec.tty,
+        )
+
     async def sweep(self, keep: Callable[[TaskId], bool]) -> None:
-        """Remove this cluster's containers whose task `keep` does not want.
+        """Remove this cluster's containers and files whose task `keep` does not want.
 
         Raises:
             ClusterError: some are left; try again.
         """
+        for task_id in self._files.task_ids:
+            if not keep(task_id):
+                self._files.discard(task_id)
         await self._feed.until_current()
         failures: list[ClusterError] = []
         for task_id in self._feed.task_ids:

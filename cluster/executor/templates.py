@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cluster.model.node import NodeDescription
 from cluster.model.task import Task
-from cluster.model.templates import fill
+from cluster.model.templates import Function, fill
 
 
 class Templates:
     """The values that templates of one task can name."""
 
-    def __init__(self, task: Task, node: NodeDescription) -> None:
-        """Collect the values of a task on a node."""
+    def __init__(
+        self, task: Task, node: NodeDescription, functions: Mapping[str, Function] | None = None
+    ) -> None:
+        """Collect the values of a task on a node; `functions` as of `cluster.model.templates`."""
+        self._functions = functions or {}
         self._labels = task.service_labels
         self._values = {
             ".Service.ID": str(task.service_id),
@@ -27,4 +32,4 @@ class Templates:
 
     def fill(self, text: str, place: str) -> str:
         """Replace every template in `text`, as `cluster.model.templates.fill` says."""
-        return fill(text, place, self._values, self._labels)
+        return fill(text, place, self._values, self._labels, self._functions)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from cluster.model.cluster import Cluster
+from cluster.model.config import Config
 from cluster.model.network import Network
 from cluster.model.node import Node
+from cluster.model.secret import Secret
 from cluster.model.service import Service
 from cluster.model.task import Task
 
-StoredObject = Cluster | Node | Service | Task | Network
+StoredObject = Cluster | Node | Service | Task | Network | Secret | Config
 """Told apart on the wire and on disk by their ``kind`` tag."""

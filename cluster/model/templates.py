@@ -7,11 +7,14 @@ executor fills in the values of one task.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from cluster.errors import InvalidArgument
 from cluster.model.spec_struct import Labels
+
+Function = Callable[[str], str]
+"""What ``{{NAME "TEXT"}}`` stands for, given the text."""
 
 NAMES: Final = (
     ".Service.ID",
@@ -29,8 +32,10 @@ NAMES: Final = (
 _ACTION: Final = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _PLAIN: Final = re.compile(r"\.[A-Za-z][\w.]*")
 _LABEL: Final = re.compile(r'index\s+\.Service\.Labels\s+"([^"]*)"')
+_CALL: Final = re.compile(r'(\w+)\s+"([^"]*)"')
 _LABEL_MEMBER: Final = ".Service.Labels."
 _NO_VALUES: Final = dict.fromkeys(NAMES, "")
+_NO_FUNCTIONS: Final[Mapping[str, Function]] = {}
 
 
 def check(text: str, place: str) -> None:
@@ -38,7 +43,13 @@ def check(text: str, place: str) -> None:
     fill(text, place, _NO_VALUES, {})
 
 
-def fill(text: str, place: str, values: Mapping[str, str], labels: Labels) -> str:
+def fill(
+    text: str,
+    place: str,
+    values: Mapping[str, str],
+    labels: Labels,
+    functions: Mapping[str, Function] = _NO_FUNCTIONS,
+) -> str:
     """Replace every template in `text`.
 
     Args:
@@ -46,13 +57,22 @@ def fill(text: str, place: str, values: Mapping[str, str], labels: Labels) -> st
         place: names the setting in an error.
         values: the value of each of `NAMES`.
         labels: the service's; one that is not there is empty.
+        functions: what can be called with a text, beside the values.
 
     Raises:
         InvalidArgument: a template that does not exist.
+        ClusterError: what a function raises.
     """
+
+    def value(match: re.Match[str]) -> str:
+        call = _CALL.fullmatch(match.group(1))
+        if call is not None and call.group(1) in functions:
+            return functions[call.group(1)](call.group(2))
+        return _value(match.group(1), place, values, labels)
+
     if "{{" not in text:
         return text
-    filled = _ACTION.sub(lambda match: _value(match.group(1), place, values, labels), text)
+    filled = _ACTION.sub(value, text)
     if "{{" in _ACTION.sub("", text):
         raise InvalidArgument(f"{place}: a template is opened by {{{{ and never closed")
     return filled

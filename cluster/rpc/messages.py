@@ -9,8 +9,11 @@ former self.
 
 from __future__ import annotations
 
-from cluster.model.ids import NodeId, TaskId
+from cluster.model.config import Config
+from cluster.model.ids import ConfigId, NodeId, SecretId, TaskId
+from cluster.model.logs import LogLine, LogOptions
 from cluster.model.node import Node, NodeDescription
+from cluster.model.secret import Secret
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.task import Task, TaskStatus
 from cluster.model.units import DurationNs
@@ -61,14 +64,18 @@ class AssignmentsMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """What the node must run.
 
     With `is_complete` the node drops every task that is not in `tasks`; otherwise `tasks` are new
-    or changed and `removed` are gone.  `sequence` counts from 0 in a stream: a gap means that the
-    stream must be opened anew.
+    or changed and `removed` are gone; the same holds for the secrets and configs that the tasks
+    need.  `sequence` counts from 0 in a stream: a gap means that the stream must be opened anew.
     """
 
     sequence: int
     is_complete: bool = False
     tasks: tuple[Task, ...] = ()
     removed: tuple[TaskId, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    removed_secrets: tuple[SecretId, ...] = ()
+    configs: tuple[Config, ...] = ()
+    removed_configs: tuple[ConfigId, ...] = ()
 
 
 class TaskStatusUpdate(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -83,6 +90,36 @@ class UpdateTaskStatusRequest(ObjectStruct, frozen=True, kw_only=True, gc=False)
 
     session_id: str
     updates: tuple[TaskStatusUpdate, ...]
+
+
+class LogsRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Asks for orders about the logs of the node's tasks."""
+
+
+class LogOrder(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Asks for a task's log; with `is_closed` nobody reads the log `log_id` any more."""
+
+    log_id: str
+    task_id: TaskId = TaskId("")
+    options: LogOptions = LogOptions()
+    is_closed: bool = False
+
+
+class PublishLogsRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Lines of a task's log; with `is_end` the last ones, `error` says what is missing."""
+
+    log_id: str
+    task_id: TaskId
+    lines: tuple[LogLine, ...] = ()
+    is_end: bool = False
+    error: str = ""
+
+
+class PublishLogsResponse(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Whether somebody still reads; while `is_full`, ask again without lines before the next."""
+
+    is_wanted: bool = True
+    is_full: bool = False
 
 
 class GoodbyeRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):

@@ -65,6 +65,12 @@ UPDATE_TASK_STATUS = Method(
     "Dispatcher/UpdateTaskStatus", messages.UpdateTaskStatusRequest, messages.Empty, roles=ANY_NODE
 )
 GOODBYE = Method("Dispatcher/Goodbye", messages.GoodbyeRequest, messages.Empty, roles=ANY_NODE)
+LOGS = Method(
+    "Logs/Orders", messages.LogsRequest, messages.LogOrder, roles=ANY_NODE, is_streaming=True
+)
+PUBLISH_LOGS = Method(
+    "Logs/Publish", messages.PublishLogsRequest, messages.PublishLogsResponse, roles=ANY_NODE
+)
 RENEW_CERTIFICATE = Method(
     "Certificates/Renew",
     messages.RenewCertificateRequest,
@@ -78,5 +84,7 @@ ALL_METHODS: Sequence[Method[object, object]] = (
     ASSIGNMENTS,
     UPDATE_TASK_STATUS,
     GOODBYE,
+    LOGS,
+    PUBLISH_LOGS,
     RENEW_CERTIFICATE,
 )  # type: ignore[assignment]

@@ -8,10 +8,12 @@ from typing import Any
 from immutables import Map
 
 from cluster.model.cluster import Cluster
-from cluster.model.ids import NetworkId, NodeId, ServiceId, TaskId
+from cluster.model.config import Config
+from cluster.model.ids import ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId
 from cluster.model.network import Network
 from cluster.model.node import Node
 from cluster.model.objects import StoredObject
+from cluster.model.secret import Secret
 from cluster.model.service import Service
 from cluster.model.task import Task
 from cluster.store.change import Change, Deleted
@@ -30,7 +32,7 @@ def _task_keys_by_stage(task: Task) -> tuple[str, ...]:
     return (task.status.state.name,)
 
 
-def _name_keys(item: Service | Network) -> tuple[str, ...]:
+def _name_keys(item: Service | Network | Secret | Config) -> tuple[str, ...]:
     return (item.spec.name.lower(),)
 
 
@@ -38,16 +40,33 @@ def _service_keys_by_network(service: Service) -> tuple[str, ...]:
     return tuple(sorted({n.target for n in service.spec.task_template.networks}))
 
 
+def _service_keys_by_secret(service: Service) -> tuple[str, ...]:
+    container = service.spec.task_template.container_spec
+    return tuple(sorted({r.secret_id for r in container.secrets})) if container else ()
+
+
+def _service_keys_by_config(service: Service) -> tuple[str, ...]:
+    container = service.spec.task_template.container_spec
+    return tuple(sorted({r.config_id for r in container.configs})) if container else ()
+
+
 _TABLES: dict[type, Any] = {
     Cluster: {},
     Node: {},
-    Service: {"name": _name_keys, "network": _service_keys_by_network},
+    Service: {
+        "name": _name_keys,
+        "network": _service_keys_by_network,
+        "secret": _service_keys_by_secret,
+        "config": _service_keys_by_config,
+    },
     Task: {
         "service": _task_keys_by_service,
         "node": _task_keys_by_node,
         "state": _task_keys_by_stage,
     },
     Network: {"name": _name_keys},
+    Secret: {"name": _name_keys},
+    Config: {"name": _name_keys},
 }
 
 
@@ -81,7 +100,7 @@ class ClusterState:
 
     @property
     def services(self) -> Table[Service]:
-        """All services; indexes: name (lower case), network."""
+        """All services; indexes: name (lower case), network, secret, config."""
         return self._tables[Service]
 
     @property
@@ -93,6 +112,16 @@ class ClusterState:
     def networks(self) -> Table[Network]:
         """All networks; index: name (lower case)."""
         return self._tables[Network]
+
+    @property
+    def secrets(self) -> Table[Secret]:
+        """All secrets; index: name (lower case)."""
+        return self._tables[Secret]
+
+    @property
+    def configs(self) -> Table[Config]:
+        """All configs; index: name (lower case)."""
+        return self._tables[Config]
 
     @property
     def cluster(self) -> Cluster | None:
@@ -114,6 +143,14 @@ class ClusterState:
     def network(self, network_id: NetworkId) -> Network | None:
         """Return the network of that ID, or None."""
         return self.networks.get(network_id)
+
+    def secret(self, secret_id: SecretId) -> Secret | None:
+        """Return the secret of that ID, or None."""
+        return self.secrets.get(secret_id)
+
+    def config(self, config_id: ConfigId) -> Config | None:
+        """Return the config of that ID, or None."""
+        return self.configs.get(config_id)
 
     def tasks_of_service(self, service_id: ServiceId) -> list[Task]:
         """Return the service's tasks, sorted by ID."""

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 
 from cluster.errors import AlreadyExists, NotFound, OutOfSequence
+from cluster.model.config import Config
 from cluster.model.meta import Meta
 from cluster.model.network import Network
 from cluster.model.objects import StoredObject
+from cluster.model.secret import Secret
 from cluster.model.service import Service
 from cluster.model.task import Task
 from cluster.model.units import Timestamp
@@ -47,7 +49,7 @@ class Transaction:
         """Add a new object.
 
         Raises:
-            AlreadyExists: its ID, or the name of a service or network, is taken.
+            AlreadyExists: its ID, or the name among its kind, is taken.
         """
         if item.id in self._state.table_of(item):
             raise AlreadyExists(f"object {item.id} already exists")
@@ -99,15 +101,12 @@ class Transaction:
             self.create(item)
 
     def _check_name(self, item: StoredObject) -> None:
-        if not isinstance(item, Service | Network):
+        if not isinstance(item, Service | Network | Secret | Config):
             return
         table: Any = self._state.table_of(item)
         for other in table.find("name", item.spec.name.lower()):
             if other.id != item.id:
-                message = f"network with name {item.spec.name} already exists"
-                if isinstance(item, Service):
-                    message = f"name conflicts with an existing object: service {item.spec.name}"
-                raise AlreadyExists(message)
+                raise AlreadyExists(_name_taken(item))
 
     def _record(self, change: Change) -> None:
         key = (type(change.item), change.item.id)
@@ -124,6 +123,18 @@ class Transaction:
             case _:
                 pass
         self._changes[key] = change
+
+
+def _name_taken(item: Service | Network | Secret | Config) -> str:
+    match item:
+        case Service():
+            return f"name conflicts with an existing object: service {item.spec.name}"
+        case Network():
+            return f"network with name {item.spec.name} already exists"
+        case Secret():
+            return f"secret {item.spec.name} already exists"
+        case Config():
+            return f"config {item.spec.name} already exists"
 
 
 def _users_could_conflict(old: Any, new: Any) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -10,12 +13,14 @@ from cluster.api.local_node import (
     InitRequest,
     JoinRequest,
     LocalNodeInfo,
+    LogSource,
     RemoteManager,
     already_in_swarm,
     not_manager,
 )
 from cluster.errors import InvalidArgument
 from cluster.model.ids import NewId, NodeId, id_from_int
+from cluster.model.logs import LogLine, LogOptions, LogSelection
 from cluster.model.meta import Meta
 from cluster.model.node import (
     EngineDescription,
@@ -28,6 +33,7 @@ from cluster.model.node import (
 )
 from cluster.model.placement import Platform
 from cluster.model.resources import Resources
+from cluster.model.task import Task
 from cluster.store.interface import ClusterStore
 from tests.support.identities import cluster_object
 from tests.support.memory_store import MemoryStore
@@ -64,6 +70,32 @@ def node(node_id: NodeId, hostname: str, *, is_manager: bool = False) -> Node:
     )
 
 
+class PrintedLines:
+    """A source of logs that has what a test puts there, and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[Task, LogLine]] = []
+        self.asked: list[tuple[LogSelection, LogOptions]] = []
+        self.open_count = 0
+
+    @contextmanager
+    def open(
+        self, selection: LogSelection, options: LogOptions
+    ) -> Iterator[AsyncIterator[tuple[Task, LogLine]]]:
+        self.asked.append((selection, options))
+        self.open_count += 1
+        try:
+            yield self._feed(options)
+        finally:
+            self.open_count -= 1
+
+    async def _feed(self, options: LogOptions) -> AsyncIterator[tuple[Task, LogLine]]:
+        for item in self.lines:
+            yield item
+        if options.is_followed:
+            await asyncio.Event().wait()
+
+
 class MemoryNode:
     """Inactive until `init`; `become_worker` makes it a member that holds no state."""
 
@@ -71,6 +103,7 @@ class MemoryNode:
         self.memory: MemoryStore | None = None
         self.is_worker = False
         self.joins: list[JoinRequest] = []
+        self.printed = PrintedLines()
 
     def info(self) -> LocalNodeInfo:
         if self.is_worker:
@@ -92,6 +125,10 @@ class MemoryNode:
         if self.memory is None:
             raise not_manager(self.info())
         return self.memory
+
+    def logs(self) -> LogSource:
+        self.store()
+        return self.printed
 
     async def init(self, request: InitRequest) -> NodeId:
         if self.memory is not None:

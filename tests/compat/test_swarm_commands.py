@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -302,13 +303,35 @@ async def test_a_stack_of_the_stock_client(
     assert not len(store.view().networks)
 
 
-async def test_secrets_and_configs_are_not_there_yet(swarm: DockerCli) -> None:
-    assert (await swarm("secret", "ls", "-q")) == ""
-    assert (await swarm("config", "ls", "-q")) == ""
-    for kind in ("secret", "config"):
-        error = await swarm(kind, "create", "x", "-", stdin=b"data", rc=1)
-        assert f"{kind}s are not in this version" in error
-        assert f"{kind} x not found" in await swarm(kind, "rm", "x", rc=1)
+@pytest.mark.parametrize("kind", ["secret", "config"])
+async def test_secrets_and_configs_live_and_die(swarm: DockerCli, kind: str) -> None:
+    made = await swarm(kind, "create", "--label", "k=v", "x", "-", stdin=b"canary")
+    assert (await swarm(kind, "ls", "-q", "--filter", "label=k=v")) == made
+    error = await swarm(kind, "create", "x", "-", stdin=b"data", rc=1)
+    assert f"{kind} x already exists" in error
+    shown = json.loads(await swarm(kind, "inspect", "x"))[0]
+    assert shown["Spec"]["Name"] == "x"
+    assert ("Data" in shown["Spec"]) is (kind == "config")
+    assert x_data(shown) == ("Y2FuYXJ5" if kind == "config" else "")
+    use = (f"--{kind}", "source=x,target=/a,uid=7,mode=0400")
+    await swarm("service", "create", *QUIET, "--name", "web", *use, IMAGE)
+    service = json.loads(await swarm("service", "inspect", "web"))[0]
+    container = service["Spec"]["TaskTemplate"]["ContainerSpec"]
+    assert container[f"{kind.title()}s"][0]["File"] == {
+        "Name": "/a",
+        "UID": "7",
+        "GID": "0",
+        "Mode": 0o400,
+    }
+    in_use = f"{kind} 'x' is in use by the following service: web"
+    assert in_use in await swarm(kind, "rm", "x", rc=1)
+    await swarm("service", "rm", "web")
+    await swarm(kind, "rm", "x")
+    assert f"{kind} x not found" in await swarm(kind, "rm", "x", rc=1)
+
+
+def x_data(shown: dict[str, Any]) -> str:
+    return str(shown["Spec"].get("Data", ""))
 
 
 async def test_info_shows_the_cluster(swarm: DockerCli) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.local_state import LocalState
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
@@ -20,8 +21,9 @@ from cluster.rpc.messages import AssignmentsMessage
 
 async def main(url: str, folder: Path, task: Task) -> None:
     async with Engine(url) as engine, asyncio.TaskGroup() as group:
-        executor = DockerExecutor(engine, ClusterId("testcluster"))
-        worker = Worker(executor, LocalState(folder), SystemClock())
+        files = AttachedFiles()
+        executor = DockerExecutor(engine, ClusterId("testcluster"), files, folder / "files")
+        worker = Worker(executor, LocalState(folder), SystemClock(), files)
         group.create_task(executor.run())
         group.create_task(worker.run())
         await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,9 @@ IMAGE = "stackyard/test:1"
 class RealEngine:
     """The Docker Engine of a lab host, and what tests do to it behind the executor's back."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, shared: Path) -> None:
         self._lab = lab
+        self.shared = shared  # what the tests mount below it, the engine sees
         self._host = lab.host(1)
         self.image = IMAGE
 
@@ -32,6 +34,14 @@ class RealEngine:
     def containers(self) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = self.api("GET", "/containers/json?all=1")
         return listed
+
+    def logs(self, container: str) -> str:
+        """What a container has printed, on both streams; asked of the stock client."""
+        command = ["docker", "-H", self.url, "logs", container]
+        done = subprocess.run(
+            command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        return done.stdout
 
     def kill(self) -> None:
         self._lab.kill_engine(1)
@@ -51,8 +61,16 @@ def real_engine() -> Iterator[RealEngine]:
         tempfile.TemporaryDirectory(prefix="sy-it-", dir="/tmp") as folder,
         Lab(state=Path(folder) / "lab") as lab,
     ):
-        lab.up(1)
-        yield RealEngine(lab)
+        shared = Path(folder) / "shared"
+        shared.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", shared], check=True)
+        try:
+            subprocess.run(["mount", "--make-shared", shared], check=True)
+            lab.up(1)
+            yield RealEngine(lab, shared)
+            lab.down()
+        finally:
+            subprocess.run(["umount", "--recursive", "--lazy", shared], check=True)
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Literal
 
 from cluster.errors import ClusterError, NotFound, Unavailable
 from cluster.model.endpoint import PortConfig
 from cluster.model.ids import TaskId
+from cluster.model.logs import LogLine, LogOptions
 from cluster.model.node import NodeDescription
 from cluster.model.task import Task
 
@@ -44,6 +45,7 @@ class FakeExecutor:
         self.health_after_start: Health = "none"
         self.stop_exit_code = 137
         self.listeners: dict[TaskId, Callable[[], None]] = {}
+        self.printed: dict[TaskId, list[LogLine]] = {}  # what containers have printed
         self._made = 0
 
     async def describe(self) -> NodeDescription:
@@ -57,6 +59,16 @@ class FakeExecutor:
     def controller(self, task: Task, on_change: Callable[[], None]) -> FakeController:
         self.listeners[task.id] = on_change
         return FakeController(self, task, on_change)
+
+    async def log(self, task: Task, options: LogOptions) -> AsyncGenerator[list[LogLine], None]:
+        self.check()
+        if task.id not in self.printed:
+            raise NotFound(f"no such container: {task.container_name}")
+        for line in self.printed[task.id]:
+            if line.timestamp >= options.since:
+                yield [line]
+        if options.is_followed:
+            await asyncio.Event().wait()
 
     async def sweep(self, keep: Callable[[TaskId], bool]) -> None:
         self.check()

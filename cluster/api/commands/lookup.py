@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from cluster.errors import InvalidArgument, NotFound
+from cluster.model.config import Config
 from cluster.model.network import Network
 from cluster.model.node import Node
+from cluster.model.secret import Secret
 from cluster.model.service import Service
 from cluster.model.task import Task
 from cluster.store.state import ClusterState
 from cluster.store.table import Table
 
-O = TypeVar("O", Node, Service, Task, Network)  # noqa: E741 - the one letter stands for "object"
+O = TypeVar("O", Node, Service, Task, Network, Secret, Config)  # noqa: E741 - the one letter stands for "object"
 
 
 def find_service(state: ClusterState, text: str) -> Service:
@@ -34,6 +36,26 @@ def find_network(state: ClusterState, text: str) -> Network:
         InvalidArgument: there are several.
     """
     return _find(state.networks, text, state.networks.find("name", text.lower()), "network")
+
+
+def find_secret(state: ClusterState, text: str) -> Secret:
+    """Return the secret of that ID, name or beginning of an ID.
+
+    Raises:
+        NotFound: there is none.
+        InvalidArgument: there are several.
+    """
+    return _find(state.secrets, text, state.secrets.find("name", text.lower()), "secret")
+
+
+def find_config(state: ClusterState, text: str) -> Config:
+    """Return the config of that ID, name or beginning of an ID.
+
+    Raises:
+        NotFound: there is none.
+        InvalidArgument: there are several.
+    """
+    return _find(state.configs, text, state.configs.find("name", text.lower()), "config")
 
 
 def find_node(state: ClusterState, text: str) -> Node:

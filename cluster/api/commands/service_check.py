@@ -124,10 +124,6 @@ def _check_container(container: ContainerSpec) -> None:
             f'{place}.Image: "{container.image}" is not a valid repository/tag '
             "(the repository's name must be lower case)"
         )
-    if container.secrets:
-        raise Unimplemented(f"{place}.Secrets: secrets are not in this version")
-    if container.configs:
-        raise Unimplemented(f"{place}.Configs: configs are not in this version")
     if container.stop_grace_period is not None and container.stop_grace_period < 0:
         raise InvalidArgument(f"{place}.StopGracePeriod: a negative duration")
     _check_mounts(container.mounts)

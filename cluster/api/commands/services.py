@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from cluster.api.commands.attached_files import check_references
 from cluster.api.commands.extension_check import check_extensions, kept_only
 from cluster.api.commands.lookup import find_network, find_service
 from cluster.api.commands.networks import NOT_JOINED, PREDEFINED
@@ -97,11 +98,14 @@ def roll_back_service(tx: Transaction, service_text: str, version: int) -> Accep
     Raises:
         NotFound: no such service.
         FailedPrecondition: the service has no previous spec.
+        InvalidArgument: a secret or config of the previous spec was removed.
         OutOfSequence: the service changed meanwhile.
     """
     service = find_service(tx.state, service_text)
     if service.previous_spec is None:
         raise FailedPrecondition(f"service {service.id} does not have a previous spec")
+    if service.previous_spec.task_template.container_spec is not None:
+        check_references(tx.state, service.previous_spec.task_template.container_spec)
     status = UpdateStatus(
         state="rollback_started",
         started_at=tx.now,
@@ -145,6 +149,8 @@ def accept(state: ClusterState, spec: ServiceSpec) -> ServiceSpec:
     check_service_spec(spec)
     extensions = decode_extensions(spec.labels)
     check_extensions(extensions, spec)
+    if spec.task_template.container_spec is not None:
+        check_references(state, spec.task_template.container_spec)
     template = _with_network_ids(state, spec.task_template)
     template = msgspec.structs.replace(template, extensions=extensions.of_task())
     return msgspec.structs.replace(spec, task_template=template)

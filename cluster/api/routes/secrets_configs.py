@@ -1,53 +1,125 @@
-"""Secrets and configs: none exist in this version, and none can be made.
-
-The lists are empty rather than refused, because ``docker stack deploy`` reads them for every file.
-"""
+"""Secrets and configs: list, inspect, make, change labels, remove."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
+from cluster.api.commands.attached_files import (
+    create_config,
+    create_secret,
+    remove_config,
+    remove_secret,
+    update_config,
+    update_secret,
+)
+from cluster.api.commands.lookup import find_config, find_secret
 from cluster.api.context import ApiContext
-from cluster.api.error_response import json_response
+from cluster.api.convert.secrets_configs import config_json, secret_json
+from cluster.api.error_response import empty_response, json_response
 from cluster.api.filters import Filters
+from cluster.api.payloads.secrets_configs import decode_config_spec, decode_secret_spec
+from cluster.api.query import object_version
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
-from cluster.errors import NotFound, Unimplemented
+from cluster.model.config import Config
+from cluster.model.ids import ConfigId, SecretId
+from cluster.model.secret import Secret
 
 _FILTERS = ("id", "name", "names", "label")
 
 
-async def list_none(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """List nothing."""
-    api.node.store()
-    Filters.parse(request.query.get("filters"), _FILTERS)
-    return json_response([])
+async def list_secrets(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """List the secrets that fit the filters."""
+    state = api.state
+    filters = Filters.parse(request.query.get("filters"), _FILTERS)
+    return json_response([secret_json(s) for s in state.secrets if _fits(s, filters)])
 
 
-async def refuse_to_make(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """Refuse."""
-    api.node.store()
-    raise Unimplemented(f"{_kind(request)}s are not in this version")
+async def list_configs(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """List the configs that fit the filters."""
+    state = api.state
+    filters = Filters.parse(request.query.get("filters"), _FILTERS)
+    return json_response([config_json(c) for c in state.configs if _fits(c, filters)])
 
 
-async def find_none(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """Find nothing."""
-    api.node.store()
-    raise NotFound(f"{_kind(request)} {request.parameter('id')} not found")
+async def inspect_secret(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Show one secret."""
+    return json_response(secret_json(find_secret(api.state, request.parameter("id"))))
 
 
-def _kind(request: ApiRequest) -> str:
-    return "secret" if request.path.startswith("/secrets") else "config"
+async def inspect_config(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Show one config."""
+    return json_response(config_json(find_config(api.state, request.parameter("id"))))
 
 
-ROUTES = tuple(
-    Route(method, f"/{kind}{rest}", handler)
-    for kind in ("secrets", "configs")
-    for method, rest, handler in (
-        ("GET", "", list_none),
-        ("POST", "/create", refuse_to_make),
-        ("GET", "/{id}", find_none),
-        ("DELETE", "/{id}", find_none),
-        ("POST", "/{id}/update", find_none),
-    )
+async def make_secret(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Make a secret."""
+    store = api.store
+    spec = decode_secret_spec(await request.body())
+    secret_id = SecretId(api.new_id())
+    await store.update(lambda tx: create_secret(tx, spec, secret_id))
+    return json_response({"ID": secret_id}, status=201)
+
+
+async def make_config(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Make a config."""
+    store = api.store
+    spec = decode_config_spec(await request.body())
+    config_id = ConfigId(api.new_id())
+    await store.update(lambda tx: create_config(tx, spec, config_id))
+    return json_response({"ID": config_id}, status=201)
+
+
+async def change_secret(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Give a secret other labels."""
+    store, text = api.store, request.parameter("id")
+    version = object_version(request.query, "secret")
+    spec = decode_secret_spec(await request.body())
+    await store.update(lambda tx: update_secret(tx, text, version, spec))
+    return empty_response()
+
+
+async def change_config(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Give a config other labels."""
+    store, text = api.store, request.parameter("id")
+    version = object_version(request.query, "config")
+    spec = decode_config_spec(await request.body())
+    await store.update(lambda tx: update_config(tx, text, version, spec))
+    return empty_response()
+
+
+async def delete_secret(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Remove a secret."""
+    text = request.parameter("id")
+    await api.store.update(lambda tx: remove_secret(tx, text))
+    return empty_response(204)
+
+
+async def delete_config(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Remove a config."""
+    text = request.parameter("id")
+    await api.store.update(lambda tx: remove_config(tx, text))
+    return empty_response(204)
+
+
+ROUTES = (
+    Route("GET", "/secrets", list_secrets),
+    Route("POST", "/secrets/create", make_secret),
+    Route("GET", "/secrets/{id}", inspect_secret),
+    Route("DELETE", "/secrets/{id}", delete_secret),
+    Route("POST", "/secrets/{id}/update", change_secret),
+    Route("GET", "/configs", list_configs),
+    Route("POST", "/configs/create", make_config),
+    Route("GET", "/configs/{id}", inspect_config),
+    Route("DELETE", "/configs/{id}", delete_config),
+    Route("POST", "/configs/{id}/update", change_config),
 )
+
+
+def _fits(item: Secret | Config, filters: Filters) -> bool:
+    return (
+        filters.one_starts("id", item.id)
+        and filters.one_starts("name", item.spec.name)
+        and filters.one_is("names", item.spec.name)
+        and filters.labels_fit("label", item.spec.labels)
+    )

@@ -22,12 +22,14 @@ from cluster.api.convert.services import service_json, service_status
 from cluster.api.encoded_objects import json_list, with_member
 from cluster.api.error_response import empty_response, json_response, raw_json_response
 from cluster.api.filters import Filters
+from cluster.api.log_stream import stream_logs
 from cluster.api.payloads.services import decode_service_spec
 from cluster.api.query import object_version, strict_flag
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
 from cluster.api.versions import ApiVersion
-from cluster.errors import InvalidArgument, Unimplemented
+from cluster.errors import InvalidArgument
+from cluster.model.logs import LogSelection
 from cluster.model.service import Service
 from cluster.store.transaction import Transaction
 
@@ -98,12 +100,12 @@ async def delete_service(api: ApiContext, request: ApiRequest) -> web.StreamResp
 
 
 async def service_logs(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """Refuse: logs are not collected from the nodes."""
+    """Show what the service's containers printed, on every node."""
     service = find_service(api.state, request.parameter("id"))
-    raise Unimplemented(
-        f"service {service.spec.name}: logs of services are not in this version; "
-        "use docker logs on the node that runs the task (docker service ps shows it)"
-    )
+    container = service.spec.task_template.container_spec
+    has_terminal = container is not None and container.tty
+    selection = LogSelection(service_id=service.id)
+    return await stream_logs(api, request, selection, has_terminal=has_terminal)
 
 
 ROUTES = (

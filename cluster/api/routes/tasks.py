@@ -12,9 +12,11 @@ from cluster.api.convert.tasks import task_json
 from cluster.api.encoded_objects import json_list
 from cluster.api.error_response import raw_json_response
 from cluster.api.filters import Filters
+from cluster.api.log_stream import stream_logs
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
-from cluster.errors import InvalidArgument, Unimplemented
+from cluster.errors import InvalidArgument
+from cluster.model.logs import LogSelection
 from cluster.model.service import Service
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
@@ -44,11 +46,12 @@ async def inspect_task(api: ApiContext, request: ApiRequest) -> web.StreamRespon
 
 
 async def task_logs(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """Refuse: logs are not collected from the nodes."""
+    """Show what the task's container printed, wherever it is."""
     task = find_task(api.state, request.parameter("id"))
-    raise Unimplemented(
-        f"task {task.id}: logs of tasks are not in this version; use docker logs on its node"
-    )
+    container = task.spec.container_spec
+    has_terminal = container is not None and container.tty
+    selection = LogSelection(task_id=task.id)
+    return await stream_logs(api, request, selection, has_terminal=has_terminal)
 
 
 ROUTES = (

@@ -11,23 +11,28 @@ import pytest
 from structlog.testing import capture_logs
 
 from cluster.agent import session as session_module
+from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.local_state import LocalState
 from cluster.agent.session import Session
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
 from cluster.errors import FailedPrecondition, Unavailable
-from cluster.model.ids import NodeId
+from cluster.model.ids import NodeId, TaskId
+from cluster.model.logs import LogLine
 from cluster.model.meta import Meta
 from cluster.model.node import Node
 from cluster.model.task_state import TaskState
-from cluster.model.units import MILLISECOND_NS
+from cluster.model.units import MILLISECOND_NS, Timestamp
 from cluster.rpc import methods
 from cluster.rpc.error_status import LeaderElsewhere
 from cluster.rpc.messages import (
     AssignmentsMessage,
     Empty,
     HeartbeatResponse,
+    LogOrder,
     ManagerAddress,
+    PublishLogsRequest,
+    PublishLogsResponse,
     SessionMessage,
     UpdateTaskStatusRequest,
 )
@@ -53,6 +58,8 @@ class FakeManagers:
         self.beats: list[str] = []
         self.statuses: list[tuple[str, str, str]] = []
         self.goodbyes: list[str] = []
+        self.orders: asyncio.Queue[LogOrder] = asyncio.Queue()
+        self.published: list[PublishLogsRequest] = []
         self.refuses_beats = False
         self.ended = asyncio.Event()
 
@@ -87,6 +94,9 @@ class FakeLink:
         if method is methods.GOODBYE:
             managers.goodbyes.append(request.session_id)
             return Empty()
+        if method is methods.PUBLISH_LOGS:
+            managers.published.append(request)
+            return PublishLogsResponse()
         assert isinstance(request, UpdateTaskStatusRequest)
         managers.statuses += [
             (request.session_id, u.task_id, u.status.state.spelled) for u in request.updates
@@ -107,6 +117,9 @@ class FakeLink:
             )
             await managers.ended.wait()
             return
+        if method is methods.LOGS:
+            while True:
+                yield await managers.orders.get()
         queue: asyncio.Queue[AssignmentsMessage | None] = asyncio.Queue()
         managers.streams.append(queue)
         yield managers.first
@@ -118,7 +131,9 @@ class Bench:
     def __init__(self, folder: Path, seeds: tuple[str, ...]) -> None:
         self.managers = FakeManagers()
         self.executor = FakeExecutor()
-        self.worker = Worker(self.executor, LocalState(folder), SystemClock(), retry_pause_s=0.01)
+        self.worker = Worker(
+            self.executor, LocalState(folder), SystemClock(), AttachedFiles(), retry_pause_s=0.01
+        )
         self.messages: list[SessionMessage] = []
         self.session = Session(
             self.worker,
@@ -156,6 +171,20 @@ async def test_a_session_brings_assignments_and_takes_statuses(tmp_path: Path) -
         await until(lambda: len(bench.managers.beats) > 2)
         assert bench.session.is_open
         assert bench.messages[0].session_id == "session1"
+
+
+async def test_a_session_sends_the_logs_that_are_ordered(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as bench:
+        await until(lambda: len(bench.managers.streams) == 1)
+        bench.managers.streams[0].put_nowait(AssignmentsMessage(sequence=1, tasks=(a_task("a"),)))
+        await until(lambda: ("session1", "a", "running") in bench.managers.statuses)
+        task_id = TaskId("a")
+        line = LogLine(task_id=task_id, stream=1, timestamp=Timestamp(1), data=b"hello\n")
+        bench.executor.printed[task_id] = [line]
+        bench.managers.orders.put_nowait(LogOrder(log_id="log", task_id=task_id))
+        await until(lambda: len(bench.managers.published) == 2)
+        assert [request.lines for request in bench.managers.published] == [(line,), ()]
+        assert bench.managers.published[1].is_end
 
 
 async def test_a_follower_sends_the_node_to_the_leader(tmp_path: Path) -> None:

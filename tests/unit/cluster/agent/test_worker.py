@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.local_state import LocalState
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
@@ -53,7 +54,9 @@ async def until(condition: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def at_work(folder: Path, executor: FakeExecutor | None = None) -> AsyncIterator[Bench]:
     executor = executor or FakeExecutor()
-    worker = Worker(executor, LocalState(folder), SystemClock(), retry_pause_s=0.01)
+    worker = Worker(
+        executor, LocalState(folder), SystemClock(), AttachedFiles(), retry_pause_s=0.01
+    )
     async with asyncio.TaskGroup() as group:
         running = group.create_task(worker.run())
         await asyncio.sleep(0)

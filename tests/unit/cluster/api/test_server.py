@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import os
@@ -284,6 +285,57 @@ async def test_a_service_that_is_refused_leaves_lists_as_they_are(
 
 async def test_the_word_self_is_no_node(manager: Client) -> None:
     assert (await manager("GET", "/nodes/self"))[0] == 404
+
+
+async def test_recorded_requests_about_secrets_and_configs(manager: Client) -> None:
+    ids: dict[str, str] = {}
+    for request in golden("secret-config-create-requests"):
+        path, name = request["path"].partition("?")[0], request["body"]["Name"]
+        query = {}
+        if path.endswith("/update"):
+            kind = path.split("/")[2]
+            path = f"/{kind}/{ids[name]}/update"
+            _, shown = await manager("GET", f"/{kind}/{name}")
+            query["version"] = str(shown["Version"]["Index"])
+        status, content = await manager("POST", path, request["body"], **query)
+        assert status == request["status"], request
+        if status == 201:
+            ids[name] = content["ID"]
+        elif status == 409:
+            assert content["message"] in request["response"]["message"]
+        else:
+            assert content == b""
+    _, secrets = await manager("GET", "/secrets", filters='{"name":["s"],"names":["st_sec1"]}')
+    assert [secret["ID"] for secret in secrets] == [ids["st_sec1"]]
+    assert "Data" not in secrets[0]["Spec"]
+    status, _ = await manager("DELETE", f"/secrets/{ids['st_sec1'][:6]}")
+    assert status == 204
+
+
+async def test_the_largest_config_passes(manager: Client) -> None:
+    data = base64.b64encode(b"x" * 1_023_999).decode()
+    body = io.BytesIO(json.dumps({"Name": "big", "Data": data}).encode())
+    assert (await manager("POST", "/configs/create", body))[0] == 201
+    assert (await manager("GET", "/configs/big"))[1]["Spec"]["Data"] == data
+
+
+@pytest.mark.parametrize("kind", ["secret", "config"])
+async def test_refused_updates_of_secrets_and_configs(manager: Client, kind: str) -> None:
+    body = {"Name": "fz", "Data": "Zm9v"}
+    await manager("POST", f"/{kind}s/create", body)
+    _, shown = await manager("GET", f"/{kind}s/fz")
+    version = str(shown["Version"]["Index"])
+    path = f"/{kind}s/fz/update"
+    status, content = await manager("POST", path, body | {"Data": "YmFy"}, version=version)
+    assert (status, content["message"]) == (400, "only updates to Labels are allowed")
+    status, content = await manager("POST", path, {"Name": "fz", "Labels": {"a": "b"}}, version="1")
+    assert (status, content["message"]) == (500, "update out of sequence")
+    status, content = await manager("POST", path, body)
+    assert status == 400
+    assert content["message"].startswith(f"invalid {kind} version ''")
+    status, content = await manager("POST", f"/{kind}s/create", {"Name": "a", "Data": "%%"})
+    assert status == 400
+    assert content["message"].startswith("Data: ")
 
 
 async def test_strict_flags(manager: Client) -> None:

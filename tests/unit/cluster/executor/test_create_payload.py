@@ -10,7 +10,6 @@ from cluster.executor.create_payload import create_payload, stop_grace_s
 from cluster.model.container import (
     AppArmorOptions,
     BindOptions,
-    ConfigReference,
     ContainerSpec,
     DnsConfig,
     Driver,
@@ -18,7 +17,6 @@ from cluster.model.container import (
     Mount,
     Privileges,
     SeccompOptions,
-    SecretReference,
     SelinuxContext,
     TmpfsOptions,
     Ulimit,
@@ -256,8 +254,6 @@ def test_only_predefined_networks_are_named(target: str, mode: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"secrets": (SecretReference(secret_name="s"),)}, "Secrets"),
-        ({"configs": (ConfigReference(config_name="c"),)}, "Configs"),
         ({"isolation": "hyperv"}, "Isolation 'hyperv'"),
         ({"mounts": (Mount(type="cluster", target="/x"),)}, "type 'cluster'"),
         ({"health_check": HealthCheck(start_interval=1)}, "StartInterval"),

@@ -80,8 +80,6 @@ def test_what_is_wrong_is_named(members: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"Container": {"Secrets": [{"SecretName": "s"}]}}, "secrets are not in this version"),
-        ({"Container": {"Configs": [{"ConfigName": "c"}]}}, "configs are not in this version"),
         ({"EndpointSpec": _port(PublishMode="ingress")}, "mode=host"),
         ({"EndpointSpec": _port(PublishMode="")}, "the routing mesh is not in this version"),
         ({"Container": {"Mounts": [{"Type": "cluster", "Target": "/a"}]}}, "cluster volumes"),

@@ -1,0 +1,35 @@
+"""The bodies of requests about secrets and configs; the data is base64 text, as in Docker."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from cluster.api.payloads.decoding import decode_body
+from cluster.model.config import ConfigSpec
+from cluster.model.secret import SecretSpec
+
+S = TypeVar("S", SecretSpec, ConfigSpec)
+
+
+def decode_secret_spec(body: bytes) -> SecretSpec:
+    """Return the spec of a secret.
+
+    Raises:
+        InvalidArgument: no JSON, or a member of a wrong type, which the message names.
+    """
+    return _without_empty_labels(decode_body(body, SecretSpec))
+
+
+def decode_config_spec(body: bytes) -> ConfigSpec:
+    """Return the spec of a config.
+
+    Raises:
+        InvalidArgument: no JSON, or a member of a wrong type, which the message names.
+    """
+    return _without_empty_labels(decode_body(body, ConfigSpec))
+
+
+def _without_empty_labels(spec: S) -> S:
+    return spec if spec.labels else msgspec.structs.replace(spec, labels=None)
