@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from stack.cli.session import warn_all
-
 if TYPE_CHECKING:  # reading compose files takes longer to import than a help text to show
     from stack.compose.notice import Notice
     from stack.compose.source import Source
@@ -111,6 +109,8 @@ def report(notices: Iterable[Notice | str], *, strict: bool) -> None:
     notices = list(notices)
     harmless = {str(one) for one in notices if not isinstance(one, str) and one.harmless}
     refused = [str(one) for one in notices if str(one) not in harmless] if strict else []
-    warn_all(notice for notice in notices if str(notice) not in refused)
+    for text in dict.fromkeys(str(one) for one in notices):
+        if text not in refused:
+            click.echo(f"warning: {text}", err=True)
     if refused:
         raise ComposeError("\n".join([*refused, "nothing is done, because of --strict"]))

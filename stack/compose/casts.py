@@ -13,7 +13,7 @@ from stack.compose.tree import RESET, Entry, Mapping, Node, Scalar, ScalarValue,
 
 TRUE = ("true", "yes", "y", "on")
 FALSE = ("false", "no", "n", "off")
-_INTEGER = re.compile(r"[-+]?[0-9]+")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,19}")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
 
@@ -57,7 +57,7 @@ def _is_text_only(key: Key) -> bool:
 
 def _whole(text: str) -> ScalarValue:
     if not _INTEGER.fullmatch(text):
-        raise ValueError(f"must be a whole number, not {text!r}")
+        raise ValueError(f"must be a whole number, not {text[:60]!r}")
     return int(text)
 
 

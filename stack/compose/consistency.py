@@ -225,21 +225,27 @@ def text_of(node: Node) -> str:
 
 
 def _check_order(services: dict[str, Mapping]) -> None:
-    """Find services that wait for each other."""
+    """Find services that wait for each other: a walk in depth, without recursion."""
     done: set[str] = set()
+    for start, service in services.items():
+        chain = {start: _dependencies(service)} if start not in done else {}
+        while chain:
+            following = next(chain[next(reversed(chain))], None)
+            if following is None:
+                done.add(chain.popitem()[0])
+            elif following in chain:
+                _fail_for_cycle(services, list(chain), following)
+            elif following not in done and following in services:
+                chain[following] = _dependencies(services[following])
 
-    def visit(name: str, chain: tuple[str, ...]) -> None:
-        if name in chain:
-            names = " -> ".join((*chain[chain.index(name) :], name))
-            service = services[chain[-1]]
-            problem = f"services wait for each other: {names}"
-            raise fail(_mark(service, "depends_on"), f"services.{chain[-1]}.depends_on", problem)
-        if name in done or name not in services:
-            return
-        dependencies = map_at(services[name], "depends_on")
-        for other in dependencies.entries if dependencies is not None else ():
-            visit(other, (*chain, name))
-        done.add(name)
 
-    for name in services:
-        visit(name, ())
+def _dependencies(service: Mapping) -> Iterator[str]:
+    dependencies = map_at(service, "depends_on")
+    return iter(dependencies.entries if dependencies is not None else ())
+
+
+def _fail_for_cycle(services: dict[str, Mapping], chain: list[str], name: str) -> None:
+    names = " -> ".join((*chain[chain.index(name) :], name))
+    last = chain[-1]
+    problem = f"services wait for each other: {names}"
+    raise fail(_mark(services[last], "depends_on"), f"services.{last}.depends_on", problem)

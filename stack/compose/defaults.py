@@ -94,7 +94,7 @@ def _request(request: Mapping) -> Mapping:
     count = request.get("count")
     if text_at(request, "count") == "all":
         return with_values(request, {"count": -1})
-    if re.fullmatch(r"-?[0-9]+", text_at(request, "count")):
+    if re.fullmatch(r"-?[0-9]{1,9}", text_at(request, "count")):
         return with_values(request, {"count": int(text_at(request, "count"))})
     if is_null(count) and is_null(request.get("device_ids")):
         return with_values(request, {"count": -1})

@@ -117,7 +117,7 @@ def _restart(service: Reader) -> RestartPolicy | None:
     text = service.string("restart")
     if not text:
         return None
-    match = re.fullmatch(r"(no|always|unless-stopped|on-failure)(?::([0-9]+))?", text)
+    match = re.fullmatch(r"(no|always|unless-stopped|on-failure)(?::([0-9]{1,9}))?", text)
     if not match or (match[2] and match[1] != "on-failure"):
         allowed = "no, always, unless-stopped, on-failure or on-failure:N"
         raise service.fail("restart", f"{text!r} is none of {allowed}")

@@ -19,6 +19,7 @@ ReadServices = Callable[[str, str], Mapping]
 
 Given are the file's absolute path and the name of the service that is wanted."""
 
+_LONGEST_CHAIN = 50
 _SERVICE = ROOT.child("services").child("")
 
 
@@ -90,6 +91,8 @@ class Extender:
         if (file, name) in chain:
             names = " -> ".join(one for _, one in (*chain, (file, name)))
             raise fail(extends.mark, path, f"services extend each other: {names}")
+        if len(chain) >= _LONGEST_CHAIN:
+            raise fail(extends.mark, path, f"more than {_LONGEST_CHAIN} services extend each other")
         chain = (*chain, (file, name))
         wanted, other = text_at(extends, "service"), text_at(extends, "file")
         if not wanted:

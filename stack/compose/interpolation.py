@@ -68,22 +68,30 @@ def interpolate_tree(root: Node, lookup: Lookup, unset: Unset) -> Node:
     return visit(root, "")
 
 
-def interpolate(text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+_SHOWN = 80
+MAX_DEPTH = 50
+"""How deep defaults may stand inside each other."""
+
+
+def interpolate(text: str, lookup: Lookup, unset: Callable[[str], None], depth: int = 0) -> str:
     """Replace the variables of one text.
 
     Args:
         text: the text as written.
         lookup: gives the values.
         unset: told of each variable without a value and without a default; it becomes "".
+        depth: how deep this text stands in others.
 
     Raises:
-        BadTemplate: a ``${`` that is no valid form.
+        BadTemplate: a ``${`` that is no valid form, or too many inside each other.
         RequiredVariable: a ``${V:?message}`` whose variable is missing.
     """
-    return "".join(_pieces(text, lookup, unset))
+    if depth > MAX_DEPTH:
+        raise BadTemplate(f"variables nested more than {MAX_DEPTH} deep")
+    return "".join(_pieces(text, lookup, unset, depth))
 
 
-def _pieces(text: str, lookup: Lookup, unset: Callable[[str], None]) -> Iterator[str]:
+def _pieces(text: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> Iterator[str]:
     position = 0
     while True:
         dollar = text.find("$", position)
@@ -98,7 +106,7 @@ def _pieces(text: str, lookup: Lookup, unset: Callable[[str], None]) -> Iterator
             position = dollar + 2
         elif following == "{":
             end = _closing_brace(text, dollar + 2)
-            yield _braced(text[dollar + 2 : end], text, lookup, unset)
+            yield _braced(text[dollar + 2 : end], lookup, unset, depth)
             position = end + 1
         elif name:
             yield _value(name[0], lookup, unset)
@@ -120,28 +128,32 @@ def _closing_brace(text: str, start: int) -> int:
     raise _malformed(text)
 
 
-def _braced(inside: str, text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+def _braced(inside: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
     name = _NAME.match(inside)
     if not name:
-        raise _malformed(text)
+        raise _malformed(f"${{{inside}}}")
     rest = inside[name.end() :]
     if not rest:
         return _value(name[0], lookup, unset)
     operator = next((known for known in _OPERATORS if rest.startswith(known)), None)
     if operator is None:
-        raise _malformed(text)
+        raise _malformed(f"${{{inside}}}")
     argument = rest[len(operator) :]
     value = lookup(name[0])
     given = value is not None and (value != "" or not operator.startswith(":"))
     match operator[-1]:
         case "-":
-            return value if given and value is not None else interpolate(argument, lookup, unset)
+            return (
+                value
+                if given and value is not None
+                else interpolate(argument, lookup, unset, depth + 1)
+            )
         case "+":
-            return interpolate(argument, lookup, unset) if given else ""
+            return interpolate(argument, lookup, unset, depth + 1) if given else ""
         case _:
             if given and value is not None:
                 return value
-            reason = interpolate(argument, lookup, unset)
+            reason = interpolate(argument, lookup, unset, depth + 1)
             detail = f": {reason}" if reason else ""
             raise RequiredVariable(f"required variable {name[0]} is missing a value{detail}")
 
@@ -155,4 +167,7 @@ def _value(name: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
 
 
 def _malformed(text: str) -> BadTemplate:
-    return BadTemplate(f"invalid interpolation format: {text!r} (write $$ for a plain dollar sign)")
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return BadTemplate(
+        f"invalid interpolation format: {shown!r} (write $$ for a plain dollar sign)"
+    )

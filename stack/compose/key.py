@@ -75,6 +75,7 @@ class Unique(Enum):
     """By what two items of a list are the same; the later one wins, at the earlier one's place."""
 
     NOTHING = auto()
+    TEXT = auto()  # the whole text
     NAME = auto()  # the part before "=", or the whole text
     PORT = auto()  # address, published and target port, protocol
     TARGET = auto()  # the path inside the container

@@ -159,6 +159,10 @@ def _name(item: Node) -> object:
     return ("name", item.text.partition("=")[0]) if isinstance(item, Scalar) else None
 
 
+def _whole_text(item: Node) -> object:
+    return ("text", item.text) if isinstance(item, Scalar) else None
+
+
 def _port(item: Node) -> object:
     if not isinstance(item, Mapping):
         return None
@@ -188,6 +192,7 @@ def _path(item: Node) -> object:
 
 
 _IDENTITIES: dict[Unique, Callable[[Node], object]] = {
+    Unique.TEXT: _whole_text,
     Unique.NAME: _name,
     Unique.PORT: _port,
     Unique.TARGET: _target,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+_LONGEST = 60  # characters of a quantity; longer ones mean nothing and take long to compute
+
 _NANOSECONDS = {
     "ns": 1,
     "us": 10**3,
@@ -18,9 +20,9 @@ _NANOSECONDS = {
     "w": 7 * 24 * 3600 * 10**9,
 }
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w)")
-_SIZE = re.compile(r"([0-9][0-9_]*(?:\.[0-9]*)?(?:e[+]?[0-9]+)?|\.[0-9]+) ?(?:([kmgtp])?i?b?)")
+_SIZE = re.compile(r"([0-9][0-9_]*(?:\.[0-9]*)?(?:e[+]?[0-9]{1,2})?|\.[0-9]+) ?(?:([kmgtp])?i?b?)")
 _POWERS = {None: 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_CPUS = re.compile(r"[+]?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_CPUS = re.compile(r"[+]?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?")
 
 
 def duration_ns(text: str) -> int:
@@ -33,13 +35,13 @@ def duration_ns(text: str) -> int:
     if rest == "0":
         return 0
     total, position = Fraction(0), 0
-    while position < len(rest):
+    while position < len(rest) <= _LONGEST:
         part = _DURATION_PART.match(rest, position)
         if not part:
             break
         total += Fraction(part[1].rstrip(".")) * _NANOSECONDS[part[2]]
         position = part.end()
-    if not rest or position != len(rest):
+    if not rest or position != len(rest) or len(rest) > _LONGEST:
         raise ValueError(f"{text!r} is no duration: write one like 10s or 1m30s")
     return sign * int(total)
 
@@ -51,7 +53,7 @@ def size_bytes(text: str) -> int:
         ValueError: the text is no size; the message says what one looks like.
     """
     match = _SIZE.fullmatch(text.strip().lower())
-    if not match:
+    if not match or len(text) > _LONGEST:
         raise ValueError(f"{text!r} is no size: write one like 512m or 1g")
     number = Fraction(match[1].replace("_", "").rstrip("."))
     return int(number * 1024 ** _POWERS[match[2]])
@@ -63,7 +65,7 @@ def nano_cpus(text: str) -> int:
     Raises:
         ValueError: the text is no number of processors, or finer than a billionth.
     """
-    if not _CPUS.fullmatch(text):
+    if not _CPUS.fullmatch(text) or len(text) > _LONGEST:
         raise ValueError(f"{text!r} is no number of processors: write one like 0.5")
     nano = Fraction(text.removeprefix("+").rstrip(".")) * 10**9
     if nano.denominator != 1:

@@ -5,6 +5,7 @@ Numbers and booleans may come as text, because a variable always gives text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -96,7 +97,7 @@ class Reader:
                 number = value.value
             elif isinstance(value.value, float) and value.value.is_integer():
                 number = int(value.value)
-            elif value.text.removeprefix("-").isascii() and value.text.removeprefix("-").isdigit():
+            elif re.fullmatch(r"-?[0-9]{1,19}", value.text):
                 number = int(value.text)
         if number is None:
             raise self.fail(key, f"must be a whole number, not {_shown(value)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping as AbstractMapping
 from typing import Any
 
@@ -90,12 +91,15 @@ def _fill(shown: dict[str, Plain]) -> None:
 
 
 def escaped(value: Plain) -> Plain:
-    """The same with every dollar sign doubled, so that it is no variable when read again."""
+    """The same with dollar signs of values doubled, so that none begins a variable when read again.
+
+    Names are left alone, because variables in names are not filled in.
+    """
     match value:
         case str():
             return value.replace("$", "$$")
         case dict():
-            return {escaped(name): escaped(item) for name, item in value.items()}
+            return {name: escaped(item) for name, item in value.items()}
         case list():
             return [escaped(item) for item in value]
         case _:
@@ -216,6 +220,8 @@ def _text(node: Node) -> str | None:
 
 
 def _scalar(node: Scalar, key: Key) -> Plain:
+    if isinstance(node.value, float) and not math.isfinite(node.value):
+        raise ValueError(f"{node.text} is no number here")
     match key.value:
         case Value.TEXT:
             return node.text

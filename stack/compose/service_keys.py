@@ -94,7 +94,13 @@ ULIMITS = map_of(
     names="",
 )
 
-HOSTS = Key(value=Value.TEXTS, form=Form.HOSTS, merge=Merge.APPEND, accepts="array|object")
+HOSTS = Key(
+    value=Value.TEXTS,
+    form=Form.HOSTS,
+    merge=Merge.APPEND,
+    unique=Unique.TEXT,
+    accepts="array|object",
+)
 
 _HOOK = fields(
     {

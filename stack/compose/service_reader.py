@@ -180,7 +180,7 @@ def _needs_host_mode(target: int, published: str) -> str:
 
 
 def _published(mark: Mark, item: Reader, text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]*)(?:-([0-9]+))?", text)
+    match = re.fullmatch(r"([0-9]{0,9})(?:-([0-9]{1,9}))?", text)
     first, last = (int(match[1] or 0), int(match[2] or 0)) if match else (-1, -1)
     if not 0 <= first <= _HIGHEST_PORT or not (last == 0 or first <= last <= _HIGHEST_PORT):
         problem = f"{text!r} is no port: write one from 0 (any) to {_HIGHEST_PORT}"

@@ -26,6 +26,7 @@ from stack.compose.tree import (
     with_values,
 )
 
+_MOST_ITEMS = 2**16
 _Writer = Callable[[str], Iterable[Fields]]
 
 
@@ -154,6 +155,8 @@ def _each(write: _Writer) -> Callable[[Node, str], Node]:
                     raise fail(item.mark, path, str(error)) from None
             else:
                 items.append(item)
+            if len(items) > _MOST_ITEMS:
+                raise fail(item.mark, path, f"more than {_MOST_ITEMS} entries, ranges written out")
         return Sequence(tuple(items), node.mark, node.tag)
 
     return write_all

@@ -10,7 +10,7 @@ from stack.compose.tree import ScalarValue
 
 Fields = dict[str, "ScalarValue | Fields"]
 
-_RANGE = re.compile(r"[0-9]+(?:-[0-9]+)?")
+_RANGE = re.compile(r"[0-9]{1,9}(?:-[0-9]{1,9})?")
 _ADDRESS = re.compile(r"\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]*[0-9A-Fa-f:]")
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _HIGHEST_PORT = 65535

@@ -163,7 +163,7 @@ def _check_items(node: Sequence, key: Key, path: str) -> None:
     if row is not None:
         for index, item in enumerate(node.items):
             _check(item, row, f"{path}[{index}]")
-    if key.unique is Unique.NOTHING and _must_differ(key):
+    if key.unique in (Unique.NOTHING, Unique.TEXT) and _must_differ(key):
         seen: dict[str, Mark] = {}
         for index, item in enumerate(node.items):
             text = repr(to_plain(item))
@@ -207,12 +207,16 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return f"unknown key '{name}'{hint}"
 
 
+_SHOWN = 60  # characters of a value in a message
+
+
 def _shown(node: Node) -> str:
     if not isinstance(node, Scalar) or node.value is None:
         return kind_of(node)
     if isinstance(node.value, bool):
         return node.text
-    return repr(node.text) if isinstance(node.value, str) else f"{kind_of(node)} ({node.text})"
+    text = node.text if len(node.text) <= _SHOWN else f"{node.text[:_SHOWN]}…"
+    return repr(text) if isinstance(node.value, str) else f"{kind_of(node)} ({text})"
 
 
 def check_required(node: Node, key: Key = ROOT, path: str = "") -> None:

@@ -2,7 +2,7 @@
 
 Nodes are immutable and may be shared: an alias is the same node as its anchor.  All steps of the
 loader take a tree and give a new one, so that a message late in the pipeline can still name the
-file and the line that the user wrote.
+file and the line that the user wrote.  They hold no cycles, so the collector need not look at them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stack.errors import ComposeError
 ScalarValue = str | int | float | bool | None
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """A place in a file; line and column count from 1, line 0 means "the file as a whole"."""
 
     file: str
@@ -29,7 +29,7 @@ class Mark(msgspec.Struct, frozen=True):
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
-class Scalar(msgspec.Struct, frozen=True):
+class Scalar(msgspec.Struct, frozen=True, gc=False):
     """A single value, typed by the YAML rules."""
 
     value: ScalarValue
@@ -42,7 +42,7 @@ class Scalar(msgspec.Struct, frozen=True):
         return go_text(self.value)
 
 
-class Sequence(msgspec.Struct, frozen=True):
+class Sequence(msgspec.Struct, frozen=True, gc=False):
     """A list."""
 
     items: tuple[Node, ...]
@@ -50,14 +50,14 @@ class Sequence(msgspec.Struct, frozen=True):
     tag: str = ""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A key's place and its value."""
 
     key_mark: Mark
     value: Node
 
 
-class Mapping(msgspec.Struct, frozen=True):
+class Mapping(msgspec.Struct, frozen=True, gc=False):
     """A map with text keys, in the order of the file."""
 
     entries: AbstractMapping[str, Entry]

@@ -17,8 +17,11 @@ import yaml
 from stack.compose.tree import Entry, Mapping, Mark, Node, Scalar, ScalarValue, Sequence, fail
 from stack.errors import ComposeError
 
-MAX_EXPANDED_NODES = 500_000
+MAX_EXPANDED_NODES = 60_000
 """Bound on the nodes of a document once aliases are written out: a guard against alias bombs."""
+
+MAX_DEPTH = 100
+"""How deep maps and lists may stand inside each other."""
 
 _PLAIN = "plain"
 _BASE: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -81,6 +84,8 @@ class _TreeBuilder:
         mark = self._mark(source)
         if id(source) in self._open:
             raise fail(mark, "", "an anchor refers to itself")
+        if len(self._open) >= MAX_DEPTH:
+            raise fail(mark, "", f"nested more than {MAX_DEPTH} deep")
         self._open.add(id(source))
         built: tuple[Node, int]
         if isinstance(source, yaml.ScalarNode):
@@ -93,7 +98,11 @@ class _TreeBuilder:
             assert isinstance(source, yaml.MappingNode)
             built = self._mapping(source, mark)
         if built[1] > MAX_EXPANDED_NODES:
-            raise fail(mark, "", "aliases expand to too many values (excessive aliasing)")
+            raise fail(
+                mark,
+                "",
+                f"more than {MAX_EXPANDED_NODES} values with aliases written out",
+            )
         self._open.discard(id(source))
         self._built[id(source)] = built
         self._alive.append(source)
@@ -182,6 +191,7 @@ _INTEGER = re.compile(
     r"|0(?P<old>[0-7]+)|(?P<dec>0|[1-9][0-9]*))"
 )
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_MAX_DIGITS = 100  # longer ones are beyond 64 bits in every base
 _BASES = {"hex": 16, "bin": 2, "oct": 8, "old": 8, "dec": 10}
 
 
@@ -197,7 +207,7 @@ def plain_scalar(text: str) -> ScalarValue:
         return text
     digits = text.replace("_", "") if text[0] != "." else text
     whole = _INTEGER.fullmatch(digits)
-    if whole and whole.lastgroup:
+    if whole and whole.lastgroup and len(digits) <= _MAX_DIGITS:
         number = int(whole[whole.lastgroup], _BASES[whole.lastgroup])
         number = -number if digits[0] == "-" else number
         if -(2**63) <= number < 2**64:
