@@ -23,6 +23,8 @@ DIFFERENCES: dict[str, str] = {
     "interp-default-lazy": "a default that is not needed is not looked at, as newer releases do",
     "interp-key": "a dollar sign in a key is printed as it is, since keys are not interpolated when "
     "the output is read again; docker-compose doubles it",
+    "merge-basic": "the same host and address in two files is one entry of extra_hosts; "
+    "docker-compose repeats it when it is spelled differently",
     "merge-docs-empty": "an empty document between others is skipped",
     "nets": "ipam.options are kept; docker-compose drops them",
     "provider": "an option of a provider is printed as it is written",
