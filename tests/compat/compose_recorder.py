@@ -27,6 +27,7 @@ import msgspec
 
 FOLDER = Path(__file__).parent / "compose"
 PLACE = "/FOLDER"  # stands for FOLDER in recordings
+ABOVE = "/ABOVE"  # and this for the folder above it
 SHELL = {"HOME": "/home/user", "PATH": "/bin"}
 
 
@@ -82,8 +83,13 @@ def ask(program: str, case: Case) -> dict[str, Any]:
     )  # fmt: skip
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if not line.startswith("time=")]
-        return {"error": "\n".join(lines[:3]).replace(str(FOLDER), PLACE)}
-    return {"config": json.loads(done.stdout.replace(str(FOLDER), PLACE))}
+        return {"error": placed("\n".join(lines[:3]))}
+    return {"config": json.loads(placed(done.stdout))}
+
+
+def placed(text: str) -> str:
+    """Return the text without this checkout's own place."""
+    return text.replace(str(FOLDER), PLACE).replace(str(FOLDER.parent), ABOVE)
 
 
 def recorded(case: Case) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from stack.compose.render import escaped, render
 from stack.compose.resolve import Options, resolve
 from stack.compose.source import read_source
 from stack.errors import StackError
-from tests.compat.compose_recorder import FOLDER, PLACE, SHELL, Case, ask, cases, recorded
+from tests.compat.compose_recorder import SHELL, Case, ask, cases, placed, recorded
 
 DIFFERENCES: dict[str, str] = {
     "blkio": "keys of blkio_config are printed as a file may have them, so that they load again; "
@@ -41,7 +41,7 @@ def ours(case: Case) -> dict[str, Any]:
         shown = escaped(render(resolved.root, extensions=False))
     except StackError as error:
         return {"error": str(error)}
-    return {"config": json.loads(json.dumps(shown).replace(str(FOLDER), PLACE))}
+    return {"config": json.loads(placed(json.dumps(shown)))}
 
 
 @pytest.mark.parametrize("name", sorted(cases()))
