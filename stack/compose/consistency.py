@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from stack.compose.normalise import NAMESPACES
 from stack.compose.quantities import nano_cpus, size_bytes
+from stack.compose.short_texts import is_address
 from stack.compose.tree import (
     Mapping,
     Mark,
@@ -69,6 +70,7 @@ def check_services(root: Mapping, known: Collection[str]) -> None:
         _check_origin(service, path)
         _check_references(root, service, path)
         _check_dependencies(services, known, service, path)
+        _check_ports(service, path)
         _check_values(service, path)
     _check_order(services)
 
@@ -159,6 +161,13 @@ def _check_dependencies(
         value = text_at(service, key)
         if value.startswith("service:") and value.removeprefix("service:") not in services:
             raise _error(service, path, key, f"there is no service '{value[8:]}'")
+
+
+def _check_ports(service: Mapping, path: str) -> None:
+    for index, port in enumerate(items_at(service, "ports")):
+        address = text_at(port, "host_ip")
+        if address and not is_address(address):
+            raise fail(port.mark, f"{path}.ports[{index}].host_ip", f"{address!r} is no address")
 
 
 def _check_values(service: Mapping, path: str) -> None:

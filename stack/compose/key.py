@@ -110,7 +110,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     names: str = r"^[a-zA-Z0-9._-]+$"  # free keys; "" for any
     extensible: bool = True  # keys with x- may stand here
     # canonical output
-    nullable: bool = False  # a map of texts keeps names without a value
+    nullable: bool = False  # a map may hold names without a value
     keep: bool = False  # shown also when false, 0 or empty
 
     def child(self, name: str) -> Key:

@@ -7,6 +7,7 @@ from stack.compose.tree import (
     Mapping,
     Node,
     Scalar,
+    is_null,
     items_at,
     map_at,
     map_values,
@@ -52,7 +53,7 @@ def normalise(root: Mapping, name: str, folder: str) -> Mapping:
 def _named(key: str, node: Node, project: str) -> Node:
     if not isinstance(node, Mapping):
         node = Mapping({}, node.mark)
-    if text_at(node, "name"):
+    if not is_null(node.get("name")):
         return node
     is_external = text_at(node, "external") == "true"
     return with_values(node, {"name": key if is_external else f"{project}_{key}"})

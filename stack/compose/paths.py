@@ -103,12 +103,8 @@ def _volume(volume: Node, folder: Folder) -> Node:
     options = volume.get("driver_opts") if isinstance(volume, Mapping) else None
     if not isinstance(volume, Mapping) or not isinstance(options, Mapping):
         return volume
-    binds = "bind" in text_at(options, "o").split(",")
-    if (
-        text_at(volume, "driver") not in ("", "local")
-        or not binds
-        or not text_at(options, "device")
-    ):
+    is_bind = text_at(volume, "driver") == "local" and text_at(options, "o") == "bind"
+    if not is_bind or not text_at(options, "device"):
         return volume
     return with_values(volume, {"driver_opts": _set(options, "device", folder)})
 

@@ -20,7 +20,9 @@ _NANOSECONDS = {
     "w": 7 * 24 * 3600 * 10**9,
 }
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w)")
-_SIZE = re.compile(r"([0-9][0-9_]*(?:\.[0-9]*)?(?:e[+]?[0-9]{1,2})?|\.[0-9]+) ?(?:([kmgtp])?i?b?)")
+_SIZE = re.compile(
+    r"([0-9][0-9_]*(?:\.[0-9]*)?(?:e[+]?[0-9]{1,2})?|\.[0-9]+) ?(?:([kmgtp])(?:i?b)?|b)?"
+)
 _POWERS = {None: 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _CPUS = re.compile(r"[+]?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?")
 
@@ -52,7 +54,7 @@ def size_bytes(text: str) -> int:
     Raises:
         ValueError: the text is no size; the message says what one looks like.
     """
-    match = _SIZE.fullmatch(text.strip().lower())
+    match = _SIZE.fullmatch(text.strip().removeprefix("+").lower())
     if not match or len(text) > _LONGEST:
         raise ValueError(f"{text!r} is no size: write one like 512m or 1g")
     number = Fraction(match[1].replace("_", "").rstrip("."))

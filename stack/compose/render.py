@@ -150,6 +150,8 @@ class _Printer:
             shown = self._shown(node, key, path)
         except ValueError as error:
             raise fail(node.mark, path, str(error)) from None
+        if key.value is Value.DURATION and shown == "0s" and not key.keep:
+            return _NOTHING
         keeps = key.keep and (shown is not None or key.value is Value.WORDS)
         return shown if shown or keeps else _NOTHING
 
@@ -173,7 +175,7 @@ class _Printer:
                     texts.sort(key=lambda text: text.partition("=")[0])
                 return texts
             case Value.TEXT_MAP | Value.OPTION_MAP, Mapping():
-                empty = None if key.nullable else ""
+                empty = None if key.nullable and key.value is Value.TEXT_MAP else ""
                 return {
                     name: empty if is_null(entry.value) else _text(entry.value)
                     for name, entry in sorted(node.entries.items())

@@ -360,7 +360,7 @@ SERVICE = {
     "secrets": rejected(SECRETS, _LATER),
     "credential_spec": fields(rows(TEXT, "config", "file", "registry")),
     "logging": fields(
-        {"driver": TEXT, "options": OPTIONS}, merge=Merge.LOGGING
+        {"driver": TEXT, "options": also(OPTIONS, nullable=True)}, merge=Merge.LOGGING
     ),
     # how it is reached
     "ports": _PORTS,
@@ -369,7 +369,7 @@ SERVICE = {
             value=Value.TEXTS,
             unique=Unique.NAME,
             distinct=True,
-            items=Key(value=Value.TEXT, accepts="string|number"),
+            items=Key(value=Value.TEXT, accepts="string|integer"),
         )
     ),
     "networks": _SERVICE_NETWORKS,

@@ -22,10 +22,10 @@ def port_entries(text: str) -> Iterator[Fields]:
     Raises:
         ValueError: the text is no port; says why.
     """
-    ports, slash, protocol = text.partition("/")
+    ports, _, protocol = text.partition("/")
     front, _, target = ports.rpartition(":")
     address, _, published = front.rpartition(":")
-    protocol = protocol.lower() if slash else "tcp"
+    protocol = protocol.lower() or "tcp"
     if protocol not in _PROTOCOLS:
         raise ValueError(f"{text!r}: protocol must be tcp, udp or sctp")
     if (
@@ -34,7 +34,11 @@ def port_entries(text: str) -> Iterator[Fields]:
         or (address and not _ADDRESS.fullmatch(address))
     ):
         raise ValueError(f"{text!r} is no port: write [[ip:]published:]target[/protocol]")
+    if address and not is_address(address.strip("[]")):
+        raise ValueError(f"{text!r}: {address!r} is no IP address")
     targets = _port_range(target, text)
+    if not targets[0]:
+        raise ValueError(f"{text!r}: a container has no port 0")
     sources = _port_range(published, text) if published else None
     several_to_one = sources is not None and len(targets) == 1 and len(sources) > 1
     if sources is not None and not several_to_one and len(sources) != len(targets):
@@ -46,6 +50,17 @@ def port_entries(text: str) -> Iterator[Fields]:
         if address:
             fields["host_ip"] = address.strip("[]")
         yield fields
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    from ipaddress import ip_address  # few files name one, and the import takes long
+
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _port_range(text: str, whole: str) -> range:

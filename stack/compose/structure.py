@@ -43,7 +43,8 @@ _WORDS = {
 }
 _TEXT = Key(value=Value.TEXT)
 _NAME = Key(value=Value.TEXT, accepts="string|number|boolean|null")
-_OPTION = Key(value=Value.TEXT, accepts="string|number|null")
+_OPTION = Key(value=Value.TEXT, accepts="string|number")
+_EMPTY_OPTION = Key(value=Value.TEXT, accepts="string|number|null")
 
 
 def accepted_types(key: Key) -> tuple[str, ...]:
@@ -73,7 +74,9 @@ def value_row(key: Key) -> Key | None:
         return Key(value=Value.TEXTS, accepts="string|array")
     if key.value is Value.TEXT_MAP:
         return _NAME
-    return _OPTION if key.value is Value.OPTION_MAP else None
+    if key.value is Value.OPTION_MAP:
+        return _EMPTY_OPTION if key.nullable else _OPTION
+    return None
 
 
 def check_structure(root: Mapping) -> None:
