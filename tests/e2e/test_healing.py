@@ -75,7 +75,7 @@ def moment(text: str) -> datetime:
 def test_restarts_end_after_the_attempts_a_policy_allows(cluster: Cluster) -> None:
     policy = {"condition": "on-failure", "delay": "0s", "max_attempts": 2}
     said = cluster.deploy(
-        "shop", {"bad": {**FAILING, "deploy": {"restart_policy": policy}}}, "--timeout", "5", code=1
+        "shop", {"bad": {**FAILING, "deploy": {"restart_policy": policy}}}, "--timeout", "2", code=1
     )
     assert "exit (3)" in said.stderr
     assert [t.state for t in cluster.tasks("shop_bad")] == ["failed"] * 3
@@ -292,16 +292,16 @@ def test_an_engine_killed_while_it_starts_tasks_ends_with_the_right_number(
 @pytest.mark.parametrize("seed", range(2))
 def test_a_manager_killed_during_an_update_goes_on_with_it(cluster: Cluster, seed: int) -> None:
     rng = random.Random(seed)
-    service = idle(replicas=6, update_config={"parallelism": 1})
+    service = idle(replicas=4, update_config={"parallelism": 1})
     cluster.deploy("shop", {"web": service})
     before = cluster.container_ids()
     cluster.deploy("shop", {"web": {**service, "environment": {"EDITION": "2"}}}, "--detach")
-    time.sleep(rng.uniform(0.2, 2.0))  # the random moment
+    time.sleep(rng.uniform(0.2, 1.5))  # the random moment
     cluster.lab.kill_stackd(MANAGER)
     cluster.lab.start_stackd(MANAGER)
-    after = cluster.wait_running("shop_web", 6, without=before)
+    after = cluster.wait_running("shop_web", 4, without=before)
     assert all("EDITION=2" in cluster.inspect(c)["Config"]["Env"] for c in after)
-    steady(cluster, "shop_web", 6)
+    steady(cluster, "shop_web", 4)
 
 
 def test_what_happened_to_containers_while_an_agent_was_down_is_mended(cluster: Cluster) -> None:

@@ -22,6 +22,9 @@ from tests.support.lab_host import ROOT, LabError, environment, in_parallel, run
 LIMIT_S = 60.0
 """How long anything may take. Generous: what it took is measured, and not judged here."""
 
+PAUSE_S = 0.1
+"""Between two looks, so that looking does not take the hosts' time."""
+
 MANAGER = 1
 WORKERS = (2, 3)
 HOSTS = (MANAGER, *WORKERS)
@@ -82,7 +85,7 @@ def wait_for(what: str, look: Callable[[], Found], *, limit_s: float = LIMIT_S) 
             seen = found
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {limit_s:.0f} s for {what}; last seen: {seen!r}")
-        time.sleep(0.05)
+        time.sleep(PAUSE_S)
 
 
 class Cluster:
