@@ -166,7 +166,7 @@ def _check_items(node: Sequence, key: Key, path: str) -> None:
     if row is not None:
         for index, item in enumerate(node.items):
             _check(item, row, f"{path}[{index}]")
-    if key.unique in (Unique.NOTHING, Unique.TEXT) and _must_differ(key):
+    if key.unique in (Unique.NOTHING, Unique.TEXT) and must_differ(key):
         seen: dict[str, Mark] = {}
         for index, item in enumerate(node.items):
             text = repr(to_plain(item))
@@ -176,7 +176,8 @@ def _check_items(node: Sequence, key: Key, path: str) -> None:
             seen[text] = item.mark
 
 
-def _must_differ(key: Key) -> bool:
+def must_differ(key: Key) -> bool:
+    """Whether items of a list may not be the same."""
     return (
         key.distinct
         or key.form in (Form.NAMES, Form.DEPENDENCIES, Form.HOSTS)

@@ -43,6 +43,7 @@ def test_durations_are_written_as_go_does(nanoseconds: int, text: str) -> None:
     ("text", "size"),
     [
         ("1024", 1024), ("1k", 1024), ("1kb", 1024), ("1KiB", 1024), ("512m", 512 * 2**20), ("1 G", 2**30),
+        ("1.5b", 1), ("1.5g", 3 * 2**29), ("1e3", 1000), ("1_000", 1000), ("1mib", 2**20), ("+1m", 2**20), ("1p", 2**50),
     ],
 )  # fmt: skip
 def test_sizes(text: str, size: int) -> None:
