@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,6 +138,8 @@ def _objects(project: ProjectChoice, stack: str, form: str) -> str:
 
 def _printed(value: Any, form: str) -> str:
     if form == "json":
+        import json
+
         return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
     from stack.compose.yaml_writer import write_yaml
 

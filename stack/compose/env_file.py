@@ -18,6 +18,10 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _DOLLAR = "$$"  # what an escaped dollar sign is until interpolation makes it one again
 
 
+class UnclosedQuote(Exception):
+    """A quoted value that does not end."""
+
+
 def read_env_text(
     text: str,
     file: str,
@@ -102,8 +106,13 @@ def _assignment(text: str, position: int, file: str, lookup: Lookup, values: dic
         return end
     try:
         values[key], end = _value(text, after, end, lookup)
-    except (BadTemplate, RequiredVariable) as error:
+    except (RequiredVariable, UnclosedQuote) as error:
         raise ComposeError(f"{file}:{line}: {key}: {error}") from None
+    except BadTemplate:  # its message shows the value, which may be a secret
+        problem = (
+            "a quote is never closed, or a ${ begins no variable (write $$ for a plain dollar)"
+        )
+        raise ComposeError(f"{file}:{line}: {key}: {problem}") from None
     return end
 
 
@@ -131,7 +140,7 @@ def _closing_quote(text: str, start: int) -> int:
             return position
         else:
             position += 1
-    raise BadTemplate(f"the quote {text[start]} is never closed")
+    raise UnclosedQuote(f"the quote {text[start]} is never closed")
 
 
 def _unescape(raw: str) -> str:

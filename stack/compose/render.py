@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping as AbstractMapping
 from typing import Any
@@ -64,6 +62,9 @@ def service_hashes(shown: dict[str, Plain]) -> dict[str, str]:
 
     How many run, and how images are built or pulled, is no part of it.
     """
+    import hashlib  # few commands need it, and it takes long to import
+    import json
+
     hashes: dict[str, str] = {}
     for name, service in shown["services"].items():
         kept = {key: value for key, value in service.items() if key not in _NOT_RUNNING}

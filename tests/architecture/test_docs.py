@@ -24,6 +24,7 @@ from stack.check.rules import RULES
 from stack.cli.main import cli
 from stack.compose.keys import ROOT as COMPOSE_KEYS
 from stack.compose.keys import Key, Status
+from tests.compat.compose_differences import DIFFERENCES as COMPOSE_DIFFERENCES
 from tests.compat.stack_differences import DIFFERENCES
 
 ROOT = Path(__file__).parents[2]
@@ -97,8 +98,17 @@ def check_rules_block() -> str:
 
 def stack_differences_block() -> str:
     """Return where a stack's objects differ from those of Docker's client: reasons with cases."""
+    return _reasons_with_cases(DIFFERENCES)
+
+
+def compose_differences_block() -> str:
+    """Return where `stack config` differs from docker-compose: reasons with cases."""
+    return _reasons_with_cases(COMPOSE_DIFFERENCES)
+
+
+def _reasons_with_cases(differences: dict[str, str]) -> str:
     by_reason: dict[str, list[str]] = {}
-    for name, reason in DIFFERENCES.items():
+    for name, reason in differences.items():
         by_reason.setdefault(reason, []).append(name)
     parts = []
     for reason, names in by_reason.items():
@@ -157,6 +167,7 @@ BLOCKS = {
     "compose-keys": ("docs/compatibility.md", compose_keys_block),
     "extension-schema": ("docs/design/extensions.md", extension_schema_block),
     "stack-differences": ("docs/compatibility.md", stack_differences_block),
+    "compose-differences": ("docs/compatibility.md", compose_differences_block),
     "task-states": ("docs/design/task-model.md", task_states_block),
     "import-layers": ("docs/architecture.md", import_layers_block),
 }
