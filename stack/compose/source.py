@@ -77,16 +77,20 @@ def read_source(
         ComposeError: a file is missing or cannot be read.
     """
     shell = dict(os.environ) if shell is None else shell
-    if not names and shell.get("COMPOSE_FILE"):
-        separator = shell.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
-        names = tuple(name for name in shell["COMPOSE_FILE"].split(separator) if name)
+    listed = shell.get("COMPOSE_ENV_FILES", "").split(",")
+    env_files = env_files or tuple(name for name in listed if name)
+    if not names:
+        names = _named_files(_environment(Path.cwd(), shell, env_files))
     names = names or _default_names(Path.cwd())
     files = tuple(_read(name) for name in names)
     folder = Path.cwd() if names[0] == STDIN else Path(names[0]).absolute().parent
-    listed = shell.get("COMPOSE_ENV_FILES", "").split(",")
-    env_files = env_files or tuple(name for name in listed if name)
     environment = _environment(folder, shell, env_files)
     return Source(files, str(folder), environment, shell.get("HOME", ""))
+
+
+def _named_files(environment: Mapping[str, str]) -> tuple[str, ...]:
+    separator = environment.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+    return tuple(name for name in environment.get("COMPOSE_FILE", "").split(separator) if name)
 
 
 def _default_names(start: Path) -> tuple[str, ...]:

@@ -41,3 +41,43 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ComposeError, match=r"nope\.yml: cannot read the compose file: No such file"
     ):
         read_source((str(tmp_path / "nope.yml"),), {})
+
+
+def test_env_files_take_the_place_of_the_default_one_and_later_ones_win(tmp_path: Path) -> None:
+    (tmp_path / "c.yml").write_text("")
+    (tmp_path / ".env").write_text("A=default\nZ=1\n")
+    (tmp_path / "one.env").write_text("A=one\nB=one\n")
+    (tmp_path / "two.env").write_text("B=$A-two\n")
+    files = (str(tmp_path / "one.env"), str(tmp_path / "two.env"))
+    found = read_source((str(tmp_path / "c.yml"),), {}, files)
+    assert found.environment == {"A": "one", "B": "one-two"}
+    listed = {"COMPOSE_ENV_FILES": ",".join(files)}
+    assert read_source((str(tmp_path / "c.yml"),), listed).environment["B"] == "one-two"
+    with pytest.raises(ComposeError, match=r"nope\.env: there is no such file"):
+        read_source((str(tmp_path / "c.yml"),), {}, ("nope.env",))
+
+
+@pytest.mark.parametrize("in_env_file", [True, False])
+def test_files_may_be_named_by_a_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_env_file: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.yml", "b.yml", "compose.yaml"):
+        Path(name).write_text(name)
+    settings = {"COMPOSE_FILE": "a.yml;b.yml", "COMPOSE_PATH_SEPARATOR": ";"}
+    if in_env_file:
+        lines = (f"{name}='{value}'\n" for name, value in settings.items())
+        Path(".env").write_text("".join(lines))
+    found = read_source((), {} if in_env_file else settings)
+    assert [file.name for file in found.files] == ["a.yml", "b.yml"]
+
+
+def test_the_default_file_is_looked_for_in_the_folders_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "compose.yml").write_text("x")
+    monkeypatch.chdir(tmp_path / "sub")
+    found = read_source((), {})
+    assert found.folder == str(tmp_path)
+    assert found.files[0].name == str(tmp_path / "compose.yml")
