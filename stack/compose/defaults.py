@@ -31,7 +31,6 @@ def _service(service: Node) -> Node:
     for key, default in (
         ("ports", _port),
         ("secrets", _secret),
-        ("volumes", _mount),
         ("gpus", _request),
     ):
         value = service.get(key)
@@ -81,13 +80,6 @@ def _port(port: Mapping) -> Mapping:
 
 def _secret(secret: Mapping) -> Mapping:
     return _missing(secret, target=f"/run/secrets/{text_at(secret, 'source')}")
-
-
-def _mount(mount: Mapping) -> Mapping:
-    bind = mount.get("bind")
-    if text_at(mount, "type") != "bind" or not isinstance(bind, Mapping):
-        return mount
-    return with_values(mount, {"bind": _missing(bind, create_host_path=True)})
 
 
 def _request(request: Mapping) -> Mapping:

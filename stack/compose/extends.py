@@ -43,6 +43,35 @@ def extended_part(root: Mapping, wanted: str) -> Mapping:
     return Mapping({"services": entry}, root.mark)
 
 
+def without_kept(root: Mapping) -> Mapping:
+    """A file as it is written, without empty values of services that extend another one.
+
+    Such a value keeps what the other service says.
+    """
+    services = map_at(root, "services")
+    if services is None:
+        return root
+    entries = {
+        name: Entry(entry.key_mark, _without_empty(entry.value))
+        for name, entry in services.entries.items()
+    }
+    whole = dict(root.entries)
+    changed = Mapping(entries, services.mark, services.tag)
+    whole["services"] = Entry(whole["services"].key_mark, changed)
+    return Mapping(whole, root.mark, root.tag)
+
+
+def _without_empty(service: Node) -> Node:
+    if not isinstance(service, Mapping) or is_null(service.get("extends")):
+        return service
+    kept = {
+        name: entry
+        for name, entry in service.entries.items()
+        if not is_null(entry.value) or entry.value.tag or "null" in _SERVICE.child(name).accepts
+    }
+    return Mapping(kept, service.mark, service.tag)
+
+
 class Extender:
     """Resolves ``extends`` of one project."""
 

@@ -117,6 +117,7 @@ ROOT = fields(
                 extensible=False,
             ),
             form=Form.INCLUDES,
+            accepts="array|null",
         ),
         "models": rejected(map_of(_MODEL), "a stack cannot have it"),
     }

@@ -17,7 +17,7 @@ from stack.compose.casts import cast
 from stack.compose.consistency import check_objects, check_services
 from stack.compose.defaults import set_defaults
 from stack.compose.env_file import read_env_text
-from stack.compose.extends import Extender, extended_part
+from stack.compose.extends import Extender, extended_part, without_kept
 from stack.compose.interpolation import interpolate_tree
 from stack.compose.keys import ROOT
 from stack.compose.merge import finish, merge_values, without_empty
@@ -181,7 +181,7 @@ class _Loading:
     def _prepared(
         self, document: Mapping, environment: dict[str, str], base: Node | None = None
     ) -> Mapping:
-        tree: Node = without_empty(document, base, ROOT)
+        tree: Node = without_empty(without_kept(document), base, ROOT)
         if self._interpolates:
             tree = interpolate_tree(tree, environment.get, self._note_unset)
             tree = cast(tree, ROOT)

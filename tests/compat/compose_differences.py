@@ -15,6 +15,7 @@ DIFFERENCES: dict[str, str] = {
     "command-amp-in-word": _OPERATORS,
     "command-lt": _OPERATORS,
     "command-paren": "parentheses are text, as in docker stack; docker-compose refuses them",
+    "inc-unknown-key": "an unknown key of an include is refused; docker-compose overlooks it",
     "interp-default-lazy": "a default that is not needed is not looked at, as newer releases do",
     "interp-key": "a dollar sign in a key is printed as it is, since keys are not interpolated when "
     "the output is read again; docker-compose doubles it",

@@ -107,6 +107,9 @@ def main() -> None:
     different = 0
     for case in cases().values():
         answer = ask(program, case)
+        has_recording = (FOLDER / f"{case.name}.json").exists()
+        if has_recording and "error" in answer and "error" in recorded(case):
+            continue  # the words of some errors change from run to run
         if "--rewrite" in sys.argv:
             text = json.dumps(answer, indent=1, sort_keys=True, ensure_ascii=False)
             (FOLDER / f"{case.name}.json").write_text(text + "\n")
