@@ -63,6 +63,22 @@ def test_lines_of_all_hosts_are_read_at_one_place(cluster: Cluster) -> None:
     assert (len(moment), moment[-1], text) == (30, "Z", "out\n")
 
 
+def test_our_own_command_shows_them_too(cluster: Cluster) -> None:
+    _create(cluster, LINES)
+    wait_for("all lines", lambda: len(_logs(cluster)) == 6)
+    done = cluster.stack("service", "logs", "--tail", "1", "web")
+    assert sorted((done.stdout + done.stderr).splitlines()) == sorted(
+        f"web.{task.slot}@{task.node} | {word}"
+        for task in cluster.running_tasks("web")
+        for word in _newest_words(done.stdout + done.stderr, f"web.{task.slot}@")
+    )
+    assert len({line.partition(" | ")[0] for line in (done.stdout + done.stderr).splitlines()}) == 3
+
+
+def _newest_words(text: str, begin: str) -> list[str]:
+    return [line.partition(" | ")[2] for line in text.splitlines() if line.startswith(begin)]
+
+
 def test_the_tail_counts_for_each_task_and_since_leaves_out_older_lines(cluster: Cluster) -> None:
     _create(cluster, "for n in 1 2 3 4; do echo $n; done; sleep 1000")
     wait_for("all lines", lambda: len(_logs(cluster)) == 12)
