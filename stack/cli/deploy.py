@@ -9,7 +9,7 @@ from stack.cli.session import client_of, say, warn_all
 from stack.deploy.apply import apply
 from stack.deploy.converge import already_over, converge
 from stack.deploy.observe import observe, stack_label
-from stack.deploy.plan import KeepService, make_plan
+from stack.deploy.plan import KeepService, UpdateFile, make_plan
 from stack.engine.client import EngineClient
 from stack.errors import StackError
 from stack.translate.stack_spec import stack_spec
@@ -95,11 +95,11 @@ def deploy(
     seen = frozenset() if detach else already_over(client, wanted.name)
     steps = make_plan(wanted, observed, prune=prune)
     try:
-        applied = apply(client, steps, say)
+        applied = apply(client, steps, observed, say)
         warn_all(applied.warnings)
         if detach:
             return
-        if all(isinstance(step, KeepService) for step in steps):
+        if all(isinstance(step, KeepService | UpdateFile) for step in steps):
             stable_s = 0.0  # nothing was started
         converge(
             client,

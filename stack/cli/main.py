@@ -62,6 +62,8 @@ _COMMANDS = {
     "rm": ("stack.cli.remove:rm", "Remove stacks and wait until their tasks are gone."),
     "cluster": ("stack.cli.cluster:cluster", "Make, join and leave a cluster."),
     "node": ("stack.cli.node:node", "List and change nodes."),
+    "secret": ("stack.cli.attached_files:secret", "List, create and remove secrets."),
+    "configs": ("stack.cli.attached_files:configs", "List, create and remove configs of services."),
     "service": ("stack.cli.service:service", "List, scale and remove services."),
 }
 

@@ -8,6 +8,7 @@ from copy import deepcopy
 import click
 
 from stack.cli.listings import SERVICE_COLUMNS, service_rows, show_tasks, task_rows
+from stack.cli.logs import logs
 from stack.cli.session import client_of, now_s, say, warn_all
 from stack.cli.tables import list_options, show
 from stack.engine.client import EngineClient
@@ -16,7 +17,10 @@ from stack.errors import OutOfSequence, StackError, UsageError
 
 @click.group()
 def service() -> None:
-    """List, inspect, scale and remove services."""
+    """List, inspect, scale and remove services, and read their logs."""
+
+
+service.add_command(logs)
 
 
 @service.command("ls")

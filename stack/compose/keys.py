@@ -19,7 +19,6 @@ from stack.compose.service_keys import (
     TEXTS,
     also,
     fields,
-    ignored,
     list_of,
     map_of,
     rejected,
@@ -96,14 +95,10 @@ ROOT = fields(
         "services": map_of(fields(SERVICE), extensible=False),
         "networks": map_of(_NETWORK),
         "volumes": map_of(_VOLUME, extensible=False),
-        "secrets": ignored(
-            map_of(fields({**_CONFIG, "driver": TEXT, "driver_opts": OPTIONS}), extensible=False),
-            "this version does not have it yet",
+        "secrets": map_of(
+            fields({**_CONFIG, "driver": TEXT, "driver_opts": OPTIONS}), extensible=False
         ),
-        "configs": ignored(
-            map_of(fields({**_CONFIG, "content": TEXT}), extensible=False),
-            "this version does not have it yet",
-        ),
+        "configs": map_of(fields({**_CONFIG, "content": TEXT}), extensible=False),
         "include": list_of(
             fields(
                 {

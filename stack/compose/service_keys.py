@@ -356,8 +356,8 @@ SERVICE = {
     "healthcheck": _HEALTHCHECK,
     "volumes": _MOUNTS,
     "tmpfs": also(ONE_OR_MORE, merge=Merge.APPEND, unique=Unique.NAME),
-    "configs": rejected(CONFIGS, _LATER),
-    "secrets": rejected(SECRETS, _LATER),
+    "configs": CONFIGS,
+    "secrets": SECRETS,
     "credential_spec": fields(rows(TEXT, "config", "file", "registry")),
     "logging": fields(
         {"driver": TEXT, "options": also(OPTIONS, nullable=True)}, merge=Merge.LOGGING

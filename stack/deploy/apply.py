@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 
 import msgspec
 
 from stack.deploy.plan import (
+    CreateFile,
     CreateNetwork,
     CreateService,
     KeepService,
+    Observed,
     RemoveService,
     Step,
+    UpdateFile,
     UpdateService,
     updated_spec,
 )
 from stack.engine.client import EngineClient
-from stack.errors import OutOfSequence
+from stack.engine.payloads import FileKind, Json, Named
+from stack.errors import EngineError, OutOfSequence, StackError
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -26,15 +31,19 @@ class Applied(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-def apply(client: EngineClient, steps: Iterable[Step], say: Callable[[str], None]) -> Applied:
+def apply(
+    client: EngineClient, steps: Iterable[Step], observed: Observed, say: Callable[[str], None]
+) -> Applied:
     """Send what the steps need, one after the other, telling each before it is sent.
 
     A service that changed since it was observed is read again and updated once more; the file
-    wins over the other change, as it would have a moment later.
+    wins over the other change, as it would have a moment later.  `observed` gives the IDs of
+    secrets and configs that are there.
 
     Raises:
         EngineError: the API refused a step; the earlier ones stay done.
     """
+    files = FileIds(observed)
     services: list[str] = []
     warnings: list[str] = []
     for step in steps:
@@ -43,14 +52,19 @@ def apply(client: EngineClient, steps: Iterable[Step], say: Callable[[str], None
                 say(f"Creating network {request['Name']}")
                 _, said = client.create_network(request)
                 warnings += said
+            case CreateFile(kind, request):
+                say(f"Creating {kind} {request['Name']}")
+                files.add(kind, request["Name"], client.create_file(kind, request))
+            case UpdateFile():
+                _update_file(client, step, say)
             case CreateService(spec):
                 say(f"Creating service {spec['Name']}")
-                service_id, said = client.create_service(spec)
+                service_id, said = client.create_service(files.filled(spec))
                 services.append(service_id)
                 warnings += said
             case UpdateService(service_id, _, spec):
                 say(f"Updating service {spec['Name']} (id: {service_id})")
-                warnings += _update(client, step)
+                warnings += _update(client, step, files)
                 services.append(service_id)
             case KeepService(service_id, name):
                 say(f"Service {name} is unchanged (id: {service_id})")
@@ -61,10 +75,59 @@ def apply(client: EngineClient, steps: Iterable[Step], say: Callable[[str], None
     return Applied(tuple(services), tuple(dict.fromkeys(warnings)))
 
 
-def _update(client: EngineClient, step: UpdateService) -> list[str]:
+class FileIds:
+    """The IDs of secrets and configs by name, those just made included."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._ids: dict[tuple[str, str], str] = {}
+        for name, secret in observed.secrets.items():
+            self.add("secret", name, secret["ID"])
+        for name, config in observed.configs.items():
+            self.add("config", name, config["ID"])
+
+    def add(self, kind: FileKind, name: str, object_id: str) -> None:
+        """Note one that was made."""
+        self._ids[kind, name] = object_id
+
+    def filled(self, spec: Json) -> Json:
+        """The service's spec with the IDs that its references need."""
+        spec = deepcopy(spec)
+        container = spec["TaskTemplate"]["ContainerSpec"]
+        for secret in container.get("Secrets", ()):
+            secret["SecretID"] = self._ids["secret", secret["SecretName"]]
+        for config in container.get("Configs", ()):
+            config["ConfigID"] = self._ids["config", config["ConfigName"]]
+        return spec
+
+
+def _update_file(client: EngineClient, step: UpdateFile, say: Callable[[str], None]) -> None:
+    kind, name = step.kind, step.request["Name"]
+    if step.has_other_labels:
+        say(f"Updating {kind} {name}")
     try:
-        return client.update_service(step.service_id, step.version, step.spec)
+        try:
+            _send(client, step, step.current)
+        except OutOfSequence:
+            ask = client.secret if kind == "secret" else client.config
+            _send(client, step, ask(step.current["ID"]))
+    except EngineError as error:
+        if "only updates to Labels are allowed" not in str(error):
+            raise
+        raise StackError(
+            f"{kind} {name} has another content in the cluster, where it never changes: "
+            f"give it a new name in the file, as 'name: {name}_2'"
+        ) from None
+
+
+def _send(client: EngineClient, step: UpdateFile, current: Named) -> None:
+    client.update_file(step.kind, current["ID"], current["Version"]["Index"], step.request)
+
+
+def _update(client: EngineClient, step: UpdateService, files: FileIds) -> list[str]:
+    try:
+        return client.update_service(step.service_id, step.version, files.filled(step.spec))
     except OutOfSequence:
         current = client.service(step.service_id)
         spec = updated_spec(current, step.spec)
-        return client.update_service(step.service_id, current["Version"]["Index"], spec)
+        version = current["Version"]["Index"]
+        return client.update_service(step.service_id, version, files.filled(spec))

@@ -5,26 +5,44 @@ Pure: the same two states give the same plan, and a cluster that has what is wan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 
 import msgspec
 
-from stack.engine.payloads import Json, Service
+from stack.engine.payloads import FileKind, Json, Named, Service
 from stack.translate.stack_spec import StackSpec
 
 
 class Observed(msgspec.Struct, frozen=True):
-    """What the cluster holds: services and network IDs by name."""
+    """What the cluster holds, by name: of the stack, and of what it uses from outside."""
 
     services: Mapping[str, Service]
     network_ids: Mapping[str, str]
+    secrets: Mapping[str, Named] = {}
+    configs: Mapping[str, Named] = {}
 
 
 class CreateNetwork(msgspec.Struct, frozen=True):
     """A network to make."""
 
     request: Json
+
+
+class CreateFile(msgspec.Struct, frozen=True):
+    """A secret or config to make."""
+
+    kind: FileKind
+    request: Json
+
+
+class UpdateFile(msgspec.Struct, frozen=True):
+    """One that is there; of a secret, only the cluster can tell whether it is as the file says."""
+
+    kind: FileKind
+    current: Named
+    request: Json
+    has_other_labels: bool
 
 
 class CreateService(msgspec.Struct, frozen=True):
@@ -55,11 +73,19 @@ class KeepService(msgspec.Struct, frozen=True):
     name: str
 
 
-Step = CreateNetwork | CreateService | UpdateService | RemoveService | KeepService
+Step = (
+    CreateNetwork
+    | CreateFile
+    | UpdateFile
+    | CreateService
+    | UpdateService
+    | RemoveService
+    | KeepService
+)
 
 
 def make_plan(wanted: StackSpec, observed: Observed, *, prune: bool) -> list[Step]:
-    """The steps, networks first and removals last, each kind in the order of the file.
+    """The steps: networks, files, services, removals, each kind in the order of the file.
 
     Args:
         wanted: the stack as the file describes it.
@@ -71,6 +97,8 @@ def make_plan(wanted: StackSpec, observed: Observed, *, prune: bool) -> list[Ste
         for request in wanted.networks
         if request["Name"] not in observed.network_ids
     ]
+    steps += _file_steps("secret", wanted.secrets, observed.secrets)
+    steps += _file_steps("config", wanted.configs, observed.configs)
     names = {network_id: name for name, network_id in observed.network_ids.items()}
     for spec in wanted.services:
         current = observed.services.get(spec["Name"])
@@ -83,6 +111,20 @@ def make_plan(wanted: StackSpec, observed: Observed, *, prune: bool) -> list[Ste
             if name not in kept
         )
     return steps
+
+
+def _file_steps(
+    kind: FileKind, wanted: Iterable[Json], observed: Mapping[str, Named]
+) -> Iterator[Step]:
+    for request in wanted:
+        current = observed.get(request["Name"])
+        if current is None:
+            yield CreateFile(kind, request)
+            continue
+        has_other_labels = (current["Spec"].get("Labels") or {}) != request["Labels"]
+        # a config shows its data: one that is as the file says needs no request
+        if has_other_labels or current["Spec"].get("Data") != request.get("Data"):
+            yield UpdateFile(kind, current, request, has_other_labels)
 
 
 def _against(current: Service, spec: Json, network_names: Mapping[str, str]) -> Step:
@@ -118,7 +160,8 @@ _MEANINGFUL_ZEROS = frozenset(("Init", "Replicas", "StopGracePeriod", "Delay", "
 def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
     """A service spec in a form in which equal meanings are equal values.
 
-    A server adds what it takes by default and stores IDs of networks; both are undone here.
+    A server adds what it takes by default and stores IDs of networks and files; both are undone
+    here.  Files are told apart by name: one that is in use cannot be exchanged under its name.
 
     Args:
         spec: as sent or as read back.
@@ -131,6 +174,12 @@ def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
         del container["Isolation"]
     if template.get("Runtime") == "container":
         del template["Runtime"]
+    for kind in ("Secret", "Config"):
+        references = [
+            {key: value for key, value in reference.items() if key != f"{kind}ID"}
+            for reference in container.get(f"{kind}s") or []
+        ]
+        container[f"{kind}s"] = sorted(references, key=str)
     attachments = template.get("Networks") or spec.pop("Networks", None) or []
     for attachment in attachments:
         attachment["Target"] = network_names.get(attachment["Target"], attachment["Target"])

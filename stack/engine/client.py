@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
 from stack.engine.connection import Connection
-from stack.engine.payloads import Json, Named, Network, Node, Service, Task
+from stack.engine.log_lines import LogLine, log_lines
+from stack.engine.payloads import FileKind, Json, Named, Network, Node, Service, Task
 from stack.errors import NotFound
 
 Filters = Mapping[str, str | list[str]]
@@ -79,6 +80,29 @@ class EngineClient:
         """All tasks that fit."""
         return self._list("/tasks", {"filters": _filters(filters)})
 
+    def task(self, name: str) -> Task:
+        """One task.
+
+        Raises:
+            NotFound: there is none of that name or ID.
+        """
+        found: Task = self._connection.request("GET", f"/tasks/{_part(name)}")
+        return found
+
+    def logs(
+        self, place: str, query: Mapping[str, object], *, framed: bool, moments: bool
+    ) -> Iterator[LogLine]:
+        """Iterate over lines of a log as they come; nothing else can be asked meanwhile.
+
+        Args:
+            place: "services/ID" or "tasks/ID".
+            query: the parameters, with ``details``.
+            framed: whether the containers have no terminal.
+            moments: whether ``timestamps`` is among the parameters.
+        """
+        pieces = self._connection.stream(f"/{place}/logs", query)
+        return log_lines(pieces, framed=framed, moments=moments)
+
     # networks, secrets, configs
 
     def networks(self, filters: Filters | None = None) -> list[Network]:
@@ -111,6 +135,39 @@ class EngineClient:
     def configs(self, filters: Filters | None = None) -> list[Named]:
         """All configs that fit."""
         return self._list("/configs", {"filters": _filters(filters)})
+
+    def secret(self, name: str) -> Named:
+        """One secret, without its data.
+
+        Raises:
+            NotFound: there is none of that name or ID.
+        """
+        found: Named = self._connection.request("GET", f"/secrets/{_part(name)}")
+        return found
+
+    def config(self, name: str) -> Named:
+        """One config.
+
+        Raises:
+            NotFound: there is none of that name or ID.
+        """
+        found: Named = self._connection.request("GET", f"/configs/{_part(name)}")
+        return found
+
+    def create_file(self, kind: FileKind, request: Json) -> str:
+        """Create a secret or config; gives its ID."""
+        answer = self._connection.request("POST", f"/{kind}s/create", body=request)
+        return str(answer["ID"])
+
+    def update_file(self, kind: FileKind, object_id: str, version: int, request: Json) -> None:
+        """Give a secret or config other labels.
+
+        Raises:
+            OutOfSequence: `version` is not the newest.
+            EngineError: something else than the labels differs.
+        """
+        path = f"/{kind}s/{_part(object_id)}/update"
+        self._connection.request("POST", path, {"version": version}, request)
 
     def remove_secret(self, secret_id: str) -> None:
         """Remove a secret that nothing uses."""

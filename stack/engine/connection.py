@@ -12,7 +12,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +35,8 @@ DOCKER_SOCKET = "/var/run/docker.sock"
 NEWEST_API = (1, 50)
 
 _TIMEOUT_S = 60.0
+_PIECE_BYTES = 64 * 1024
+_HEADERS = {"Host": "stack", "User-Agent": "stackyard"}
 
 _COMMANDS = {
     "swarm init": "cluster init",
@@ -141,13 +143,37 @@ class Connection:
             self._prefix = self._negotiate()
         return self._exchange(method, self._prefix + path + _query_string(query), body)
 
+    def stream(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[bytes]:
+        """Send a GET request and iterate over the answer's bytes as they come, however late.
+
+        Raises:
+            EngineError: the API answered with an error; see `stack.errors` for the kinds.
+            EngineUnreachable: nobody answered, or the stream broke off.
+        """
+        if not self._prefix:
+            self._prefix = self._negotiate()
+        connection = _open(self._endpoint)
+        try:
+            connection.request("GET", self._prefix + path + _query_string(query), headers=_HEADERS)
+            opened = connection.sock
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise _error(answer.status, answer.read())
+            opened.settimeout(None)
+            while piece := answer.read1(_PIECE_BYTES):
+                yield piece
+        except (http.client.HTTPException, OSError) as error:
+            raise self._unreachable(error) from None
+        finally:
+            connection.close()
+
     def _negotiate(self) -> str:
         """The version prefix: the newest that both sides know."""
         self._exchange("GET", "/_ping", None)
         return f"/v{NEWEST_API[0]}.{NEWEST_API[1]}" if not self._prefix else self._prefix
 
     def _exchange(self, method: str, target: str, body: object) -> Any:
-        headers = {"Host": "stack", "User-Agent": "stackyard"}
+        headers = dict(_HEADERS)
         payload = None
         if body is not None:
             payload = json.dumps(body).encode()

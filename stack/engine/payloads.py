@@ -5,10 +5,14 @@ Members are those the client uses; servers send more.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 Json = dict[str, Any]
 """A JSON object that is passed on whole, such as a service's spec."""
+
+
+FileKind = Literal["secret", "config"]
+"""What services get as files."""
 
 
 class Version(TypedDict):
@@ -88,8 +92,11 @@ class Network(TypedDict, total=False):
     Labels: dict[str, str]
 
 
-class Named(TypedDict):
+class Named(TypedDict, total=False):
     """A secret or config as listed."""
 
     ID: str
+    Version: Version
+    CreatedAt: str
+    UpdatedAt: str
     Spec: Json

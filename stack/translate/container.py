@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stack.compose.types import Compose, Healthcheck, Service
 from stack.engine.payloads import Json
+from stack.translate.attached_files import config_references, secret_references
 from stack.translate.capabilities import effective
 from stack.translate.mounts import mount_payloads
 from stack.translate.names import full_image, labelled
@@ -31,6 +32,8 @@ def container_spec(compose: Compose, service: Service) -> Json:
         "OpenStdin": service.stdin_open,
         "ReadOnly": service.read_only,
         "Mounts": mount_payloads(compose, service),
+        "Secrets": secret_references(compose, service),
+        "Configs": config_references(compose, service),
         "Hosts": [f"{address} {host}" for host, address in service.extra_hosts],
         "DNSConfig": _dns(service),
         "Isolation": service.isolation,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
-from stack.compose.types import Compose
+from stack.compose.types import Compose, FileObject
 from stack.engine.payloads import Json
+from stack.translate.attached_files import object_name, object_request
 from stack.translate.names import PREDEFINED_NETWORKS
 from stack.translate.networks import network_name, network_request
 from stack.translate.notes import notes
@@ -18,7 +21,11 @@ class StackSpec(msgspec.Struct, frozen=True):
     name: str
     networks: tuple[Json, ...]  # bodies of POST /networks/create
     external_networks: tuple[str, ...]  # must exist already, cluster-wide
-    services: tuple[Json, ...]  # bodies of POST /services/create
+    services: tuple[Json, ...]  # bodies of POST /services/create, without IDs of their files
+    secrets: tuple[Json, ...] = ()  # bodies of POST /secrets/create
+    external_secrets: tuple[str, ...] = ()  # must exist already
+    configs: tuple[Json, ...] = ()  # bodies of POST /configs/create
+    external_configs: tuple[str, ...] = ()  # must exist already
     notes: tuple[str, ...] = ()  # values that are not applied as they stand
 
 
@@ -36,5 +43,17 @@ def stack_spec(compose: Compose) -> StackSpec:
         networks=tuple(network_request(compose.name, network) for network in own),
         external_networks=tuple(name for name in names if name not in PREDEFINED_NETWORKS),
         services=tuple(service_spec(compose, service) for service in compose.services),
+        secrets=_requests(compose, compose.secrets),
+        external_secrets=_external(compose, compose.secrets),
+        configs=_requests(compose, compose.configs),
+        external_configs=_external(compose, compose.configs),
         notes=tuple(notes(compose)),
     )
+
+
+def _requests(compose: Compose, items: Mapping[str, FileObject]) -> tuple[Json, ...]:
+    return tuple(object_request(compose.name, i) for i in items.values() if not i.external)
+
+
+def _external(compose: Compose, items: Mapping[str, FileObject]) -> tuple[str, ...]:
+    return tuple(object_name(compose.name, i) for i in items.values() if i.external)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 _INGRESS = "ports in mode ingress are refused: stackd has no routing mesh yet"
 _JOBS = "jobs are refused: stackd runs them, but stack deploy does not translate them yet"
-_FILES = "secrets and configs are refused: stackd does not have them yet"
 _FURTHER = "what Docker's client leaves out of the service is applied"
 
 DIFFERENCES: dict[str, str] = {
-    "configs-file": _FILES,
     "container-name": "container_name is a name of the service on its networks while it has one task",
     "environment-null": "a variable without a value that is not set is left out with a warning",
     "ignored": _FURTHER,
@@ -23,7 +21,6 @@ DIFFERENCES: dict[str, str] = {
     "cluster then restarts always",
     "restart-on-failure": "on-failure without a number leaves MaxAttempts out; Docker's client says 0, "
     "which means the same",
-    "secrets-file": _FILES,
     "shm-size": _FURTHER,
     "tmpfs-key": _FURTHER,
     "tmpfs-mode": _FURTHER,

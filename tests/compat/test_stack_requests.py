@@ -44,9 +44,15 @@ def ours(name: str) -> dict[str, Any]:
     spec = stack_spec(load(Source(files, str(FOLDER), ENVIRONMENT, "/root"), STACK).compose)
     bodies = {
         "networks": sorted(spec.networks, key=lambda body: str(body["Name"])),
+        "secrets": sorted(spec.secrets, key=lambda body: str(body["Name"])),
+        "configs": sorted(spec.configs, key=lambda body: str(body["Name"])),
         "services": sorted(spec.services, key=lambda body: str(body["Name"])),
     }
     for service in bodies["services"]:
+        container = service["TaskTemplate"]["ContainerSpec"]
+        for kind in ("Secret", "Config"):
+            for reference in container.get(f"{kind}s", ()):
+                reference[f"{kind}ID"] = f"id-{reference[f'{kind}Name']}"
         service["Labels"].pop(EXTENSION_LABEL, None)  # what Docker's client has no way to say
     text = json.dumps({kind: found for kind, found in bodies.items() if found})
     return meaning(json.loads(text))

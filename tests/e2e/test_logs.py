@@ -63,6 +63,15 @@ def test_lines_of_all_hosts_are_read_at_one_place(cluster: Cluster) -> None:
     assert (len(moment), moment[-1], text) == (30, "Z", "out\n")
 
 
+def test_our_own_command_shows_them_too(cluster: Cluster) -> None:
+    _create(cluster, LINES)
+    wait_for("all lines", lambda: len(_logs(cluster)) == 6)
+    done = cluster.stack("service", "logs", "web")
+    tasks = [f"web.{task.slot}@{task.node}" for task in cluster.running_tasks("web")]
+    assert sorted(done.stdout.splitlines()) == sorted(f"{task} | out" for task in tasks)
+    assert sorted(done.stderr.splitlines()) == sorted(f"{task} | err" for task in tasks)
+
+
 def test_the_tail_counts_for_each_task_and_since_leaves_out_older_lines(cluster: Cluster) -> None:
     _create(cluster, "for n in 1 2 3 4; do echo $n; done; sleep 1000")
     wait_for("all lines", lambda: len(_logs(cluster)) == 12)

@@ -137,3 +137,39 @@ def _inside_engine(cluster: Cluster, container: Container, *command: str) -> str
         ).stdout
     except LabError as error:
         raise AssertionError(str(error)) from error
+
+
+STACK = """
+services:
+  web:
+    image: stackyard/test:1
+    secrets: [pass, {source: canary, target: outer, mode: 0400}]
+    configs: [{source: conf, target: /etc/conf}]
+    deploy: {placement: {constraints: [node.hostname==h3]}}
+secrets:
+  pass: {environment: PASS}
+  canary: {external: true}
+configs:
+  conf: {content: "slot={{.Task.Slot}} pass={{secret \\"pass\\"}}", template_driver: golang}
+"""
+
+
+def test_a_compose_file_brings_its_secrets_and_configs(with_files: Cluster) -> None:
+    file = with_files.compose_file(STACK)
+    deploy = ("deploy", "-c", file, "shop")
+    said = with_files.stack(*deploy, env={"PASS": "from-the-shell"}).stdout
+    assert "Creating secret shop_pass" in said
+    [container] = with_files.wait_running("shop_web", 1)
+    assert _inside(with_files, container, "cat", "/run/secrets/pass") == "from-the-shell"
+    assert _inside(with_files, container, "cat", "/run/secrets/outer") == CANARY
+    filled = "slot=1 pass=from-the-shell"
+    assert _inside(with_files, container, "cat", "/etc/conf") == filled
+    with with_files.unchanged("shop_web"):
+        with_files.stack(*deploy, env={"PASS": "from-the-shell"})
+    refused = with_files.stack(*deploy, env={"PASS": "other"}, code=1).stderr
+    assert "secret shop_pass has another content in the cluster" in refused
+    names = {row["Name"] for row in with_files.rows("secret", "ls")}
+    assert names == {"canary", "shop_pass"}
+    with_files.stack("rm", "shop")
+    assert {row["Name"] for row in with_files.rows("secret", "ls")} == {"canary"}
+    assert {row["Name"] for row in with_files.rows("configs", "ls")} == {"setting"}

@@ -28,6 +28,9 @@ class EngineServer:
     def __init__(self) -> None:
         self.services: dict[str, Json] = {}
         self.networks: dict[str, Json] = {}
+        self.files: dict[str, list[Json]] = {"secrets": [], "configs": []}
+        self.log = b""
+        self.log_queries: list[dict[str, str]] = []
         self.tasks: list[Json] = []
         self.nodes: list[Json] = [
             {
@@ -102,8 +105,27 @@ class EngineServer:
             case "DELETE", ["networks", name]:
                 del self.networks[self._network(name)["Id"]]
                 return None
-            case "GET", ["secrets" | "configs"]:
-                raise Failure(501, "not in this version")
+            case "GET", ["secrets" | "configs" as kind]:
+                return [_shown(kind, o) for o in self.files[kind] if _labelled(o["Spec"], filters)]
+            case "GET", ["secrets" | "configs" as kind, name]:
+                return _shown(kind, self._file(kind, name))
+            case "POST", ["secrets" | "configs" as kind, "create"]:
+                made = {"ID": self._new_id(kind[0]), "Version": {"Index": 3}, "Spec": body}
+                self.files[kind].append(made)
+                return {"ID": made["ID"]}
+            case "POST", ["secrets" | "configs" as kind, name, "update"]:
+                return self._update_file(self._file(kind, name), int(query["version"]), body)
+            case "DELETE", ["secrets" | "configs" as kind, name]:
+                self.files[kind].remove(self._file(kind, name))
+                return None
+            case "GET", ["services" | "tasks" as kind, name, "logs"]:
+                self.log_queries.append({**query, "of": f"{kind}/{name}"})
+                return self.log
+            case "GET", ["tasks", name]:
+                for task in self.tasks:
+                    if task["ID"] == name:
+                        return task
+                raise Failure(404, f"task {name} not found")
             case "GET", ["nodes"]:
                 return self.nodes
             case "GET", ["nodes", name]:
@@ -143,6 +165,22 @@ class EngineServer:
             if name in (one["ID"], one["Spec"]["Name"]):
                 return one
         raise Failure(404, f"service {name} not found")
+
+    def _file(self, kind: str, name: str) -> Json:
+        for one in self.files[kind]:
+            if name in (one["ID"], one["Spec"]["Name"]):
+                return one
+        raise Failure(404, f"{kind[:-1]} {name} not found")
+
+    def _update_file(self, found: Json, version: int, body: Json) -> None:
+        if self.out_of_sequence_once:
+            self.out_of_sequence_once = False
+            found["Version"] = {"Index": found["Version"]["Index"] + 1}
+        if body.get("Data") not in (None, found["Spec"]["Data"]):
+            raise Failure(400, "only updates to Labels are allowed")
+        if version != found["Version"]["Index"]:
+            raise Failure(500, "update out of sequence")
+        found["Spec"] = {**found["Spec"], "Labels": body["Labels"]}
 
     def _network(self, name: str) -> Json:
         for one in self.networks.values():
@@ -238,6 +276,14 @@ class EngineServer:
         )
 
 
+def _shown(kind: str, item: Json) -> Json:
+    """A secret without its data, as the API shows it."""
+    spec = {
+        name: value for name, value in item["Spec"].items() if (kind, name) != ("secrets", "Data")
+    }
+    return {**item, "Spec": spec}
+
+
 def _labelled(item: Json, filters: dict[str, list[str]]) -> bool:
     labels = item.get("Labels") or {}
     return all(
@@ -272,7 +318,9 @@ def serving(engine: EngineServer, folder: Path) -> Iterator[str]:
                 found = engine.answer(self.command, parts.path, query, json.loads(data or b"{}"))
             except Failure as failure:
                 status, found = failure.status, {"message": failure.message}
-            body = b"" if found is None else json.dumps(found).encode()
+            body = b"" if found is None else found
+            if not isinstance(body, bytes):
+                body = json.dumps(found).encode()
             self.send_response(status)
             self.send_header("Api-Version", "1.41")
             self.send_header("Content-Type", "application/json")

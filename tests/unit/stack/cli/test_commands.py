@@ -1,5 +1,6 @@
 """The commands, run whole against an Engine API on a real socket."""
 
+import io
 import json
 import subprocess
 import sys
@@ -285,3 +286,130 @@ def test_help_imports_no_command() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+WITH_FILES = """
+services:
+  web: {image: i, secrets: [pass, {source: outer, target: /etc/outer, uid: "7", mode: 0400}], configs: [conf]}
+secrets: {pass: {file: pass.txt}, outer: {external: true, name: given}}
+configs: {conf: {content: text}}
+"""
+
+
+@pytest.fixture
+def with_files(cli: Cli) -> Cli:
+    Path("docker-compose.yml").write_text(WITH_FILES)
+    Path("pass.txt").write_text("hush")
+    cli("secret", "create", "given", "pass.txt", "-l", "k=v")
+    return cli
+
+
+def test_a_stack_with_files_is_deployed_with_their_ids(with_files: Cli) -> None:
+    out = with_files(*DEPLOY)
+    assert [line for line in out.splitlines() if line.startswith("Creating")][1:] == [
+        "Creating secret shop_pass",
+        "Creating config shop_conf",
+        "Creating service shop_web",
+    ]
+    (service,) = with_files.engine.services.values()
+    container = service["Spec"]["TaskTemplate"]["ContainerSpec"]
+    ids = {o["Spec"]["Name"]: o["ID"] for kind in with_files.engine.files.values() for o in kind}
+    assert {r["SecretName"]: r["SecretID"] for r in container["Secrets"]} == {
+        "given": ids["given"],
+        "shop_pass": ids["shop_pass"],
+    }
+    assert container["Secrets"][0]["File"] == {
+        "Name": "/etc/outer",
+        "UID": "7",
+        "GID": "0",
+        "Mode": 0o400,
+    }
+    assert container["Configs"][0]["ConfigID"] == ids["shop_conf"]
+    assert "hush" not in out + with_files.err
+    again = with_files(*DEPLOY)
+    assert "Service shop_web is unchanged" in again
+    assert [one.split("/")[1] for one in with_files.engine.requests] == ["secrets"]
+
+
+def test_another_content_under_the_same_name_is_refused_with_a_way_out(with_files: Cli) -> None:
+    with_files(*DEPLOY)
+    Path("pass.txt").write_text("other")
+    with_files(*DEPLOY, code=1)
+    assert "secret shop_pass has another content in the cluster" in with_files.err
+    assert "name: shop_pass_2" in with_files.err
+    Path("docker-compose.yml").write_text(
+        WITH_FILES.replace("file: pass.txt", "file: pass.txt, name: shop_pass_2")
+    )
+    assert "Creating secret shop_pass_2" in with_files(*DEPLOY)
+
+
+def test_labels_of_files_follow_the_compose_file(with_files: Cli) -> None:
+    with_files(*DEPLOY)
+    labelled = WITH_FILES.replace("content: text", "content: text, labels: {a: b}")
+    Path("docker-compose.yml").write_text(labelled)
+    with_files.engine.out_of_sequence_once = True
+    assert "Updating config shop_conf" in with_files(*DEPLOY)
+    assert with_files.engine.files["configs"][0]["Spec"]["Labels"]["a"] == "b"
+
+
+def test_an_external_secret_must_exist(cli: Cli) -> None:
+    Path("docker-compose.yml").write_text(WITH_FILES)
+    Path("pass.txt").write_text("hush")
+    cli(*DEPLOY, code=1)
+    assert "secret given is declared external and does not exist: create it" in cli.err
+    assert cli.engine.requests == []
+
+
+def test_secrets_and_configs_are_listed_shown_and_removed(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("a.txt").write_text("text")
+    for group in ("secret", "configs"):
+        made = cli(group, "create", "a", "a.txt", "--template-driver", "golang").strip()
+        assert cli.engine.bodies[-1] == {
+            "Name": "a",
+            "Labels": {},
+            "Data": "dGV4dA==",
+            "Templating": {"Name": "golang"},
+        }
+        assert cli(group, "ls", "-q").split() == [made]
+        assert json.loads(cli(group, "ls", "--format", "json"))[0]["Name"] == "a"
+        assert cli(group, "ls").startswith("ID   NAME   CREATED   UPDATED")
+        assert ("Data" in json.loads(cli(group, "inspect", "a"))[0]["Spec"]) is (group == "configs")
+        assert cli(group, "rm", "a") == "a\n"
+        cli(group, "inspect", "a", code=1)
+    with open("a.txt", "rb") as file:  # noqa: PTH123 - a stream as standard input
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        cli("secret", "create", "b", "-")
+    assert cli.engine.bodies[-1]["Data"] == "dGV4dA=="
+    cli("secret", "create", "c", "nosuch", code=2)
+    cli("secret", "create", "c", "a.txt", "-l", "=x", code=2)
+
+
+def _frame(stream: int, line: str) -> bytes:
+    return bytes((stream, 0, 0, 0)) + len(line).to_bytes(4, "big") + line.encode()
+
+
+def test_logs_name_task_and_node_and_keep_the_streams_apart(cli: Cli) -> None:
+    cli(*DEPLOY)
+    task = next(t for t in cli.engine.tasks if t["Slot"] == 2)
+    words = f"com.docker.swarm.node.id=node1,com.docker.swarm.task.id={task['ID']}"
+    cli.engine.log = _frame(1, f"{words} out\n") + _frame(2, f"{words} err\n")
+    assert cli("service", "logs", "shop_web") == "shop_web.2@alpha | out\n"
+    assert cli.err == "shop_web.2@alpha | err\n"
+    assert cli("service", "logs", "--raw", "-n", "5", task["ID"]) == "out\n"
+    assert cli.engine.log_queries[-1]["of"] == f"tasks/{task['ID']}"
+    assert cli.engine.log_queries[-1]["tail"] == "5"
+    cli.engine.log = _frame(1, f"2026-01-01T00:00:00.000000000Z {words} out\n")
+    assert cli("service", "logs", "--raw", "-t", "--since", "10m", "shop_web").endswith("Z out\n")
+    assert float(cli.engine.log_queries[-1]["since"]) > 0
+    cli("service", "logs", "nosuch", code=1)
+    assert cli.err == "error: no service and no task nosuch\n"
+    cli("service", "logs", "--since", "soon", "shop_web", code=2)
+
+
+def test_a_terminals_log_has_no_frames(cli: Cli) -> None:
+    Path("docker-compose.yml").write_text("services: {web: {image: i, tty: true}}")
+    cli(*DEPLOY)
+    cli.engine.log = b"com.docker.swarm.task.id=gone,com.docker.swarm.node.id=n hello\r\n"
+    assert cli("service", "logs", "shop_web") == "gone@n | hello\r\n"

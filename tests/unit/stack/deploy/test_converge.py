@@ -42,8 +42,9 @@ class Stage:
 
     def deploy(self, text: str = FILE) -> None:
         wanted = stack_spec(load_texts(text, stack="st").compose)
-        plan = make_plan(wanted, observe(self.client, wanted), prune=False)
-        self.ids = apply(self.client, plan, self.lines.append).service_ids
+        observed = observe(self.client, wanted)
+        plan = make_plan(wanted, observed, prune=False)
+        self.ids = apply(self.client, plan, observed, self.lines.append).service_ids
 
     def wait(self, *, timeout_s: float = 60.0, stable_s: float = 1.0) -> None:
         pace = Pace(now=lambda: self.time.now, sleep=self.time.sleep)

@@ -5,11 +5,13 @@ from copy import deepcopy
 import pytest
 
 from stack.deploy.plan import (
+    CreateFile,
     CreateNetwork,
     CreateService,
     KeepService,
     Observed,
     RemoveService,
+    UpdateFile,
     UpdateService,
     comparable,
     make_plan,
@@ -133,3 +135,63 @@ def test_init_false_differs_from_init_unsaid() -> None:
     said = {"TaskTemplate": {"ContainerSpec": {"Init": False}}}
     unsaid = {"TaskTemplate": {"ContainerSpec": {}}}
     assert comparable(said, {}) != comparable(unsaid, {})
+
+
+FILES = """
+services:
+  web: {image: busybox, secrets: [pass], configs: [conf]}
+secrets: {pass: {environment: PASS, labels: {a: b}}}
+configs: {conf: {content: text}}
+"""
+
+
+def with_files(**changes) -> tuple[StackSpec, Observed]:
+    """The stack, and a cluster that has its files but for the changes to them."""
+    stack = stack_spec(load_texts(FILES, stack="st", environment={"PASS": "x"}).compose)
+    (secret,), (config,) = stack.secrets, stack.configs
+    shown = {name: value for name, value in secret.items() if name != "Data"}
+    return stack, Observed(
+        {},
+        {"st_default": "n1"},
+        secrets={"st_pass": {"ID": "s1", "Version": {"Index": 1}, "Spec": shown}},
+        configs={"st_conf": {"ID": "c1", "Version": {"Index": 1}, "Spec": {**config, **changes}}},
+    )
+
+
+def test_files_come_after_networks_and_before_services() -> None:
+    stack, _ = with_files()
+    assert [type(step) for step in make_plan(stack, Observed({}, {}), prune=False)] == [
+        CreateNetwork,
+        CreateFile,
+        CreateFile,
+        CreateService,
+    ]
+
+
+def test_only_a_secret_is_sent_again_because_its_data_is_not_shown() -> None:
+    stack, seen = with_files()
+    step, created = make_plan(stack, seen, prune=False)
+    assert isinstance(step, UpdateFile)
+    assert (step.kind, step.has_other_labels) == ("secret", False)
+    assert isinstance(created, CreateService)
+
+
+@pytest.mark.parametrize(
+    ("changes", "has_other_labels"), [({"Data": "b3RoZXI="}, False), ({"Labels": {}}, True)]
+)
+def test_a_config_is_sent_when_it_differs(changes: dict, has_other_labels: bool) -> None:
+    stack, seen = with_files(**changes)
+    _, step, _ = make_plan(stack, seen, prune=False)
+    assert isinstance(step, UpdateFile)
+    assert (step.kind, step.has_other_labels) == ("config", has_other_labels)
+
+
+def test_references_with_and_without_ids_are_equal() -> None:
+    stack, _ = with_files()
+    (spec,) = stack.services
+    stored = deepcopy(spec)
+    stored["TaskTemplate"]["ContainerSpec"]["Secrets"][0]["SecretID"] = "s1"
+    stored["TaskTemplate"]["ContainerSpec"]["Configs"][0]["ConfigID"] = "c1"
+    assert comparable(stored, {}) == comparable(spec, {})
+    stored["TaskTemplate"]["ContainerSpec"]["Secrets"][0]["File"]["Mode"] = 0o400
+    assert comparable(stored, {}) != comparable(spec, {})

@@ -1,0 +1,111 @@
+"""``stack service logs``: what the tasks of a service printed, on every node."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from stack.cli.listings import node_name
+from stack.cli.session import client_of, now_s
+from stack.compose.quantities import duration_ns
+from stack.engine.client import EngineClient
+from stack.engine.log_lines import LogLine
+from stack.engine.payloads import Json
+from stack.errors import NotFound, UsageError
+
+
+@click.command("logs")
+@click.argument("name", metavar="SERVICE|TASK")
+@click.option("-f", "--follow", is_flag=True, help="Go on with lines as they are printed.")
+@click.option(
+    "--since",
+    default="",
+    metavar="TIME",
+    help="Only lines since then: an age as 10m or 1h30m, or seconds since 1970.",
+)
+@click.option("-n", "--tail", default="all", help="How many of the newest lines of each task.")
+@click.option("-t", "--timestamps", is_flag=True, help="Show when each line was printed.")
+@click.option("--raw", is_flag=True, help="Only the lines, not who printed them.")
+@click.pass_context
+def logs(
+    ctx: click.Context,
+    name: str,
+    *,
+    follow: bool,
+    since: str,
+    tail: str,
+    timestamps: bool,
+    raw: bool,
+) -> None:
+    """Show what the tasks of a service, or one task, printed.
+
+    What a task wrote to standard error goes to standard error.
+    """
+    client = client_of(ctx)
+    names = _Names(EngineClient.at(ctx.obj or ""))
+    ctx.with_resource(names.client)
+    place, has_terminal = _find(client, name)
+    query = {
+        "stdout": 1,
+        "stderr": 1,
+        "details": 1,
+        "follow": int(follow),
+        "timestamps": int(timestamps),
+        "tail": tail,
+        "since": _since(since) or None,
+    }
+    for line in client.logs(place, query, framed=not has_terminal, moments=timestamps):
+        before = "" if raw else f"{names.of(line)} | "
+        moment = f"{line.moment} " if timestamps else ""
+        out = sys.stderr if line.is_error else sys.stdout
+        out.buffer.write(f"{before}{moment}".encode() + line.text)
+        out.flush()
+
+
+def _find(client: EngineClient, name: str) -> tuple[str, bool]:
+    """The path of the service or task, and whether its containers have a terminal."""
+    found: Json
+    try:
+        service = client.service(name)
+        place, found = f"services/{service['ID']}", service["Spec"].get("TaskTemplate") or {}
+    except NotFound:
+        try:
+            task = client.task(name)
+        except NotFound:
+            raise NotFound(404, f"no service and no task {name}") from None
+        place, found = f"tasks/{task['ID']}", task.get("Spec") or {}
+    return place, bool((found.get("ContainerSpec") or {}).get("TTY"))
+
+
+def _since(text: str) -> str:
+    if not text or text.replace(".", "", 1).isdigit():
+        return text
+    try:
+        age_ns = duration_ns(text)
+    except ValueError as error:
+        raise UsageError(f"--since {text!r}: {error}") from None
+    return f"{now_s() - age_ns / 1e9:.9f}"
+
+
+class _Names:
+    """Names of tasks and nodes, each asked for once, beside the stream."""
+
+    def __init__(self, client: EngineClient) -> None:
+        self.client = client
+        self._known: dict[str, str] = {}
+
+    def of(self, line: LogLine) -> str:
+        """Who printed a line: "web.1@h2"."""
+        if line.task_id not in self._known:
+            self._known[line.task_id] = self._ask(line)
+        return self._known[line.task_id]
+
+    def _ask(self, line: LogLine) -> str:
+        try:
+            task = self.client.task(line.task_id)
+            service = self.client.service(task["ServiceID"])["Spec"]["Name"]
+            node = node_name(self.client.node(line.node_id))
+        except NotFound:  # removed meanwhile
+            return f"{line.task_id}@{line.node_id}"
+        return f"{service}.{task.get('Slot') or line.node_id}@{node}"
