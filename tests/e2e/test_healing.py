@@ -75,10 +75,13 @@ def moment(text: str) -> datetime:
 def test_restarts_end_after_the_attempts_a_policy_allows(cluster: Cluster) -> None:
     policy = {"condition": "on-failure", "delay": "0s", "max_attempts": 2}
     said = cluster.deploy(
-        "shop", {"bad": {**FAILING, "deploy": {"restart_policy": policy}}}, "--timeout", "2", code=1
+        "shop", {"bad": {**FAILING, "deploy": {"restart_policy": policy}}}, "--timeout", "60", code=1
     )
     assert "exit (3)" in said.stderr
-    assert [t.state for t in cluster.tasks("shop_bad")] == ["failed"] * 3
+    wait_for(
+        "three attempts",
+        lambda: [t.state for t in cluster.tasks("shop_bad")] == ["failed"] * 3,
+    )
 
 
 def test_a_worker_whose_daemons_are_killed_loses_its_tasks_and_returns_clean(
