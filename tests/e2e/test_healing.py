@@ -75,7 +75,11 @@ def moment(text: str) -> datetime:
 def test_restarts_end_after_the_attempts_a_policy_allows(cluster: Cluster) -> None:
     policy = {"condition": "on-failure", "delay": "0s", "max_attempts": 2}
     said = cluster.deploy(
-        "shop", {"bad": {**FAILING, "deploy": {"restart_policy": policy}}}, "--timeout", "60", code=1
+        "shop",
+        {"bad": {**FAILING, "deploy": {"restart_policy": policy}}},
+        "--timeout",
+        "60",
+        code=1,
     )
     assert "exit (3)" in said.stderr
     wait_for(
