@@ -14,8 +14,18 @@ from stack.compose.interpolation import BadTemplate, Lookup, RequiredVariable, i
 from stack.errors import ComposeError
 
 _KEY = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[\w.\-\[\]]+)[ \t]*(?P<sign>[=:]?)[ \t]*")
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
-_DOLLAR = "$$"  # what an escaped dollar sign is until interpolation makes it one again
+_ESCAPES = {
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+    '"': '"',
+    "\\": "\\",
+    "$": "$$",  # interpolation makes the two dollar signs one again
+}
 
 
 class UnclosedQuote(Exception):
@@ -126,8 +136,7 @@ def _value(text: str, start: int, end: int, lookup: Lookup) -> tuple[str, int]:
         unescaped = _unescape(text[start + 1 : close])
         return interpolate(unescaped, lookup, lambda _: None), _line_end(text, close)
     raw = text[start:end]
-    comment = re.search(r"(?:^|[ \t])#", raw)
-    raw = raw[: comment.start()] if comment else raw
+    raw = raw.partition(" #")[0]
     return interpolate(raw.strip(), lookup, lambda _: None), end
 
 
@@ -145,8 +154,8 @@ def _closing_quote(text: str, start: int) -> int:
 
 def _unescape(raw: str) -> str:
     return re.sub(
-        r"\\(.)",
-        lambda found: _DOLLAR if found[1] == "$" else _ESCAPES.get(found[1], found[0]),
+        r"\\(0[0-7]{1,3}|.)",
+        lambda found: chr(int(found[1], 8)) if found[1][1:] else _ESCAPES.get(found[1], found[0]),
         raw,
         flags=re.DOTALL,
     )

@@ -101,7 +101,8 @@ def _implied(service: Mapping) -> list[tuple[str, bool]]:
     names: list[tuple[str, bool]] = []
     for item in items_at(service, "links"):
         text = item.text if isinstance(item, Scalar) else ""
-        names.append((text.partition(":")[0], True))
+        name, colon, alias = text.partition(":")
+        names.append((name if colon and ":" not in alias else text, True))
     for key in NAMESPACES:
         value = text_at(service, key)
         if value.startswith("service:"):

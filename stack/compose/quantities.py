@@ -7,6 +7,8 @@ from fractions import Fraction
 
 _LONGEST = 60  # characters of a quantity; longer ones mean nothing and take long to compute
 
+_BEYOND = 2**63  # the first number that a signed 64 bit integer cannot hold
+
 _NANOSECONDS = {
     "ns": 1,
     "us": 10**3,
@@ -45,6 +47,8 @@ def duration_ns(text: str) -> int:
         position = part.end()
     if not rest or position != len(rest) or len(rest) > _LONGEST:
         raise ValueError(f"{text!r} is no duration: write one like 10s or 1m30s")
+    if total >= _BEYOND:
+        raise ValueError(f"{text!r} is too long: 292 years are the most")
     return sign * int(total)
 
 
@@ -54,11 +58,14 @@ def size_bytes(text: str) -> int:
     Raises:
         ValueError: the text is no size; the message says what one looks like.
     """
-    match = _SIZE.fullmatch(text.strip().removeprefix("+").lower())
+    match = _SIZE.fullmatch(text.removeprefix("+").lower())
     if not match or len(text) > _LONGEST:
         raise ValueError(f"{text!r} is no size: write one like 512m or 1g")
     number = Fraction(match[1].replace("_", "").rstrip("."))
-    return int(number * 1024 ** _POWERS[match[2]])
+    size = int(number * 1024 ** _POWERS[match[2]])
+    if size >= _BEYOND:
+        raise ValueError(f"{text!r} is too large: it does not fit 64 bits")
+    return size
 
 
 def nano_cpus(text: str) -> int:

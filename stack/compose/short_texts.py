@@ -84,7 +84,10 @@ def volume_entries(text: str) -> Iterator[Fields]:
     Raises:
         ValueError: the text is no volume; says why.
     """
-    parts = _split_volume(text) if len(text) > 2 else [text]
+    if 0 < len(text) <= 2:
+        yield {"type": "volume", "target": clean(text)}
+        return
+    parts = _split_volume(text)
     if not all(parts) or len(parts) > 3:
         raise ValueError(f"{text!r} is no volume: write [source:]target[:options]")
     if len(parts) == 1:

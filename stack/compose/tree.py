@@ -96,7 +96,7 @@ def kind_of(node: Node) -> str:
 
 
 def go_text(value: ScalarValue) -> str:
-    """Write a scalar the way Go's ``fmt.Sprint`` does: 1.0 is "1", 1e21 is "1e+21"."""
+    """Write a scalar the way Go's ``fmt.Sprint`` does: 1.0 is "1", 1e6 is "1e+06"."""
     match value:
         case None:
             return ""
@@ -113,14 +113,16 @@ def _go_float(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
-    if value == 0 or 1e-4 <= abs(value) < 1e21:  # where Go changes to exponents
-        text = format(value, "f") if value == int(value) else repr(value)
-        if "e" in text:
-            text = format(value, "f")
-        return text.rstrip("0").rstrip(".") if "." in text else text
-    mantissa, exponent = repr(value).split("e")  # Python writes an exponent here too
-    number = int(exponent)
-    return f"{mantissa.removesuffix('.0')}e{'-' if number < 0 else '+'}{abs(number):02d}"
+    text = repr(value)  # the fewest digits that say this number, as in Go
+    if value == 0 or 1e-4 <= abs(value) < 1e6:  # where Go changes to exponents
+        return text.removesuffix(".0")
+    mantissa, _, exponent = text.partition("e")
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    digits = (whole + fraction).rstrip("0")
+    power = len(whole) - 1 + int(exponent or 0)
+    rest = f".{digits[1:]}" if digits[1:] else ""
+    sign = "-" if value < 0 else ""
+    return f"{sign}{digits[0]}{rest}e{'-' if power < 0 else '+'}{abs(power):02d}"
 
 
 def fail(mark: Mark, path: str, problem: str) -> ComposeError:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stack.compose.env_file import read_env_text
+from stack.compose.env_file import read_env_text, read_raw_env_text
 from stack.errors import ComposeError
 
 
@@ -40,3 +40,29 @@ def test_an_error_names_the_line_and_no_value(text: str, message: str) -> None:
     with pytest.raises(ComposeError) as caught:
         read_env_text(text, ".env", {})
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("A=#c", "#c"), ("A= # c", "# c"), ("A=x # c", "x"), ("A=x# c", "x# c"), ("A=x\t# c", "x\t# c"),
+        (r'A="\0101\a\t\""', 'A\a\t"'), (r'A="\$X\x"', r"$X\x"), (r"A=a\nb", r"a\nb"), ("A: 'x'", "x"),
+    ],
+)  # fmt: skip
+def test_values_are_what_docker_compose_takes_them_for(text: str, value: str) -> None:
+    assert read_env_text(text, ".env", {}) == {"A": value}
+
+
+def test_what_stands_behind_is_asked_last() -> None:
+    behind = {"A": "behind", "B": "behind"}
+    text = "A=1\nC=$A-$B-$S"
+    assert read_env_text(text, ".env", {"S": "shell"}, behind.get)["C"] == "1-behind-shell"
+
+
+def test_raw_lines_are_literal() -> None:
+    text = '# c\nA="1"\nB=$A # x\nC\nD\n\n E=\n'
+    assert read_raw_env_text(text, "x.env", {"C": "c"}.get) == {
+        "A": '"1"', "B": "$A # x", "C": "c", "E": "",
+    }  # fmt: skip
+    with pytest.raises(ComposeError, match=r"x\.env:1: not of the form KEY=value"):
+        read_raw_env_text("A B=1", "x.env", {}.get)

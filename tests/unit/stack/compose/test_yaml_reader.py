@@ -37,7 +37,7 @@ def test_a_plain_scalar_is_typed_as_go_yaml_does(text: str, value: object) -> No
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (1.0, "1"), (1.1, "1.1"), (1000.0, "1000"), (1e20, "100000000000000000000"),
+        (1.0, "1"), (1.1, "1.1"), (1000.0, "1000"), (1e20, "1e+20"), (1e6, "1e+06"), (-123456789.5, "-1.234567895e+08"), (1e5, "100000"),
         (1e21, "1e+21"), (1.5e22, "1.5e+22"), (1e-5, "1e-05"), (0.0001, "0.0001"),
         (math.inf, "+Inf"), (-math.inf, "-Inf"), (math.nan, "NaN"), (True, "true"), (15, "15"), (None, ""),
     ],
