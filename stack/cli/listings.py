@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from stack.cli.tables import age, short_id, show
 from stack.engine.client import EngineClient
-from stack.engine.payloads import Json, Node, Service, Task
+from stack.engine.payloads import Json, Node, Service, ServiceStatus, Task
 
 SERVICE_COLUMNS = {
     "ID": "ID",
@@ -39,16 +39,32 @@ def service_rows(services: Iterable[Service]) -> list[dict[str, str]]:
 def _service_row(service: Service) -> dict[str, str]:
     spec = service["Spec"]
     mode = spec.get("Mode") or {}
-    status = service.get("ServiceStatus")
-    counts = f"{status['RunningTasks']}/{status['DesiredTasks']}" if status else ""
     return {
         "ID": short_id(service["ID"]),
         "Name": spec["Name"],
-        "Mode": "global" if "Global" in mode else "replicated",
-        "Replicas": counts,
+        "Mode": next((name for key, name in _MODES.items() if key in mode), "replicated"),
+        "Replicas": _counts(mode, service.get("ServiceStatus")),
         "Image": _image(spec.get("TaskTemplate") or {}),
         "Ports": _ports(_endpoint_ports(service)),
     }
+
+
+_MODES = {"Global": "global", "ReplicatedJob": "replicated job", "GlobalJob": "global job"}
+
+
+def _counts(mode: Json, status: ServiceStatus | None) -> str:
+    """Running and wanted tasks; of a job, also how many have completed."""
+    if not status:
+        return ""
+    counts = f"{status['RunningTasks']}/{status['DesiredTasks']}"
+    completed = status.get("CompletedTasks", 0)
+    if "ReplicatedJob" in mode:
+        total = (mode["ReplicatedJob"] or {}).get("TotalCompletions", 1)
+    elif "GlobalJob" in mode:
+        total = status["DesiredTasks"] + completed
+    else:
+        return counts
+    return f"{counts} ({completed}/{total} completed)"
 
 
 def _endpoint_ports(service: Service) -> list[Json]:

@@ -29,15 +29,19 @@ def read_deploy(service: Reader, notice: _Notify) -> Deploy:
     """
     deploy = service.below("deploy")
     mode = deploy.string("mode") or "replicated"
-    if mode in ("replicated-job", "global-job"):
-        raise deploy.fail("mode", f"{mode!r} is not supported yet: replicated or global")
-    if mode not in ("replicated", "global"):
-        raise deploy.fail("mode", f"{mode!r} is neither replicated nor global")
+    if mode not in _MODES:
+        raise deploy.fail("mode", f"{mode!r} is none of {', '.join(_MODES)}")
     replicas = deploy.integer("replicas")
     if replicas is None:
         replicas = service.integer("scale")
-    if mode == "global" and replicas is not None:
-        raise deploy.fail("replicas", "a global service runs once on every node: leave it out")
+    if mode.startswith("global") and replicas is not None:
+        raise deploy.fail("replicas", f"a {mode} service runs once on every node: leave it out")
+    if mode.endswith("-job"):
+        for key in ("update_config", "rollback_config"):
+            if deploy.has(key):
+                raise deploy.fail(
+                    key, f"a {mode} has no updates, a change runs it anew: leave it out"
+                )
     endpoint_mode = deploy.string("endpoint_mode").lower()
     if endpoint_mode not in ("", "vip", "dnsrr"):
         raise deploy.fail("endpoint_mode", f"{endpoint_mode!r} is neither vip nor dnsrr")
@@ -58,6 +62,7 @@ def read_deploy(service: Reader, notice: _Notify) -> Deploy:
     )
 
 
+_MODES = ("replicated", "global", "replicated-job", "global-job")
 _LIMITS = ("cpus", "mem_limit", "pids_limit")
 _RESERVATIONS = ("", "mem_reservation", "")
 

@@ -154,7 +154,17 @@ def updated_spec(current: Service, spec: Json) -> Json:
 
 
 # Where false or zero says something else than absent does.
-_MEANINGFUL_ZEROS = frozenset(("Init", "Replicas", "StopGracePeriod", "Delay", "Parallelism"))
+_MEANINGFUL_ZEROS = frozenset(
+    (
+        "Init",
+        "Replicas",
+        "StopGracePeriod",
+        "Delay",
+        "Parallelism",
+        "MaxConcurrent",
+        "TotalCompletions",
+    )
+)
 
 
 def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
@@ -184,9 +194,13 @@ def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
     for attachment in attachments:
         attachment["Target"] = network_names.get(attachment["Target"], attachment["Target"])
     template["Networks"] = sorted(attachments, key=lambda attachment: str(attachment["Target"]))
-    replicated = (spec.get("Mode") or {}).get("Replicated")
-    if replicated is not None:
-        replicated.setdefault("Replicas", 1)
+    mode = spec.get("Mode") or {}
+    if mode.get("Replicated") is not None:
+        mode["Replicated"].setdefault("Replicas", 1)
+    if mode.get("ReplicatedJob") is not None:
+        job = mode["ReplicatedJob"]
+        job.setdefault("MaxConcurrent", 1)
+        job.setdefault("TotalCompletions", job["MaxConcurrent"])
     for name in ("UpdateConfig", "RollbackConfig"):
         if spec.get(name):
             spec[name]["FailureAction"] = spec[name].get("FailureAction") or "pause"
@@ -201,9 +215,7 @@ def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
         port["Protocol"] = port.get("Protocol") or "tcp"
         port["PublishMode"] = port.get("PublishMode") or "ingress"
     spec["EndpointSpec"] = endpoint
-    kept = _without_empty(spec)
-    mode = spec.get("Mode") or {}
-    return (kept, "Global" in mode)
+    return (_without_empty(spec), tuple(mode))
 
 
 def _without_empty(value: object, key: str = "") -> object:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable
 
 import msgspec
 
-from stack.engine.payloads import Service, Task
+from stack.engine.payloads import JobStatus, Json, Service, Task
 
 ENDED = frozenset(("complete", "shutdown", "failed", "rejected", "orphaned", "remove"))
 """States from which a task never moves on."""
@@ -18,6 +19,7 @@ _NO_PROGRAM = ("executable file not found", "no such file or directory: unknown"
 class Progress(msgspec.Struct, frozen=True):
     """One service at one moment.
 
+    `running` counts tasks that run, or ended well and stay so: of a job, those that completed.
     `wanted` is None while the cluster has not yet said how many tasks a global service has.
     `rejected` holds reasons why a task of the present spec will never run; `waiting` reasons why
     one does not run yet; `failed` IDs of its tasks that ran and failed; `crashes` how often that
@@ -27,6 +29,7 @@ class Progress(msgspec.Struct, frozen=True):
     name: str
     running: int
     wanted: int | None
+    is_job: bool = False
     waiting: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
@@ -45,7 +48,8 @@ class Progress(msgspec.Struct, frozen=True):
         wanted = "?" if self.wanted is None else self.wanted
         reasons = self.rejected or self.failures or self.waiting
         reason = f": {reasons[0]}" if reasons and not self.is_done else ""
-        return f"{self.name}: {self.running}/{wanted} running{reason}"
+        verb = "completed" if self.is_job else "running"
+        return f"{self.name}: {self.running}/{wanted} {verb}{reason}"
 
 
 def progress_of(
@@ -60,31 +64,44 @@ def progress_of(
         seen: tasks that had ended before the deployment, and updates as they were then (see
             `update_id`); they say nothing about it.
     """
-    spec = service["Spec"]
+    is_job = job_mode(service)
+    if is_job:
+        iteration = _iteration(service.get("JobStatus") or {})
+        current = [task for task in current if _iteration(task) == iteration]
     wanted = _wanted(service, everything)
     fresh = [task for task in current if task["ID"] not in seen]
     live = [task for task in current if task.get("DesiredState") in ("running", "complete")]
-    running = sum(1 for task in live if _state(task) == "running")
+    running = 0 if is_job else sum(1 for task in live if _state(task) == "running")
     finished = _finished(service, current)
     failed = [task for task in fresh if _state(task) == "failed"]
     # A failed task is started again, unless the service says that it is not.
     hopeless = ("rejected", "failed") if _condition(service) == "none" else ("rejected",)
+    crashes = max(Counter(_place(service, task) for task in failed).values(), default=0)
+    if is_job and crashes > _attempts(service):
+        hopeless = ("rejected", "failed")
     update = service.get("UpdateStatus") or {}
     return Progress(
-        name=spec["Name"],
+        name=service["Spec"]["Name"],
         running=running + finished,
         wanted=wanted,
+        is_job=is_job,
         waiting=_reasons(task for task in live if _state(task) in ("new", "allocated", "pending")),
         rejected=_reasons(
             task for task in fresh if _state(task) in hopeless or _can_never_start(task)
         ),
         failures=_reasons(failed),
         failed=frozenset(task["ID"] for task in failed),
-        crashes=max(Counter(_place(task) for task in failed).values(), default=0),
+        crashes=crashes,
         stopped=""
         if update_id(service) in seen
         else _stopped(update.get("State", ""), update.get("Message", ""), everything),
     )
+
+
+def job_mode(service: Service) -> bool:
+    """Whether a service's tasks run to their end, once."""
+    mode = service["Spec"].get("Mode") or {}
+    return "ReplicatedJob" in mode or "GlobalJob" in mode
 
 
 def update_id(service: Service) -> str:
@@ -103,21 +120,35 @@ def _can_never_start(task: Task) -> bool:
     return _state(task) == "failed" and any(sign in reason for sign in _NO_PROGRAM)
 
 
+def _iteration(owner: Task | JobStatus) -> int:
+    """The run of a job that a task, or its service's status, is of."""
+    iteration: Json = owner.get("JobIteration") or {}
+    index: int = iteration.get("Index", 0)
+    return index
+
+
 def _wanted(service: Service, everything: Collection[Task]) -> int | None:
     mode = service["Spec"].get("Mode") or {}
+    status = service.get("ServiceStatus")
+    if "GlobalJob" in mode:
+        if status is None:
+            return None
+        return status["DesiredTasks"] + status.get("CompletedTasks", 0) or None
+    if "ReplicatedJob" in mode:
+        total = (mode["ReplicatedJob"] or {}).get("TotalCompletions")
+        return 1 if total is None else total
     if "Global" not in mode:
         replicas = (mode.get("Replicated") or {}).get("Replicas")
         return 1 if replicas is None else replicas
-    status = service.get("ServiceStatus")
     live = sum(1 for task in everything if task.get("DesiredState") == "running")
     return max(status["DesiredTasks"] if status else 0, live) or None
 
 
 def _finished(service: Service, current: Collection[Task]) -> int:
     """Tasks that ended well and are not to be started again."""
-    if _condition(service) not in ("none", "on-failure"):
+    if not job_mode(service) and _condition(service) not in ("none", "on-failure"):
         return 0
-    return len({_place(task) for task in current if _state(task) == "complete"})
+    return len({_place(service, task) for task in current if _state(task) == "complete"})
 
 
 def _condition(service: Service) -> str:
@@ -125,7 +156,16 @@ def _condition(service: Service) -> str:
     return (template.get("RestartPolicy") or {}).get("Condition") or "any"
 
 
-def _place(task: Task) -> object:
+def _attempts(service: Service) -> float:
+    """How often a failed task of a service is started again."""
+    template = service["Spec"].get("TaskTemplate") or {}
+    return (template.get("RestartPolicy") or {}).get("MaxAttempts") or math.inf
+
+
+def _place(service: Service, task: Task) -> object:
+    """The slot or node that a task fills; slots of a job count from 0, which is left out."""
+    if "ReplicatedJob" in (service["Spec"].get("Mode") or {}):
+        return task.get("Slot", 0)
     return task.get("Slot") or task.get("NodeID")
 
 

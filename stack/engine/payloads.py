@@ -5,7 +5,7 @@ Members are those the client uses; servers send more.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 Json = dict[str, Any]
 """A JSON object that is passed on whole, such as a service's spec."""
@@ -34,6 +34,13 @@ class ServiceStatus(TypedDict):
 
     RunningTasks: int
     DesiredTasks: int
+    CompletedTasks: NotRequired[int]  # of jobs
+
+
+class JobStatus(TypedDict, total=False):
+    """Which run of a job is the present one."""
+
+    JobIteration: Json
 
 
 class Service(TypedDict, total=False):
@@ -45,6 +52,7 @@ class Service(TypedDict, total=False):
     Endpoint: Json
     UpdateStatus: UpdateStatus
     ServiceStatus: ServiceStatus
+    JobStatus: JobStatus
 
 
 class TaskStatus(TypedDict, total=False):
@@ -69,6 +77,7 @@ class Task(TypedDict, total=False):
     Status: TaskStatus
     DesiredState: str
     CreatedAt: str
+    JobIteration: Json
 
 
 class Node(TypedDict, total=False):

@@ -61,9 +61,17 @@ def _log_driver(logging: Logging) -> Json:
 
 
 def _mode(deploy: Deploy) -> Json:
-    if deploy.mode == "global":
-        return {"Global": {}}
-    return {"Replicated": {} if deploy.replicas is None else {"Replicas": deploy.replicas}}
+    given = {} if deploy.replicas is None else {"Replicas": deploy.replicas}
+    match deploy.mode:
+        case "global":
+            return {"Global": {}}
+        case "global-job":
+            return {"GlobalJob": {}}
+        case "replicated-job":
+            names = ("MaxConcurrent", "TotalCompletions")
+            return {"ReplicatedJob": {name: deploy.replicas for name in names if given}}
+        case _:
+            return {"Replicated": given}
 
 
 def _resources(deploy: Deploy) -> Json:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 _INGRESS = "ports in mode ingress are refused: stackd has no routing mesh yet"
-_JOBS = "jobs are refused: stackd runs them, but stack deploy does not translate them yet"
 _FURTHER = "what Docker's client leaves out of the service is applied"
 
 DIFFERENCES: dict[str, str] = {
     "container-name": "container_name is a name of the service on its networks while it has one task",
     "environment-null": "a variable without a value that is not set is left out with a warning",
     "ignored": _FURTHER,
-    "job-global": _JOBS,
-    "jobs": _JOBS,
     "links": "an alias of a link is a name of the linked service on its networks",
     "oom-score": _FURTHER,
     "ports-long": _INGRESS,

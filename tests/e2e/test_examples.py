@@ -9,6 +9,7 @@ from typing import Any
 from tests.support.cluster import HOSTS, Cluster, wait_for
 
 STAGES = "compose_examples/stages"
+SETTINGS = "compose_examples/settings"
 PARTS = "compose_examples/parts/docker-compose.yml"
 
 
@@ -51,6 +52,31 @@ def test_a_project_of_several_files(cluster: Cluster) -> None:
     again = cluster.stack("deploy", "-c", PARTS, "parts")
     assert "reating" not in again.stdout
     assert "pdating" not in again.stdout
+
+
+def test_settings_as_files_and_a_job_before_them(cluster: Cluster) -> None:
+    file = ("-c", f"{SETTINGS}/docker-compose.yml")
+    said = cluster.stack("deploy", *file, "settings", code=2)
+    assert "API_KEY" in said.stderr
+    variables = ("--env-file", f"{SETTINGS}/example.env")
+    said = cluster.stack("deploy", *file, *variables, "settings")
+    assert "settings_prepare: 2/2 completed" in said.stdout
+    (web,) = cluster.wait_running("settings_web", 1)
+    files = "/etc/app/settings.json /motd /run/secrets/key /run/secrets/certificate"
+    script = f"cat {files}; stat -c '%a %u' /run/secrets/key"
+    shown = cluster.docker("exec", web.id, "sh", "-c", script, host=web.host).stdout
+    assert shown.splitlines() == [
+        '{"title": "An example", "price": "5 $"}',
+        "Welcome to the settings example.",
+        "only-for-the-labnot a real certificate",
+        "400 1000",
+    ]
+    (prepare, _) = sorted(cluster.rows("services", "settings"), key=lambda row: str(row["Name"]))
+    assert (prepare["Mode"], prepare["Replicas"]) == ("replicated job", "0/2 (2/2 completed)")
+    tasks = {task.id for task in cluster.tasks("settings_prepare")}
+    with cluster.unchanged("settings_web", "settings_prepare"):
+        cluster.stack("deploy", *file, *variables, "settings")
+    assert {task.id for task in cluster.tasks("settings_prepare")} == tasks
 
 
 def test_settings_beyond_the_engine_api_reach_the_containers(cluster: Cluster) -> None:

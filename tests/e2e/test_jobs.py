@@ -75,3 +75,21 @@ def test_a_task_that_fails_is_tried_again(cluster: Cluster) -> None:
     create(cluster, "replicated-job", "--detach", "--restart-max-attempts", "2", command="exit 4")
     wait_for("three attempts", lambda: len(cluster.api("GET", "/tasks")) == 3)
     assert {t.exit_code for t in cluster.tasks("job") if t.state == "failed"} == {4}
+
+
+def test_a_stack_s_job_is_waited_for_until_it_has_completed(cluster: Cluster) -> None:
+    policy = {"condition": "on-failure", "delay": "1s", "max_attempts": 1}
+    job = {"image": IMAGE, "command": "sh -c 'sleep 1'", "deploy": {"mode": "global-job"}}
+    said = cluster.deploy("jobs", {"everywhere": job})
+    assert f"jobs_everywhere: {len(HOSTS)}/{len(HOSTS)} completed" in said.stdout
+    tasks = {task.id for task in cluster.tasks("jobs_everywhere")}
+    cluster.deploy("jobs", {"everywhere": job})
+    assert {task.id for task in cluster.tasks("jobs_everywhere")} == tasks  # not run again
+    changed = {**job, "environment": {"A": "1"}}
+    said = cluster.deploy("jobs", {"everywhere": changed})
+    assert f"jobs_everywhere: {len(HOSTS)}/{len(HOSTS)} completed" in said.stdout
+    assert {task.id for task in cluster.tasks("jobs_everywhere")} != tasks
+    deploy = {"mode": "replicated-job", "replicas": 1, "restart_policy": policy}
+    broken = {"image": IMAGE, "command": "sh -c 'exit 4'", "deploy": deploy}
+    said = cluster.deploy("jobs", {"everywhere": changed, "broken": broken}, code=1)
+    assert "jobs_broken: a task cannot run: " in said.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from stack.check.check import check
 from stack.check.finding import Severity
 from stack.compose.loader import Loaded, load
 from stack.compose.source import read_source
+from stack.errors import ComposeError
 from stack.translate.extensions import EXTENSION_LABEL
 from stack.translate.stack_spec import stack_spec
 
@@ -36,7 +38,7 @@ def env(body: Any) -> dict[str, str]:
 )
 def test_an_example_has_a_page_and_nothing_that_keeps_it_from_a_cluster(folder: str) -> None:
     assert (EXAMPLES / folder / "README.md").exists()
-    source = read_source((str(EXAMPLES / folder / "docker-compose.yml"),), {})
+    source = read_source((str(EXAMPLES / folder / "docker-compose.yml"),), {"API_KEY": "k"})
     assert [one for one in check(source) if one.severity is Severity.ERROR] == []
 
 
@@ -101,3 +103,25 @@ def test_parts_says_that_the_start_order_is_not_applied_yet() -> None:
     notices = [str(notice) for notice in loaded("parts/docker-compose.yml").notices]
     assert len(notices) == 1
     assert "services.front.depends_on: stored in the service, but stackd does not" in notices[0]
+
+
+def test_settings() -> None:
+    given = loaded("settings/docker-compose.yml", API_KEY="k", TITLE="T").compose
+    spec = stack_spec(given)
+    data = {body["Name"]: b64decode(body["Data"]) for body in (*spec.configs, *spec.secrets)}
+    assert data == {
+        "settings_settings": b'{"title": "T", "price": "5 $"}\n',
+        "settings_motd": b"Welcome to the settings example.\n",
+        "settings_api-key": b"k",
+        "settings_certificate": b"not a real certificate\n",
+    }
+    prepare, web = sorted(spec.services, key=lambda body: str(body["Name"]))
+    assert prepare["Mode"] == {"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 2}}
+    container = web["TaskTemplate"]["ContainerSpec"]
+    files = {one["SecretName"]: one["File"] for one in container["Secrets"]}
+    assert files["settings_api-key"] == {"Name": "key", "UID": "1000", "GID": "1000", "Mode": 0o400}
+
+
+def test_settings_without_the_secret_s_variable_stop() -> None:
+    with pytest.raises(ComposeError, match="API_KEY"):
+        loaded("settings/docker-compose.yml")

@@ -195,3 +195,16 @@ def test_references_with_and_without_ids_are_equal() -> None:
     assert comparable(stored, {}) == comparable(spec, {})
     stored["TaskTemplate"]["ContainerSpec"]["Secrets"][0]["File"]["Mode"] = 0o400
     assert comparable(stored, {}) != comparable(spec, {})
+
+
+@pytest.mark.parametrize("deploy", ["mode: replicated-job", "mode: replicated-job, replicas: 0", "mode: global-job"])  # fmt: skip
+def test_a_job_is_kept_as_it_is_read_back_and_made_anew_when_it_differs(deploy: str) -> None:
+    stack = wanted(f"services: {{web: {{image: busybox, deploy: {{{deploy}}}}}}}")
+    spec = deepcopy(stack.services[0])
+    spec["TaskTemplate"]["Networks"] = [{"Target": "n1", "Aliases": ["web"]}]
+    if spec["Mode"] == {"ReplicatedJob": {}}:
+        spec["Mode"] = {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 1}}
+    assert make_plan(stack, observed(spec), prune=False) == [KeepService("s1", "st_web")]
+    other = wanted("services: {web: {image: busybox, deploy: {mode: replicated-job, replicas: 7}}}")
+    (step,) = make_plan(other, observed(spec), prune=False)
+    assert isinstance(step, UpdateService)

@@ -114,3 +114,47 @@ def test_an_update_that_had_stopped_before_says_nothing() -> None:
     assert judge(rolled_back, task("a", "running"), seen=seen).is_done
     again = {**rolled_back, "UpdateStatus": {**update, "StartedAt": "later"}}
     assert not judge(again, task("a", "running"), seen=seen).is_done
+
+
+def job(mode: dict, **more: object) -> dict:
+    return service(mode, JobStatus={"JobIteration": {"Index": 1}}, **more)
+
+
+def run(identifier: str, state: str, err: str = "", **more: object) -> dict:
+    return {**task(identifier, state, err, desired="complete"), "JobIteration": {"Index": 1}, **more}  # fmt: skip
+
+
+TWICE: dict = {"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 2}}
+
+
+def test_a_job_is_done_when_all_of_it_has_completed() -> None:
+    first = run("a", "complete")
+    del first["Slot"]  # slots of jobs count from 0, which is left out
+    progress = judge(job(TWICE), first, run("b", "running"))
+    assert (progress.is_done, progress.line) == (False, "web: 1/2 completed")
+    assert judge(job(TWICE), first, run("b", "complete")).is_done
+
+
+def test_a_job_that_completed_before_is_done_still() -> None:
+    once: dict = {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 1}}
+    assert judge(job(once), run("a", "complete"), seen=("a",)).is_done
+    earlier = {**run("a", "complete"), "JobIteration": {}}
+    assert not judge(job(once), earlier, seen=("a",)).is_done
+
+
+def test_a_job_everywhere_has_as_many_tasks_as_nodes() -> None:
+    mode: dict = {"GlobalJob": {}}
+    assert judge(job(mode)).wanted is None
+    counts = {"RunningTasks": 1, "DesiredTasks": 1, "CompletedTasks": 1}
+    tasks = [run("a", "complete", Slot=0, NodeID="x"), run("b", "running", Slot=0, NodeID="y")]
+    progress = judge(job(mode, ServiceStatus=counts), *tasks)
+    assert (progress.running, progress.wanted) == (1, 2)
+
+
+def test_a_job_whose_attempts_are_used_up_is_hopeless() -> None:
+    failed = [run(name, "failed", "task: non-zero exit (4)") for name in "ab"]
+    found = job(TWICE)
+    assert judge(found, *failed).rejected == ()
+    found["Spec"]["TaskTemplate"]["RestartPolicy"]["MaxAttempts"] = 1
+    assert judge(found, *failed[:1]).rejected == ()
+    assert judge(found, *failed).rejected == ("task: non-zero exit (4)",)
