@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cluster.raft import reads, snapshot
-from cluster.raft.entry import Entry
+from cluster.raft.entry import ConfState, Entry
+from cluster.raft.membership import encode_conf
 from cluster.raft.messages import AppendEntries, AppendReply, Heartbeat, HeartbeatReply
 from cluster.raft.progress import SendMode
 from cluster.raft.quorum import committed_index
@@ -25,7 +26,14 @@ def append_own(state: RaftState, datas: Sequence[bytes]) -> None:
     next_index = state.log.last_index + 1
     entries = [Entry(next_index + at, state.term, data) for at, data in enumerate(datas)]
     state.uncommitted_bytes += sum(len(data) for data in datas)
-    state.log.append(entries)
+    state.append(entries)
+    state.append_due = True
+
+
+def append_conf(state: RaftState, conf: ConfState) -> None:
+    """Append a configuration, which is in force from now on (Raft thesis, section 4.1)."""
+    index = state.log.last_index + 1
+    state.append([Entry(index, state.term, encode_conf(conf), changes_members=True)])
     state.append_due = True
 
 
@@ -77,7 +85,8 @@ def send_append(state: RaftState, peer: int, *, even_empty: bool) -> bool:
             entries=entries,
         )
     )
-    progress.sent(prev_index + len(entries), len(entries))
+    size_bytes = sum(len(entry.data) for entry in entries)
+    progress.sent(prev_index + len(entries), len(entries), size_bytes)
     return True
 
 
@@ -92,7 +101,7 @@ def handle_append(state: RaftState, message: AppendEntries) -> None:
         # What is committed matches by definition; an old message must not reopen it.
         _reply(state, message.sender, log.commit)
     elif log.matches(message.prev_index, message.prev_term):
-        log.accept(message.entries)
+        state.accept(message.entries)
         last_new = message.prev_index + len(message.entries)
         log.commit_to(min(message.commit, last_new))
         _reply(state, message.sender, last_new)

@@ -15,6 +15,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         heartbeat_ticks: ticks between heartbeats of a leader; must be below `election_ticks`.
         max_append_bytes: limit of the entries in one message; one entry always fits.
         max_inflight_messages: unanswered append messages a follower may have outstanding.
+        max_inflight_bytes: as much entry data may be in those messages; one always goes out.
+        max_learner_lag: a learner is made a voter only when it lacks at most this many entries,
+            so that the group does not have to wait for it (Raft thesis, section 4.2.1).
         max_uncommitted_bytes: proposals beyond this much uncommitted data are refused; one is
             always accepted.
         pre_vote: ask before campaigning, so that a node cut off for a while does not disturb
@@ -28,6 +31,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ticks: int = 1
     max_append_bytes: int = 1 << 20
     max_inflight_messages: int = 256
+    max_inflight_bytes: int = 32 << 20
+    max_learner_lag: int = 1000
     max_uncommitted_bytes: int = 64 << 20
     pre_vote: bool = True
     check_quorum: bool = True

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cluster.raft import append, election, reads, snapshot
+from cluster.raft import append, election, reads, snapshot, transfer
 from cluster.raft.config import Config
-from cluster.raft.entry import Entry, HardState, Snapshot
+from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
 from cluster.raft.log import Log
+from cluster.raft.membership import Membership, refusal
 from cluster.raft.messages import (
     AppendEntries,
     AppendReply,
+    CampaignNow,
     Heartbeat,
     HeartbeatReply,
     InstallSnapshot,
@@ -49,12 +51,13 @@ class RaftCore:
             config: the knobs.
             dice: draws election timeouts.
             snapshot: the newest snapshot, whose state the state machine has loaded. A new
-                group starts from one that all its first members share and that names them.
+                group starts from one that all its first members share and that names them; a
+                node that joins later starts from the empty one.
             hard: the last hard state.
             entries: all entries behind the snapshot.
         """
         log = Log(snapshot, entries, hard.commit)
-        self._state = RaftState(config, hard, log, snapshot.conf, dice)
+        self._state = RaftState(config, hard, log, Membership(snapshot, entries), dice)
         self._outstanding: Ready | None = None
         self._told_soft = SoftState(Role.FOLLOWER, 0, hard.term)
         self._told_hard = self._state.hard
@@ -77,9 +80,15 @@ class RaftCore:
         return self._state.hard
 
     @property
-    def voters(self) -> tuple[int, ...]:
-        """The IDs of those who vote."""
-        return self._state.conf.voters
+    def conf(self) -> ConfState:
+        """Who takes part: the newest configuration in the log (Raft thesis, section 4.1)."""
+        return self._state.conf
+
+    @property
+    def is_conf_committed(self) -> bool:
+        """Whether that configuration is committed, so that it stays."""
+        state = self._state
+        return state.membership.index <= state.log.commit
 
     @property
     def log(self) -> Log:
@@ -129,8 +138,7 @@ class RaftCore:
         state = self._state
         assert datas
         assert all(datas), "an empty entry is the no-op's mark"
-        if state.role is not Role.LEADER:
-            raise ProposalDropped(f"raft node {state.id} is not the leader")
+        self._check_may_propose()
         size = sum(len(data) for data in datas)
         limit = state.config.max_uncommitted_bytes
         if state.uncommitted_bytes and state.uncommitted_bytes + size > limit:
@@ -141,6 +149,66 @@ class RaftCore:
         first = state.log.last_index + 1
         append.append_own(state, datas)
         return first
+
+    def propose_conf(self, conf: ConfState) -> int:
+        """Propose the next configuration: one member added, promoted, demoted or removed.
+
+        It is in force at once and stays when it is committed (Raft thesis, section 4.1). A
+        leader that removes itself leads until then and steps down (4.2.2).
+
+        Args:
+            conf: the wanted members. A new one should start as a learner; promoting a learner
+                that lacks too many entries is refused (4.2.1).
+
+        Returns:
+            The index of its entry.
+
+        Raises:
+            ProposalDropped: not the leader; nothing of its term is committed yet (the known
+                error of one-at-a-time changes, see `membership`); another change is not
+                committed yet; more than one member differs; or a learner is too far behind.
+        """
+        state = self._state
+        self._check_may_propose()
+        if not self.may_read:
+            raise ProposalDropped("no entry of this leader's term is committed yet: try again")
+        if not self.is_conf_committed:
+            raise ProposalDropped("another change of the members is not committed yet: try again")
+        reason = refusal(state.conf, conf)
+        if reason is not None:
+            raise ProposalDropped(f"members: {reason}")
+        for member in conf.voters:
+            if member in state.conf.learners:
+                lag = state.log.last_index - state.progress[member].match
+                if lag > state.config.max_learner_lag:
+                    raise ProposalDropped(f"learner {member} lacks {lag} entries: try again later")
+        append.append_conf(state, conf)
+        return state.log.last_index
+
+    def transfer_leadership(self, to: int) -> None:
+        """Hand leadership over to `to` (Raft thesis, section 3.10).
+
+        Proposals are refused until it has taken over, which `Ready.soft` tells, or an election
+        timeout has passed without.
+
+        Raises:
+            ProposalDropped: not the leader, `to` is no other voter, or somebody else is just
+                taking over.
+        """
+        state = self._state
+        if state.role is Role.LEADER and state.transferee == to:
+            return
+        self._check_may_propose()
+        if to == state.id or to not in state.conf.voters:
+            raise ProposalDropped(f"raft node {to} is no other voter")
+        transfer.begin(state, to)
+
+    def _check_may_propose(self) -> None:
+        state = self._state
+        if state.role is not Role.LEADER:
+            raise ProposalDropped(f"raft node {state.id} is not the leader")
+        if state.transferee:
+            raise ProposalDropped(f"leadership goes over to raft node {state.transferee}")
 
     def read_index(self) -> int:
         """Begin a linearizable read; its number comes back in `Ready.read_states`.
@@ -187,9 +255,12 @@ class RaftCore:
             case AppendReply():
                 if state.role is Role.LEADER:
                     append.handle_append_reply(state, message)
+                    transfer.follow_up(state)
             case HeartbeatReply():
                 if state.role is Role.LEADER:
                     append.handle_heartbeat_reply(state, message)
+            case CampaignNow():
+                election.campaign(state, is_transfer=True)
 
     # -- what comes out ----------------------------------------------------------------------
 
@@ -275,7 +346,10 @@ class RaftCore:
             Its place in the log, to be given to `compact` once it is durable; None while a
             snapshot from the leader is about to replace that state.
         """
-        return self._state.log.describe_applied(self._state.conf)
+        log = self._state.log
+        if log.unstable_snapshot is not None:
+            return None
+        return log.describe_applied(self._state.membership.at(log.applied))
 
     def compact(self, taken: Snapshot, keep: int) -> None:
         """Drop entries contained in a snapshot that is durable (Raft paper, section 7).
@@ -285,6 +359,7 @@ class RaftCore:
             keep: number of entries at its end to keep for those only a little behind.
         """
         self._state.log.compact(taken, keep)
+        self._state.membership.compact(taken.index)
 
     # -- terms -------------------------------------------------------------------------------
 
@@ -298,7 +373,7 @@ class RaftCore:
                 return True  # asks about a term that does not exist yet
             case VoteReply(pre_vote=True, granted=True):
                 return True  # carries the term this node asked about
-            case AppendEntries() | Heartbeat() | InstallSnapshot():
+            case AppendEntries() | Heartbeat() | InstallSnapshot() | CampaignNow():
                 election.become_follower(state, message.term, message.sender)
             case VoteRequest() | VoteReply() | AppendReply() | HeartbeatReply():
                 election.become_follower(state, message.term, 0)
@@ -327,7 +402,7 @@ class RaftCore:
                         pre_vote=True,
                     )
                 )
-            case VoteRequest() | VoteReply() | AppendReply() | HeartbeatReply():
+            case VoteRequest() | VoteReply() | AppendReply() | HeartbeatReply() | CampaignNow():
                 pass
 
     def _follow(self, message: AppendEntries | Heartbeat | InstallSnapshot) -> None:

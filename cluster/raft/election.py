@@ -20,14 +20,19 @@ def become_follower(state: RaftState, term: int, leader: int) -> None:
     state.leader = leader
 
 
-def campaign(state: RaftState) -> None:
-    """Try to become leader; without a vote of its own a node never does (thesis, 4.2.2)."""
-    if state.role is Role.LEADER or not state.is_voter:
+def campaign(state: RaftState, *, is_transfer: bool = False) -> None:
+    """Try to become leader, if this node may.
+
+    Args:
+        state: of this node.
+        is_transfer: the leader asked for it, so nobody needs to be asked beforehand.
+    """
+    if state.role is Role.LEADER or not state.may_campaign:
         return
-    if state.config.pre_vote:
+    if state.config.pre_vote and not is_transfer:
         _become_pre_candidate(state)
     else:
-        _become_candidate(state)
+        _become_candidate(state, is_transfer=is_transfer)
 
 
 def handle_vote_request(state: RaftState, message: VoteRequest) -> None:
@@ -65,7 +70,7 @@ def handle_vote_reply(state: RaftState, message: VoteReply) -> None:
     state.votes.setdefault(message.sender, message.granted)
     match vote_result(state.conf.voters, state.votes):
         case VoteResult.WON if message.pre_vote:
-            _become_candidate(state)
+            _become_candidate(state, is_transfer=False)
         case VoteResult.WON:
             _become_leader(state)
         case VoteResult.LOST:
@@ -78,10 +83,12 @@ def honours_lease(state: RaftState, message: VoteRequest) -> bool:
     """Say whether a request has to be ignored because a leader is alive.
 
     A node that heard its leader within the shortest election timeout takes no part in replacing
-    it (thesis, 4.2.3), so a removed or cut-off node cannot depose anybody.
+    it (thesis, 4.2.3), so a removed or cut-off node cannot depose anybody. Unless the leader
+    wants to be replaced.
     """
     return (
         state.config.check_quorum
+        and not message.is_transfer
         and state.leader not in (0, message.sender)
         and state.election_elapsed < state.config.election_ticks
     )
@@ -90,17 +97,22 @@ def honours_lease(state: RaftState, message: VoteRequest) -> bool:
 def tick_election(state: RaftState) -> None:
     """Campaign once nothing was heard for long enough (Raft paper, section 5.2)."""
     state.election_elapsed += 1
-    if state.is_voter and state.election_elapsed >= state.patience:
+    if state.election_elapsed >= state.patience and state.may_campaign:
         state.election_elapsed = 0
         campaign(state)
 
 
 def tick_leader(state: RaftState) -> None:
-    """Send heartbeats (Raft paper, 5.2); step down without a majority (thesis, 6.2)."""
+    """Send heartbeats (Raft paper, 5.2); step down without a majority (thesis, 6.2).
+
+    Whoever was asked to take over and did not within an election timeout is given up, and this
+    leader goes on (thesis, 3.10).
+    """
     state.election_elapsed += 1
     state.heartbeat_elapsed += 1
     if state.election_elapsed >= state.config.election_ticks:
         state.election_elapsed = 0
+        state.transferee = 0
         if state.config.check_quorum and not _hears_quorum(state):
             become_follower(state, state.term, 0)
             return
@@ -116,18 +128,18 @@ def _become_pre_candidate(state: RaftState) -> None:
     state.election_elapsed = 0
     state.draw_patience()
     state.role = Role.PRE_CANDIDATE
-    _ask_for_votes(state, state.term + 1, pre_vote=True)
+    _ask_for_votes(state, state.term + 1, pre_vote=True, is_transfer=False)
 
 
-def _become_candidate(state: RaftState) -> None:
+def _become_candidate(state: RaftState, *, is_transfer: bool) -> None:
     """Begin a new term and vote for oneself (Raft paper, section 5.2)."""
     state.reset(state.term + 1)
     state.vote = state.id
     state.role = Role.CANDIDATE
-    _ask_for_votes(state, state.term, pre_vote=False)
+    _ask_for_votes(state, state.term, pre_vote=False, is_transfer=is_transfer)
 
 
-def _ask_for_votes(state: RaftState, term: int, *, pre_vote: bool) -> None:
+def _ask_for_votes(state: RaftState, term: int, *, pre_vote: bool, is_transfer: bool) -> None:
     """Ask every voter; the own vote takes the same way, so it counts only once it is durable."""
     for voter in state.conf.voters:
         if voter == state.id:
@@ -143,6 +155,7 @@ def _ask_for_votes(state: RaftState, term: int, *, pre_vote: bool) -> None:
                     last_index=state.log.last_index,
                     last_term=state.log.last_term,
                     pre_vote=pre_vote,
+                    is_transfer=is_transfer,
                 )
             )
 
@@ -157,9 +170,10 @@ def _become_leader(state: RaftState) -> None:
     state.reset(state.term)
     state.role = Role.LEADER
     state.leader = state.id
-    own = state.progress[state.id]
-    own.replicate()
-    own.recent_active = True
+    own = state.progress.get(state.id)  # none, if it only finishes its own removal
+    if own is not None:
+        own.replicate()
+        own.recent_active = True
     append.append_own(state, [b""])
 
 

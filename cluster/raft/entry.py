@@ -11,15 +11,20 @@ import msgspec
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One log entry; `data` is opaque to the algorithm and empty for a leader's no-op.
 
+    An entry with `changes_members` is the exception: its data is a configuration, and it is the
+    algorithm's own (Raft thesis, section 4.1).
+
     Attributes:
         index: place in the log, the first is 1.
         term: term of the leader that created it.
         data: what the state machine applies.
+        changes_members: `data` is not for the state machine but the members from here on.
     """
 
     index: int
     term: int
     data: bytes = b""
+    changes_members: bool = False
 
 
 class HardState(msgspec.Struct, frozen=True, array_like=True):
@@ -42,9 +47,17 @@ class ConfState(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         voters: raft IDs in rising order.
+        learners: raft IDs, in rising order, of those who get the log and do not count (thesis,
+            section 4.2.1, "non-voting members"); none of them is a voter.
     """
 
     voters: tuple[int, ...] = ()
+    learners: tuple[int, ...] = ()
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Return everybody who gets the log, in rising order."""
+        return tuple(sorted({*self.voters, *self.learners}))
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):

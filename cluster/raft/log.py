@@ -124,11 +124,14 @@ class Log:
         assert not entries or entries[0].index == self.last_index + 1
         self._entries.extend(entries)
 
-    def accept(self, entries: Sequence[Entry]) -> None:
+    def accept(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Take a leader's entries whose predecessor matches (Raft paper, figure 2, 3 and 4).
 
         Only a real conflict of terms removes anything. A message that was delayed or repeated
         holds a part of what is already here and must not shorten the log.
+
+        Returns:
+            What was new; everything that was here from the first of them on is gone.
         """
         for position, entry in enumerate(entries):
             if entry.index <= self._base_index:
@@ -139,7 +142,8 @@ class Log:
             if term is not None:
                 self._truncate(entry.index)
             self._entries.extend(entries[position:])
-            return
+            return entries[position:]
+        return ()
 
     def probe_hint(self, index: int, term: int) -> tuple[int, int]:
         """Return (index, term) of the last entry at or below `index` with a term <= `term`.
@@ -206,10 +210,9 @@ class Log:
         if self.unstable_snapshot == snapshot:
             self.unstable_snapshot = None
 
-    def describe_applied(self, conf: ConfState) -> Snapshot | None:
-        """Describe a snapshot of the applied state; None while a received one is to replace it."""
-        if self.unstable_snapshot is not None:
-            return None
+    def describe_applied(self, conf: ConfState) -> Snapshot:
+        """Describe a snapshot of the applied state; none from the leader is on its way."""
+        assert self.unstable_snapshot is None
         term = self.term_at(self.applied)
         assert term is not None, f"log: entry {self.applied} is not here"
         return Snapshot(index=self.applied, term=term, conf=conf)

@@ -1,7 +1,8 @@
 """The messages that nodes exchange: a closed union, one class for each remote call and its reply.
 
 The calls are those of the Raft paper, figures 2 and 13, plus heartbeats of their own (so that
-they stay small and can confirm reads) and the pre-vote of the Raft thesis, section 9.6.
+they stay small and can confirm reads), the pre-vote of the Raft thesis, section 9.6, and its
+request to campaign at once, section 3.10.
 """
 
 from __future__ import annotations
@@ -32,11 +33,14 @@ class VoteRequest(_Envelope, frozen=True, kw_only=True, array_like=True, tag="vo
         last_index: index of the candidate's last entry.
         last_term: term of that entry.
         pre_vote: nothing is promised and no term changes yet.
+        is_transfer: the leader asked for this campaign, so that being alive is no reason to
+            refuse (thesis, section 4.2.3, last paragraph).
     """
 
     last_index: int
     last_term: int
     pre_vote: bool = False
+    is_transfer: bool = False
 
 
 class VoteReply(_Envelope, frozen=True, kw_only=True, array_like=True, tag="vote-reply"):
@@ -118,6 +122,10 @@ class InstallSnapshot(_Envelope, frozen=True, kw_only=True, array_like=True, tag
     snapshot: Snapshot
 
 
+class CampaignNow(_Envelope, frozen=True, kw_only=True, array_like=True, tag="campaign-now"):
+    """Tells the receiver, whose log is complete, to become leader ("TimeoutNow", thesis, 3.10)."""
+
+
 Message = (
     VoteRequest
     | VoteReply
@@ -126,4 +134,5 @@ Message = (
     | Heartbeat
     | HeartbeatReply
     | InstallSnapshot
+    | CampaignNow
 )

@@ -34,6 +34,8 @@ class Progress:
 
     __slots__ = (
         "_inflight",
+        "_inflight_bytes",
+        "_max_bytes",
         "_max_inflight",
         "match",
         "mode",
@@ -43,15 +45,18 @@ class Progress:
         "recent_active",
     )
 
-    def __init__(self, next_index: int, max_inflight: int) -> None:
+    def __init__(self, next_index: int, max_inflight: int, max_bytes: int) -> None:
         self.match = 0
         self.next = next_index
         self.mode = SendMode.PROBE
         self.probe_sent = False
         self.pending_snapshot = 0
         self.recent_active = False
-        self._inflight: deque[int] = deque()  # last index of each unanswered message
+        # Of each unanswered message the last index and the size.
+        self._inflight: deque[tuple[int, int]] = deque()
+        self._inflight_bytes = 0
         self._max_inflight = max_inflight
+        self._max_bytes = max_bytes
 
     @property
     def is_paused(self) -> bool:
@@ -60,7 +65,10 @@ class Progress:
             case SendMode.PROBE:
                 return self.probe_sent
             case SendMode.REPLICATE:
-                return len(self._inflight) >= self._max_inflight
+                return (
+                    len(self._inflight) >= self._max_inflight
+                    or self._inflight_bytes >= self._max_bytes
+                )
             case SendMode.SNAPSHOT:
                 return True
 
@@ -87,12 +95,13 @@ class Progress:
         self._enter(SendMode.SNAPSHOT)
         self.pending_snapshot = index
 
-    def sent(self, last_index: int, entry_count: int) -> None:
+    def sent(self, last_index: int, entry_count: int, size_bytes: int) -> None:
         """Note an append message that ended at `last_index`."""
         if self.mode is SendMode.REPLICATE:
             if entry_count:
                 self.next = last_index + 1
-                self._inflight.append(last_index)
+                self._inflight.append((last_index, size_bytes))
+                self._inflight_bytes += size_bytes
         else:
             self.probe_sent = True
 
@@ -103,8 +112,8 @@ class Progress:
             self.match = index
             self.probe_sent = False
         self.next = max(self.next, index + 1)
-        while self._inflight and self._inflight[0] <= index:
-            self._inflight.popleft()
+        while self._inflight and self._inflight[0][0] <= index:
+            self._answered()
         return is_news
 
     def rejected(self, prev_index: int, hint_index: int) -> bool:
@@ -130,10 +139,16 @@ class Progress:
         self.recent_active = True
         self.probe_sent = False
         if self.mode is SendMode.REPLICATE and self.is_paused:
-            self._inflight.popleft()
+            self._answered()
+
+    def _answered(self) -> None:
+        """Take the oldest message as answered."""
+        _, size_bytes = self._inflight.popleft()
+        self._inflight_bytes -= size_bytes
 
     def _enter(self, mode: SendMode) -> None:
         self.mode = mode
         self.probe_sent = False
         self.pending_snapshot = 0
         self._inflight.clear()
+        self._inflight_bytes = 0

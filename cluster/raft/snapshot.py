@@ -33,9 +33,7 @@ def handle_snapshot(state: RaftState, message: InstallSnapshot) -> None:
         if log.matches(offered.index, offered.term):
             log.commit_to(offered.index)
         else:
-            log.restore(offered)
-            state.conf = offered.conf
-            state.rebuild_progress()
+            state.restore(offered)
     state.send(AppendReply(sender=state.id, to=message.sender, term=state.term, index=log.commit))
 
 

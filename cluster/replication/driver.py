@@ -119,7 +119,7 @@ class Driver:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick())
-                if self._core.voters == (self._core.id,):
+                if self._core.conf.voters == (self._core.id,):
                     self._core.campaign()  # nobody to wait for
                 self._wake.set()
                 await self._work(machine, group)

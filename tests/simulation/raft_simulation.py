@@ -4,12 +4,15 @@ Everything random comes from the seed, so a failing seed repeats itself. The see
 the configuration and how bad things are: fixed rates would hide whole families of bugs.
 
 Checked after every step: election safety, leader completeness, state machine safety, no
-acknowledged read behind a commit it must see; at the end log matching and, after everything is
-healed, that the group agrees and works (Raft paper, figure 3).
+acknowledged read behind a commit it must see, members that change one at a time and never twice
+before the first is committed; at the end log matching and, after everything is healed, that the
+group agrees and works, however often those who were removed ask for votes (Raft paper, figure 3;
+thesis, chapter 4).
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import heapq
 import random
@@ -19,10 +22,14 @@ from collections.abc import Callable
 from cluster.raft.config import Config
 from cluster.raft.core import ProposalDropped, RaftCore
 from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
+from cluster.raft.membership import Membership
 from cluster.raft.messages import InstallSnapshot, Message
 from cluster.raft.ready import Ready, Role
 
 TICK = 10.0
+MAX_NODES = 9
+# A group begins behind entry 1: whoever joins with an empty log can only begin with a snapshot.
+FIRST = Entry(1, 1)
 
 
 @dataclasses.dataclass
@@ -64,13 +71,19 @@ class Node:
     applied: int = 0
     digest: int = 0  # of everything applied
     last_term: int = 0
+    pace: float = 1.0
     reads: dict[int, int] = dataclasses.field(default_factory=dict)
     outstanding: Ready | None = None
 
 
 class Simulation:
-    def __init__(self, seed: int, *, figure_8: bool = False) -> None:
-        """Draw a group; `figure_8` draws from those in which leaders change before they commit."""
+    def __init__(self, seed: int, *, changeable: bool = False) -> None:
+        """Draw a group.
+
+        Args:
+            seed: decides everything.
+            changeable: draw from groups whose members change all the time.
+        """
         self.rng = rng = random.Random(seed)
         self.now = 0.0
         self.events: list[tuple[float, int, Callable[[], None]]] = []
@@ -86,27 +99,44 @@ class Simulation:
         self.cuts = rng.choice([0.0, 0.002, 0.01])
         self.compaction = rng.choice([3, 10, 1000])
         self.proposal_rate = rng.choice([0.1, 0.5, 1.0])
+        self.changes = rng.choice(
+            [0.0, 0.02, 0.1, 0.5]
+        )  # of the members, for each tick of a leader
+        self.transfers = rng.choice([0.0, 0.0, 0.02])
+        self.nervous = rng.choice([0.0, 0.0, 0.02])  # a leader crashes on a message
+        self.skew = rng.choice([1.0, 1.0, 1.5])  # clocks run up to this much too fast or slow
         knobs = {
+            "max_inflight_bytes": rng.choice([1, 1 << 20]),
+            "max_learner_lag": rng.choice([0, 2, 1000]),
             "max_append_bytes": rng.choice([1, 8, 1 << 20]),
             "max_inflight_messages": rng.choice([1, 2, 256]),
             "pre_vote": rng.random() < 0.7,
             "check_quorum": rng.random() < 0.7,
         }
-        if figure_8:
-            self.count, self.delay, self.loss, self.compaction = 5, 15.0, 0.0, 1000
-            self.crashes, self.leader_crashes, self.cuts, self.down = 0.0, 0.15, 0.0, 30.0
-            self.sync, self.proposal_rate = 0.5, 0.1
+        if rng.random() < 0.1:
+            # Leaders change before they commit (Raft paper, figure 8).
+            self.count, self.delay, self.loss, self.compaction = 5, 8.0, 0.0, 1000
+            self.sync, self.proposal_rate, self.down = 0.5, 0.1, 30.0
+            self.nervous = rng.choice([0.03, 0.1, 0.3])
             knobs |= {"max_append_bytes": 1, "max_inflight_messages": 1, "election_ticks": 4}
             knobs |= {"pre_vote": False, "check_quorum": False}
-        start = Snapshot(0, 0, ConfState(tuple(range(1, self.count + 1))))
+        if changeable:
+            self.count, self.changes, self.loss = rng.choice([2, 4, 4]), 0.7, 0.0
+        self.knobs = knobs
+        first_conf = ConfState(tuple(range(1, self.count + 1)))
+        start = Snapshot(FIRST.index, FIRST.term, first_conf)
+        hard = HardState(FIRST.term, 0, FIRST.index)
         self.nodes = {
-            i: Node(i, Disk(start), Config(id=i, **knobs)) for i in range(1, self.count + 1)
+            i: Node(i, Disk(start, hard), Config(id=i, **knobs)) for i in range(1, self.count + 1)
         }
         self.cut: set[tuple[int, int]] = set()
-        self.states: dict[tuple[int, int], int] = {(0, 0): 0}  # digest of each snapshot
+        # The digest of each snapshot.
+        self.states: dict[tuple[int, int], int] = {(0, 0): 0, (FIRST.index, FIRST.term): 0}
         self.leaders: dict[int, int] = {}
-        self.committed: list[Entry] = []
+        self.committed: list[Entry] = [FIRST]
+        self.members = Membership(start, ())  # as committed
         self.proposals = 0
+        self.proposed_confs = 0
         self.healing = False
         self.goal = 0
         for node in self.nodes.values():
@@ -135,6 +165,7 @@ class Simulation:
         node.digest = self.states[disk.snapshot.index, disk.snapshot.term]
         node.outstanding = None
         node.reads = {}
+        node.pace = self.rng.uniform(1 / self.skew, self.skew)
         self.at(self.rng.uniform(0, TICK), self.alive(node, lambda: self.tick(node)))
 
     def alive(self, node: Node, action: Callable[[], None]) -> Callable[[], None]:
@@ -148,15 +179,52 @@ class Simulation:
 
     def tick(self, node: Node) -> None:
         node.core.tick()
-        self.at(TICK * self.rng.uniform(0.8, 1.2), self.alive(node, lambda: self.tick(node)))
+        self.at(
+            TICK * node.pace * self.rng.uniform(0.8, 1.2), self.alive(node, lambda: self.tick(node))
+        )
         if not self.healing:
             self.misfortune(node)
             if node.core is None:
                 return
-        wanted = not self.healing or len(self.committed) < self.goal
+        wanted = not self.healing or node.core.log.last_index < self.goal
         if wanted and node.core.soft.role is Role.LEADER and self.rng.random() < self.proposal_rate:
             self.use(node)
+        if not self.healing and node.core.soft.role is Role.LEADER:
+            if self.rng.random() < self.changes:
+                self.change_members(node)
+            if self.rng.random() < self.transfers:
+                self.hand_over(node)
         self.pump(node)
+
+    def change_members(self, node: Node) -> None:
+        """Add, promote, demote or remove somebody."""
+        voters, learners = set(node.core.conf.voters), set(node.core.conf.learners)
+        match self.rng.choice(["add", "promote", "promote", "demote", "remove"]):
+            case "add" if len(self.nodes) < MAX_NODES:
+                joiner = max(self.nodes) + 1
+                config = Config(id=joiner, **self.knobs)
+                self.nodes[joiner] = Node(joiner, Disk(Snapshot()), config)
+                self.start(self.nodes[joiner])
+                learners.add(joiner)
+            case "promote" if learners:
+                chosen = self.rng.choice(sorted(learners))
+                learners.remove(chosen)
+                voters.add(chosen)
+            case "demote" if len(voters) > 1:
+                chosen = self.rng.choice(sorted(voters))
+                voters.remove(chosen)
+                learners.add(chosen)
+            case "remove" if len(voters | learners) > 2:
+                chosen = self.rng.choice(sorted(voters | learners))
+                voters.discard(chosen)
+                learners.discard(chosen)
+        with contextlib.suppress(ProposalDropped):
+            node.core.propose_conf(ConfState(tuple(sorted(voters)), tuple(sorted(learners))))
+            self.proposed_confs += 1
+
+    def hand_over(self, node: Node) -> None:
+        with contextlib.suppress(ProposalDropped):
+            node.core.transfer_leadership(self.rng.choice(node.core.conf.voters))
 
     def misfortune(self, node: Node) -> None:
         leads = node.core.soft.role is Role.LEADER
@@ -182,7 +250,7 @@ class Simulation:
         node.life += 1
         self.at(
             self.rng.expovariate(1 / self.down),
-            lambda: self.start(node) if node.core is None else None,
+            lambda: self.start(node) if node.core is None and node.life > 0 else None,
         )
 
     def use(self, node: Node) -> None:
@@ -222,6 +290,7 @@ class Simulation:
         ready = node.outstanding
         node.disk.write(ready)
         if ready.snapshot is not None:
+            assert ready.snapshot.conf == self.members.at(ready.snapshot.index)
             node.applied = ready.snapshot.index
             node.digest = self.states[ready.snapshot.index, ready.snapshot.term]
         self.send([m for m in ready.messages_after_persist if m.to != node.id])
@@ -245,6 +314,13 @@ class Simulation:
         assert entry.index == node.applied + 1, "entries are applied in order"
         if entry.index > len(self.committed):
             self.committed.append(entry)
+            before = set(self.members.current.voters)
+            if self.members.append([entry]):
+                changed = before ^ set(self.members.current.voters)
+                assert len(changed) <= 1, "two voters changed at once"
+                if self.healing:
+                    removed = set(self.nodes) - set(self.members.current.members)
+                    self.at(0.0, lambda: self.turn_off(removed))
         assert self.committed[entry.index - 1] == entry, "two entries were committed at one index"
         node.applied = entry.index
         node.digest = zlib.crc32(entry.data, node.digest)
@@ -271,6 +347,9 @@ class Simulation:
         self.check_leader(node)
         self.report(message, delivered=True)
         self.pump(node)
+        leads = node.core.soft.role is Role.LEADER
+        if leads and not self.healing and self.rng.random() < self.nervous:
+            self.crash(node)
 
     def report(self, message: Message, *, delivered: bool) -> None:
         """Tell the sender of a snapshot how it went."""
@@ -294,6 +373,12 @@ class Simulation:
             return
         self.leaders[soft.term] = node.id
         log = node.core.log
+        open_changes = [
+            entry
+            for entry in log.between(log.first_index - 1, log.last_index)
+            if entry.changes_members and entry.index > len(self.committed)
+        ]
+        assert len(open_changes) <= 1, "two changes of the members are not committed"
         for entry in self.committed[log.first_index - 1 :]:
             assert log.matches(entry.index, entry.term), "a leader lacks a committed entry"
 
@@ -314,6 +399,12 @@ class Simulation:
         """Stop all misfortune: the group must find a leader and agree on everything."""
         self.healing = True
         self.cut.clear()
+        wanted = set(self.members.current.members)
+        for node in self.nodes.values():
+            wanted.update(Membership(node.disk.snapshot, node.disk.entries).current.members)
+            if node.core is not None:
+                wanted.update(node.core.conf.members)
+        self.turn_off(set(self.nodes) - wanted)
         self.goal = len(self.committed) + 3
         deadline = self.now + 1000 * TICK * (1 + self.delay)
         while len(self.committed) < self.goal or not self.agree():
@@ -321,9 +412,16 @@ class Simulation:
             self.step()
         self.check_logs_match()
 
+    def turn_off(self, removed: set[int]) -> None:
+        """Without check-quorum only an operator keeps them from raising everybody's term."""
+        if not self.knobs["check_quorum"]:
+            for raft_id in removed:
+                self.nodes[raft_id].core = None
+                self.nodes[raft_id].life = -1
+
     def agree(self) -> bool:
         """Say whether everybody is up and has applied all; then the states must be equal."""
-        nodes = self.nodes.values()
+        nodes = [self.nodes[member] for member in self.members.current.members]
         if any(node.core is None or node.applied < len(self.committed) for node in nodes):
             return False
         assert len({node.digest for node in nodes}) == 1, "equal logs, different states"

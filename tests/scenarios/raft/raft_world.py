@@ -1,8 +1,11 @@
 """A few raft nodes on a table top: every step is a command, everything they do is printed.
 
-nodes N [max-append=B] [inflight=M] [pre-vote=0] [check-quorum=0] [election=T] [uncommitted=B]
+nodes N [first=I] [lag=N] [max-append=B] [inflight=M] [pre-vote=0] [check-quorum=0] [election=T] [uncommitted=B]
 campaign ID            tick ID [COUNT]        tick-election ID
 propose ID TEXT...     read ID                report-snapshot ID PEER [delivered=0]
+join ID                a node with an empty log, of the same settings
+members ID [voters=(I,J)] [learners=(K)]  propose these members; without any, print them
+transfer ID TO         hand leadership over
 ready ID               take the next Ready and do everything in it
 ready-begin ID         take it, send what may leave before the disk is done, stop there
 ready-end ID           the disk is done: send the rest, advance
@@ -19,12 +22,15 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
+
 from cluster.raft.config import Config
 from cluster.raft.core import ProposalDropped, RaftCore
 from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
 from cluster.raft.messages import (
     AppendEntries,
     AppendReply,
+    CampaignNow,
     Heartbeat,
     HeartbeatReply,
     InstallSnapshot,
@@ -69,6 +75,7 @@ class RaftWorld:
         self.nodes: dict[int, Node] = {}
         self.wire: list[Message] = []
         self.silent = False
+        self.config = Config(id=1)
 
     def handle(self, command: Command) -> str:
         method = getattr(self, "do_" + command.name.replace("-", "_"), None)
@@ -86,10 +93,14 @@ class RaftWorld:
     def do_nodes(self, command: Command) -> None:
         (count,) = command.integers()
         self.nodes, self.wire = {}, []
-        start = Snapshot(0, 0, ConfState(tuple(range(1, count + 1))))
+        # With first=1 the group begins behind a snapshot, as a real one does.
+        first = command.option("first", 0)
+        start = Snapshot(first, first, ConfState(tuple(range(1, count + 1))))
+        hard = HardState(first, 0, first)
         for raft_id in range(1, count + 1):
-            config = Config(
+            self.config = config = Config(
                 id=raft_id,
+                max_learner_lag=command.option("lag", 1000),
                 election_ticks=command.option("election", 10),
                 max_append_bytes=command.option("max-append", 1 << 20),
                 max_inflight_messages=command.option("inflight", 256),
@@ -97,7 +108,32 @@ class RaftWorld:
                 pre_vote=bool(command.option("pre-vote", 1)),
                 check_quorum=bool(command.option("check-quorum", 1)),
             )
-            self.nodes[raft_id] = Node(config, RaftCore(config, FixedDice(), start), start)
+            core = RaftCore(config, FixedDice(), start, hard)
+            self.nodes[raft_id] = Node(config, core, start, hard)
+
+    def do_join(self, command: Command) -> None:
+        (raft_id,) = command.integers()
+        config = msgspec.structs.replace(self.config, id=raft_id)
+        self.nodes[raft_id] = Node(config, RaftCore(config, FixedDice(), Snapshot()), Snapshot())
+
+    def do_members(self, command: Command) -> str:
+        core = self.core(command)
+        if not command.options:
+            pending = "" if core.is_conf_committed else ", not committed"
+            return f"{core.id}: {describe_conf(core.conf)}{pending}"
+        voters, learners = command.option_list("voters"), command.option_list("learners")
+        try:
+            core.propose_conf(ConfState(tuple(voters), tuple(learners)))
+        except ProposalDropped as error:
+            return f"dropped: {error}"
+        return ""
+
+    def do_transfer(self, command: Command) -> str:
+        try:
+            self.core(command).transfer_leadership(int(command.args[1]))
+        except ProposalDropped as error:
+            return f"dropped: {error}"
+        return ""
 
     def do_campaign(self, command: Command) -> None:
         self.core(command).campaign()
@@ -146,7 +182,11 @@ class RaftWorld:
             return f"{raft_id}: nothing to do"
         ready = node.outstanding = node.core.ready()
         self.wire.extend(ready.messages)
-        node.applied.extend(entry.data.decode() for entry in ready.committed if entry.data)
+        node.applied.extend(
+            entry.data.decode()
+            for entry in ready.committed
+            if entry.data and not entry.changes_members
+        )
         return f"{raft_id}: ready\n" + "\n".join(describe_ready(ready))
 
     def end(self, raft_id: int) -> str:
@@ -250,7 +290,17 @@ class RaftWorld:
         return self.node(command).core
 
 
+def describe_conf(conf: ConfState) -> str:
+    text = "voters " + ",".join(map(str, conf.voters))
+    if conf.learners:
+        text += " learners " + ",".join(map(str, conf.learners))
+    return text
+
+
 def describe_entry(entry: Entry) -> str:
+    if entry.changes_members:
+        conf = msgspec.msgpack.decode(entry.data, type=ConfState)
+        return f"{entry.index}/{entry.term} ({describe_conf(conf)})"
     return f"{entry.index}/{entry.term} {entry.data.decode() or '(no-op)'}"
 
 
@@ -263,8 +313,9 @@ def describe_message(message: Message) -> str:
         return f"{message.sender}->{message.to} {name} term {message.term} {facts}".rstrip()
 
     match message:
-        case VoteRequest(last_index=index, last_term=term, pre_vote=pre):
-            return text("pre-vote?" if pre else "vote?", f"last {index}/{term}")
+        case VoteRequest(last_index=index, last_term=term, pre_vote=pre, is_transfer=asked):
+            name = "pre-vote?" if pre else "vote?"
+            return text(name, f"last {index}/{term}" + (" by request" if asked else ""))
         case VoteReply(granted=granted, pre_vote=pre):
             return text("pre-vote" if pre else "vote", "yes" if granted else "no")
         case AppendEntries(prev_index=index, prev_term=term, commit=commit, entries=entries):
@@ -281,6 +332,8 @@ def describe_message(message: Message) -> str:
             return text("alive", f"read {number}" if number else "")
         case InstallSnapshot(snapshot=snapshot):
             return text("snapshot", f"{snapshot.index}/{snapshot.term}")
+        case CampaignNow():
+            return text("campaign-now", "")
 
 
 def describe_ready(ready: Ready) -> list[str]:
