@@ -273,7 +273,8 @@ class Driver:
 
     def _apply(self, entries: Sequence[Entry], machine: StateMachine) -> None:
         for entry in entries:
-            machine.apply(entry.index, entry.term, entry.data)
+            if not entry.changes_members:
+                machine.apply(entry.index, entry.term, entry.data)
 
     def _follow_role(self, soft: SoftState, machine: StateMachine) -> None:
         log.info("raft role", role=soft.role.value, term=soft.term, leader=soft.leader)
