@@ -101,7 +101,7 @@ class DescribedNode(Protocol):
 class Session:
     """The node's session with the managers."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each argument is a part of its own
         self,
         worker: Worker,
         connect: Connect,
@@ -111,6 +111,7 @@ class Session:
         *,
         seeds: Sequence[str],
         addr: str,
+        manager_addr: str,
         on_message: Callable[[SessionMessage], None],
     ) -> None:
         """Make a session; `run` opens it.
@@ -123,6 +124,7 @@ class Session:
             rng: spreads the pauses of many nodes.
             seeds: managers (host:port) to try before any is known.
             addr: this node's IP address for others.
+            manager_addr: host:port on which others reach it while it is a manager.
             on_message: told of every message about the node and the managers.
         """
         self._worker = worker
@@ -132,6 +134,7 @@ class Session:
         self._rng = rng
         self._seeds = tuple(seeds)
         self._addr = addr
+        self._manager_addr = manager_addr
         self._on_message = on_message
         self._next_addr = ""
         self._opened: tuple[ManagerLink, str] | None = None
@@ -229,7 +232,9 @@ class Session:
         return causes[0]
 
     async def _open(self, link: ManagerLink, description: NodeDescription) -> None:
-        request = SessionRequest(description=description, addr=self._addr)
+        request = SessionRequest(
+            description=description, addr=self._addr, manager_addr=self._manager_addr
+        )
         messages = link.stream(methods.SESSION, request)
         try:
             async with asyncio.timeout(FIRST_ANSWER_S):

@@ -43,13 +43,13 @@ class ApiContext:
 
     @property
     def store(self) -> ClusterStore:
-        """The cluster's store; raises `NotManager` where there is none."""
+        """The cluster's store, to change it; raises as `LocalNode.store` does."""
         return self.node.store()
 
     @property
     def state(self) -> ClusterState:
-        """The cluster's state; raises `NotManager` where there is none."""
-        return self.node.store().view()
+        """The cluster's state; raises as `LocalNode.replica` does."""
+        return self.node.replica().view()
 
     def state_or_none(self) -> ClusterState | None:
         """Return the cluster's state, None on a node that holds none."""

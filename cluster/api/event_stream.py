@@ -119,7 +119,7 @@ class ClusterEvents:
 
     def _store(self) -> ClusterStore | None:
         try:
-            return self._node.store()
+            return self._node.replica()
         except (NotManager, Unavailable):  # the latter: it cannot tell what is so
             return None
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
-from cluster.errors import NotManager, Unavailable
+from cluster.errors import NotLeader, NotManager, Unavailable
 from cluster.model.cluster import ClusterSpec
 from cluster.model.ids import NodeId
 from cluster.model.logs import LogLine, LogOptions, LogSelection
-from cluster.model.node import Availability
+from cluster.model.node import Availability, Node
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.task import Task
+from cluster.rpc.messages import ForwardPart, ForwardRequest
 from cluster.store.interface import ClusterStore
 
 LocalState = Literal["inactive", "pending", "active", "error", "locked"]
@@ -35,6 +36,25 @@ LAST_MANAGER_LEAVES = (
     "Removing the last manager erases all current state of the swarm. "
     "Use `--force` to ignore this message. "
 )
+
+
+MANAGER_LEAVES = (
+    "You are attempting to leave the swarm on a node that is participating as a manager. "
+    "{consequence}"
+    "The only way to restore a swarm that has lost consensus is to reinitialize it with "
+    "`--force-new-cluster`. Use `--force` to suppress this message."
+)
+TOO_FEW_LEFT = (
+    "Removing this node leaves {left} managers out of {all}. "
+    "Without a Raft quorum your swarm will be inaccessible. "
+)
+
+
+class AskLeader(NotLeader):
+    """Only the leader can do this, and nothing was done yet: the request is to be passed on."""
+
+    def __init__(self) -> None:
+        super().__init__("this manager does not lead")
 
 
 class RemoteManager(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -119,10 +139,58 @@ class LocalNode(Protocol):
         ...
 
     def store(self) -> ClusterStore:
-        """Return the cluster's state.
+        """Return the cluster's state, to change it.
 
         Raises:
             NotManager: this node holds none; `not_manager` gives the error.
+            AskLeader: another manager leads.
+        """
+        ...
+
+    def replica(self) -> ClusterStore:
+        """Return this node's copy of the cluster's state, to read.
+
+        It may lag behind the leader's, if `ensure_current` was not awaited just before.
+
+        Raises:
+            NotManager: this node holds none; `not_manager` gives the error.
+            Unavailable: it has just started and does not know yet what it has missed.
+        """
+        ...
+
+    async def ensure_current(self) -> None:
+        """Return once `replica` holds everything acknowledged before this call.
+
+        A node that is no manager returns at once.
+
+        Raises:
+            NotLeader: no majority of the managers answers.
+        """
+        ...
+
+    async def wait_leader(self) -> bool:
+        """Wait until somebody leads, and say whether it is this node.
+
+        Raises:
+            NotManager: this node is none.
+            NotLeader: nobody leads, for longer than an election takes.
+        """
+        ...
+
+    def forward(self, request: ForwardRequest) -> AsyncGenerator[ForwardPart, None]:
+        """Let the leader answer a request.
+
+        Raises:
+            NotLeader: there is none, or the asked one does not lead (any more); nothing was done.
+            Unavailable: it went away; the request may have been carried out.
+        """
+        ...
+
+    def check_demotion(self, node: Node) -> None:
+        """Refuse to demote a manager without which the others could not go on.
+
+        Raises:
+            FailedPrecondition: it would cost the quorum, or it is the last manager.
         """
         ...
 
@@ -148,11 +216,15 @@ class LocalNode(Protocol):
         """
         ...
 
+    def leave_warning(self) -> str:
+        """Return what a user must know before this manager leaves."""
+        ...
+
     async def leave(self, *, force: bool) -> None:
-        """Leave the cluster; with `force` also as the last manager, which ends the cluster.
+        """Leave the cluster; a manager only with `force`. The last one ends the cluster.
 
         Raises:
-            Unavailable: not in a cluster, or the last manager without `force`.
+            Unavailable: not in a cluster, or a manager without `force`.
         """
         ...
 

@@ -58,6 +58,16 @@ def is_cluster_path(path: str) -> bool:
     return _CLUSTER_PATH.match(path) is not None
 
 
+def reads_cluster(method: str, path: str) -> bool:
+    """Whether what answers a request looks at the cluster's state, which must be current then.
+
+    What only writes sees the newest state in its transaction, on the leader.
+    """
+    if path.startswith("/networks"):
+        return True  # which of the two kinds a network is of is looked up first
+    return method in ("GET", "HEAD") and is_cluster_path(path)
+
+
 def _compiled(pattern: str) -> re.Pattern[str]:
     named = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
     return re.compile(named)

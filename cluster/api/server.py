@@ -16,12 +16,13 @@ from aiohttp import web
 from cluster.api.context import ApiContext
 from cluster.api.engine import Engine, open_engine
 from cluster.api.error_response import error_response, message_response
+from cluster.api.forwarding import check_not_forwarded, pass_on
 from cluster.api.front import FrontProtocol, FrontSettings
-from cluster.api.local_node import LocalNode
+from cluster.api.local_node import AskLeader, LocalNode
 from cluster.api.passthrough import pass_through
 from cluster.api.request import ApiRequest
 from cluster.api.routes import networks, nodes, secrets_configs, services, swarm, system, tasks
-from cluster.api.routing import RouteTable, is_cluster_path
+from cluster.api.routing import Match, RouteTable, is_cluster_path, reads_cluster
 from cluster.api.versions import (
     NEWEST,
     UnsupportedVersion,
@@ -30,7 +31,7 @@ from cluster.api.versions import (
     split_path,
 )
 from cluster.clock import Clock
-from cluster.errors import ClusterError, InvalidArgument
+from cluster.errors import ClusterError, InvalidArgument, NotLeader
 from cluster.model.ids import NewId
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ _KEEP_ALIVE_S = 300.0
 _SHUTDOWN_S = 1.0
 _SOCKET_MODE = 0o660
 _BACKLOG = 128
+_PASSED_ON = 5  # times a request looks for the leader
 
 
 class ApiServer:
@@ -167,10 +169,31 @@ class _Dispatcher:
         match = ROUTES.find(request.method, request.path)
         if match is not None:
             request.parameters = match.parameters
-            return await match.handler(self._context, request)
+            return await self._carry_out(match, request)
         if is_cluster_path(request.path):
             return message_response(404, "page not found")
         return await pass_through(self._context.engine, request)
+
+    async def _carry_out(self, match: Match, request: ApiRequest) -> web.StreamResponse:
+        """Answer from this node's copy of the state, or let the leader answer.
+
+        A handler that needs the leader says so before it has done anything.
+        """
+        node = self._context.node
+        if reads_cluster(request.method, request.path):
+            await node.ensure_current()
+        for _ in range(_PASSED_ON):
+            try:
+                return await match.handler(self._context, request)
+            except AskLeader:
+                check_not_forwarded(request)
+            if await node.wait_leader():
+                continue
+            try:
+                return await pass_on(node, request)
+            except NotLeader:
+                continue  # leadership moves: nothing was done
+        raise NotLeader("the cluster's leadership is changing: try again")
 
 
 def listen(path: Path) -> socket.socket:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 
+import msgspec
+
 from cluster.ca.authority import Authority
 from cluster.ca.identity import NodeIdentity
 from cluster.ca.join_token import role_for
 from cluster.clock import Clock
-from cluster.errors import PermissionDenied, Unavailable, Unimplemented
+from cluster.errors import InvalidArgument, PermissionDenied, Unavailable
 from cluster.model.cluster import Cluster, RootCa
 from cluster.model.ids import NewId, NodeId
 from cluster.model.meta import Meta
-from cluster.model.node import Availability, Node, NodeSpec, NodeStatus, Role
+from cluster.model.node import Availability, ManagerStatus, Node, NodeSpec, NodeStatus, Role
 from cluster.model.spec_struct import ObjectStruct
 from cluster.store.interface import ClusterStore
 from cluster.store.transaction import Transaction
@@ -24,6 +26,7 @@ class Issued(ObjectStruct, frozen=True, kw_only=True, gc=False):
     node_id: NodeId
     certificate_pem: str
     root_ca_pem: str
+    raft_id: int = 0  # of a manager
 
 
 class CertificateIssuer:
@@ -43,12 +46,21 @@ class CertificateIssuer:
         """
         return _cluster(self._store.view().cluster).root_ca.cert_pem
 
-    async def admit(self, token: str, csr_pem: str, availability: Availability) -> Issued:
+    async def admit(
+        self, token: str, csr_pem: str, availability: Availability, manager_addr: str
+    ) -> Issued:
         """Make a new node and its certificate; the token decides its role.
+
+        A new manager gets its ID for the consensus group here; the role manager then lets it in.
+
+        Args:
+            token: of workers or of managers.
+            csr_pem: request for a certificate.
+            availability: whether the node takes tasks at once.
+            manager_addr: host:port on which the node is reached as a manager.
 
         Raises:
             InvalidArgument: "invalid join token", or the request is no good; nothing is changed.
-            Unimplemented: the token is that of managers.
             NotLeader: ask the leader.
         """
 
@@ -57,13 +69,14 @@ class CertificateIssuer:
             role = role_for(
                 token, worker_token=cluster.worker_token, manager_token=cluster.manager_token
             )
-            if role == "manager":
-                raise Unimplemented(
-                    "joining as a manager needs several voters, which this version does not have:"
-                    " join with the worker token"
-                )
             node_id = NodeId(self._new_id())
-            issued = self._sign(cluster, csr_pem, node_id, role)
+            manager_status = None
+            if role == "manager":
+                if not manager_addr:
+                    raise InvalidArgument("a manager must tell the address it is reached on")
+                manager_status = ManagerStatus(raft_id=next_raft_id(tx), addr=manager_addr)
+            raft_id = manager_status.raft_id if manager_status else 0
+            issued = self._sign(cluster, csr_pem, node_id, role, raft_id)
             tx.create(
                 Node(
                     id=node_id,
@@ -73,6 +86,8 @@ class CertificateIssuer:
                     status=NodeStatus(
                         state="unknown", message="joined, not heard of yet", since=tx.now
                     ),
+                    manager_status=manager_status,
+                    manager_addr=manager_addr,
                 )
             )
             return issued
@@ -95,11 +110,14 @@ class CertificateIssuer:
                     f"node {caller.node_id} is no member of this cluster any more:"
                     " leave on that node and join again"
                 )
-            return self._sign(_cluster(tx.state.cluster), csr_pem, node.id, node.role)
+            raft_id = node.manager_status.raft_id if node.manager_status else 0
+            return self._sign(_cluster(tx.state.cluster), csr_pem, node.id, node.role, raft_id)
 
         return await self._store.update(work)
 
-    def _sign(self, cluster: Cluster, csr_pem: str, node_id: NodeId, role: Role) -> Issued:
+    def _sign(
+        self, cluster: Cluster, csr_pem: str, node_id: NodeId, role: Role, raft_id: int
+    ) -> Issued:
         certificate = _authority(cluster.root_ca).sign(
             csr_pem,
             node_id=node_id,
@@ -112,7 +130,20 @@ class CertificateIssuer:
             node_id=node_id,
             certificate_pem=certificate,
             root_ca_pem=cluster.root_ca.cert_pem,
+            raft_id=raft_id,
         )
+
+
+def next_raft_id(tx: Transaction) -> int:
+    """Take an ID for a new member of the consensus group; none is ever given twice.
+
+    Raises:
+        Unavailable: this manager does not know the cluster yet.
+    """
+    cluster = _cluster(tx.state.cluster)
+    raft_id = cluster.last_raft_id + 1
+    tx.update(msgspec.structs.replace(cluster, last_raft_id=raft_id))
+    return raft_id
 
 
 @functools.lru_cache(maxsize=2)

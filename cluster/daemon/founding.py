@@ -67,6 +67,7 @@ def found_cluster(
         role="manager",
         status=NodeStatus(state="unknown", message="not heard of yet", addr=advertise_host),
         manager_status=ManagerStatus(raft_id=FIRST_RAFT_ID, addr=advertise_addr),
+        manager_addr=advertise_addr,
     )
     tx = Transaction(ClusterState(), now)
     tx.create(cluster)
@@ -78,6 +79,7 @@ def found_cluster(
         listen_addr=listen_addr,
         advertise_addr=advertise_host,
         managers=(advertise_addr,),
+        raft_id=FIRST_RAFT_ID,
     )
     credentials = NodeCredentials(
         key_pem=key_pem, certificate_pem=certificate, root_ca_pem=root.cert_pem
@@ -92,6 +94,7 @@ async def ask_to_join(
     availability: Availability,
     listen_addr: str,
     advertise_host: str,
+    manager_addr: str,
 ) -> tuple[Membership, NodeCredentials]:
     """Ask managers, one after the other, to admit this node; nothing is written here yet.
 
@@ -106,7 +109,14 @@ async def ask_to_join(
         try:
             root_ca_pem = await fetch_root_ca(addr, token)
             key_pem, csr_pem = new_key_and_request()
-            answer = await request_certificate(addr, token, root_ca_pem, csr_pem, availability)
+            answer = await request_certificate(
+                addr,
+                token,
+                root_ca_pem,
+                csr_pem,
+                availability=availability,
+                manager_addr=manager_addr,
+            )
         except InvalidArgument:
             raise  # the token is no better at the next one
         except ClusterError as error:
@@ -125,6 +135,7 @@ async def ask_to_join(
             listen_addr=listen_addr,
             advertise_addr=advertise_host,
             managers=remote_addrs,
+            raft_id=answer.raft_id,
         )
         return membership, credentials
     assert failure is not None

@@ -1,4 +1,4 @@
-"""What only a leader does: the list of reconcilers, and the dispatcher's watch over the nodes."""
+"""What only a leader does: reconcilers, the watch over the nodes, their logs and roles."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from cluster.allocator.allocate import Allocator
 from cluster.clock import Clock
 from cluster.control.controller import Controller
 from cluster.control.leadership import Duty
+from cluster.control.role_manager import RoleManager
 from cluster.dispatcher.log_broker import LogBroker
 from cluster.dispatcher.service import Dispatcher
 from cluster.model.ids import NewId
@@ -21,7 +22,12 @@ from cluster.store.interface import ClusterStore
 
 
 def leader_duties(
-    store: ClusterStore, dispatcher: Dispatcher, logs: LogBroker, clock: Clock, new_id: NewId
+    store: ClusterStore,
+    dispatcher: Dispatcher,
+    logs: LogBroker,
+    roles: RoleManager,
+    clock: Clock,
+    new_id: NewId,
 ) -> Callable[[], Sequence[Duty]]:
     """Return a function that makes the duties of one term."""
 
@@ -36,6 +42,7 @@ def leader_duties(
             Scheduler(),
             TaskReaper(),
         )
-        return (Controller(store, reconcilers, clock, new_id).run, dispatcher.run, logs.run)
+        controller = Controller(store, reconcilers, clock, new_id)
+        return (controller.run, dispatcher.run, logs.run, roles.run)
 
     return duties

@@ -4,23 +4,58 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Final
 
+import msgspec
+import structlog
+
+from cluster.api.forwarding import ForwardedRequests
+from cluster.api.local_node import LAST_MANAGER_LEAVES, MANAGER_LEAVES, TOO_FEW_LEFT
 from cluster.ca.credentials import NodeCredentials
-from cluster.ca.issuer import CertificateIssuer
+from cluster.ca.identity import NodeIdentity
+from cluster.ca.issuer import CertificateIssuer, next_raft_id
 from cluster.clock import Clock
 from cluster.control.leadership import run_duties
+from cluster.control.manager_roles import LOSS_OF_QUORUM, quorum_refusal
+from cluster.control.role_manager import RoleManager, view_of
 from cluster.daemon.leader_duties import leader_duties
+from cluster.daemon.state_dir import Membership
 from cluster.dispatcher.log_broker import LogBroker
 from cluster.dispatcher.service import Dispatcher
+from cluster.errors import FailedPrecondition, NotFound, NotLeader, Unavailable
 from cluster.model.ids import NewId, NodeId
-from cluster.replication.bootstrap import open_store
+from cluster.model.node import Node
+from cluster.raft.quorum import majority
+from cluster.replication.bootstrap import FIRST_RAFT_ID, open_store
+from cluster.replication.peers import RaftPeers
 from cluster.replication.replicated_store import ReplicatedStore
+from cluster.rpc import methods
 from cluster.rpc.certificate_service import CertificateService
+from cluster.rpc.channel import NodeChannel
 from cluster.rpc.front import open_front
+from cluster.rpc.join_client import split_addr
 from cluster.rpc.join_server import JoinServer
+from cluster.rpc.messages import Empty, ForwardPart, ForwardRequest, LeaveRequest
 from cluster.rpc.server import RpcServer
 from cluster.rpc.settings import JOIN_SERVER_NAME
+from cluster.store.state import ClusterState
+from cluster.store.transaction import Transaction
+
+log = structlog.get_logger()
+
+LEADER_TIMEOUT_S: Final = 5.0
+"""How long a request waits for the cluster to have a leader."""
+
+RETRY_S: Final = 0.1
+ASK_TIMEOUT_S: Final = 2.0
+DEMOTION_TIMEOUT_S: Final = 8.0
+
+NO_LEADER: Final = (
+    "The swarm does not have a leader. It's possible that too few managers are online. "
+    "Make sure more than half of the managers are online."
+)
 
 
 class ManagerRole:
@@ -29,9 +64,10 @@ class ManagerRole:
     def __init__(
         self,
         *,
+        membership: Membership,
         raft_dir: Path,
-        listen: tuple[str, int],
         credentials: NodeCredentials,
+        api_socket: Path,
         clock: Clock,
         rng: random.Random,
         new_id: NewId,
@@ -39,9 +75,10 @@ class ManagerRole:
         """Open the state on disk.
 
         Args:
+            membership: this node's, with its raft ID and addresses.
             raft_dir: folder of log and snapshots.
-            listen: IP address and port for other nodes.
             credentials: this manager's.
+            api_socket: where this node serves the API.
             clock: the time.
             rng: spreads heartbeats.
             new_id: makes identifiers.
@@ -49,32 +86,238 @@ class ManagerRole:
         Raises:
             FatalStorageError: the state is damaged or another process has it.
         """
-        self.store: ReplicatedStore = open_store(raft_dir, clock)
-        self._listen = listen
+        self._credentials = credentials
+        self._own_addr = membership.manager_addr
+        raft_id = membership.raft_id or FIRST_RAFT_ID
+        self._peers = RaftPeers(raft_id, self._own_addr, self, self.connect)
+        self.store: ReplicatedStore = open_store(
+            raft_dir, clock, raft_id=raft_id, peers=self._peers
+        )
+        self.raft = self.store.driver
+        self._peers.attach(self.raft)
+        self._listen = split_addr(membership.listen_addr)
         issuer = CertificateIssuer(self.store, clock=clock, new_id=new_id)
         self._join_server = JoinServer(
-            credentials, issuer, clock=clock, leader_addr=self._leader_addr
+            credentials, issuer, clock=clock, leader_addr=self.leader_addr
         )
-        self._server = RpcServer(credentials, clock=clock, leader_addr=self._leader_addr)
+        self.server = RpcServer(credentials, clock=clock, leader_addr=self.leader_addr)
+        self._peers.serve_on(self.server)
         self._dispatcher = Dispatcher(self.store, clock=clock, rng=rng, new_id=new_id)
-        self._dispatcher.serve_on(self._server)
+        self._dispatcher.serve_on(self.server)
         self.logs = LogBroker(self.store, clock=clock, new_id=new_id)
-        self.logs.serve_on(self._server)
-        CertificateService(issuer).serve_on(self._server)
-        self._duties = leader_duties(self.store, self._dispatcher, self.logs, clock, new_id)
+        self.logs.serve_on(self.server)
+        CertificateService(issuer).serve_on(self.server)
+        self.server.handle(methods.LEAVE, self._release)
+        ForwardedRequests(api_socket, lambda: self.store.is_leader).serve_on(self.server)
+        roles = RoleManager(self.store, self.raft, next_raft_id)
+        self._duties = leader_duties(self.store, self._dispatcher, self.logs, roles, clock, new_id)
         self.listening = asyncio.Event()
+        self.is_informed = False  # whether the state was current once since the start
+        self._leader_channel: NodeChannel | None = None
+        self._is_channel_stale = False
+
+    # -- AddressBook -------------------------------------------------------------------------
+
+    def address_of(self, raft_id: int) -> str:
+        """Return a member's host:port, "" if unknown."""
+        node = self._node_of(raft_id)
+        return node.manager_status.addr if node and node.manager_status else ""
+
+    def owner_of(self, raft_id: int) -> NodeId | None:
+        """Return the node that a raft ID was given to, None if unknown."""
+        node = self._node_of(raft_id)
+        return node.id if node else None
+
+    def _node_of(self, raft_id: int) -> Node | None:
+        for node in self.store.view().nodes:
+            if node.manager_status is not None and node.manager_status.raft_id == raft_id:
+                return node
+        return None
+
+    def connect(self, addr: str) -> NodeChannel:
+        """Make a connection to another manager as this node."""
+        return NodeChannel(addr, self._credentials)
+
+    # -- leader ------------------------------------------------------------------------------
 
     def leader_id(self) -> NodeId | None:
         """Return the leading node as far as known."""
-        for node in self.store.view().nodes:
-            status = node.manager_status
-            if status is not None and status.raft_id == self.store.leader:
-                return node.id
-        return None
+        return self.owner_of(self.store.leader)
+
+    def leader_addr(self) -> str:
+        """Return the leader's host:port, "" if unknown."""
+        leader = self.store.leader
+        return self._peers.address_of(leader) if leader else ""
+
+    async def wait_leader(self) -> str:
+        """Return the leader's host:port, or "" once this manager leads itself.
+
+        Raises:
+            NotLeader: there is none, for longer than an election takes.
+        """
+        try:
+            async with asyncio.timeout(LEADER_TIMEOUT_S):
+                while True:
+                    if self.store.is_leader:
+                        return ""
+                    leader = self.store.leader
+                    addr = self.leader_addr()
+                    if addr and leader != self.raft.raft_id:
+                        return addr
+                    await asyncio.sleep(RETRY_S)
+        except TimeoutError as error:
+            raise NotLeader(NO_LEADER) from error
+
+    async def ensure_current(self) -> None:
+        """Return once this manager's state holds everything acknowledged before the call.
+
+        The leader proves that it still leads; others ask it how far they have to be (Raft
+        thesis, section 6.4).
+
+        Raises:
+            NotLeader: no leader answers.
+        """
+        try:
+            async with asyncio.timeout(LEADER_TIMEOUT_S):
+                while True:
+                    if await self._is_current():
+                        return
+                    await asyncio.sleep(RETRY_S)
+        except TimeoutError as error:
+            raise NotLeader(NO_LEADER) from error
+
+    async def _is_current(self) -> bool:
+        try:
+            if self.store.is_leader:
+                await self.store.read_barrier()
+                return True
+            channel = await self._channel_to_leader()
+            if channel is None:
+                return False
+            answer = await channel.call(methods.RAFT_READ_INDEX, Empty(), timeout_s=ASK_TIMEOUT_S)
+        except (NotLeader, Unavailable):
+            return False
+        await self.raft.wait_applied(answer.index)
+        return True
+
+    async def _channel_to_leader(self) -> NodeChannel | None:
+        """Return a connection to the leader, which is kept until another one leads."""
+        addr = self.leader_addr()
+        if not addr or addr == self._own_addr:
+            return None
+        channel, old = self._leader_channel, None
+        if channel is None or channel.addr != addr or self._is_channel_stale:
+            old, channel = channel, self.connect(addr)
+            self._leader_channel = channel
+            self._is_channel_stale = False
+        if old is not None:
+            await old.close()
+        return channel
+
+    async def forward(self, request: ForwardRequest) -> AsyncGenerator[ForwardPart, None]:
+        """Let the leader answer a request to the API.
+
+        Raises:
+            NotLeader: there is none; the request was not carried out.
+            Unavailable: the leader went away; the request may have been carried out.
+        """
+        channel = await self._channel_to_leader()
+        if channel is None:
+            raise NotLeader(NO_LEADER)
+        async for part in channel.stream(methods.FORWARD, request):
+            yield part
+
+    # -- managers that go --------------------------------------------------------------------
+
+    def check_demotion(self, node: Node) -> None:
+        """Refuse to demote a manager without which the others could not go on.
+
+        Raises:
+            FailedPrecondition: it would cost the quorum, or it is the last manager.
+        """
+        status = node.manager_status
+        refusal = quorum_refusal(view_of(self.raft), status.raft_id) if status else None
+        if refusal is not None:
+            raise FailedPrecondition(refusal)
+
+    def leave_warning(self) -> str:
+        """Return what a user must know before this manager leaves."""
+        managers = [node for node in self.store.view().nodes if node.manager_status is not None]
+        reachable = sum(1 for node in managers if node.status.state == "ready")
+        if len(managers) <= 1:
+            return LAST_MANAGER_LEAVES
+        if not self.store.leader:
+            return MANAGER_LEAVES.format(
+                consequence="Doing so may lose the consensus of your cluster. "
+            )
+        if reachable - 1 >= majority(len(managers) - 1):
+            return MANAGER_LEAVES.format(consequence="")
+        too_few = TOO_FEW_LEFT.format(left=max(0, reachable - 1), all=len(managers))
+        return MANAGER_LEAVES.format(consequence=too_few)
+
+    async def _release(self, caller: NodeIdentity, request: LeaveRequest) -> Empty:  # noqa: ARG002
+        """Demote the caller, which leaves the cluster, and return once that is done."""
+        node = self.store.view().node(caller.node_id)
+        if not self.store.is_leader:
+            raise NotLeader("this manager does not lead")
+        if node is None or (node.role == "worker" and node.manager_status is None):
+            return Empty()
+        self.check_demotion(node)
+
+        def work(tx: Transaction) -> None:
+            found = tx.state.node(caller.node_id)
+            if found is None:
+                raise NotFound(f"node {caller.node_id} not found")
+            spec = msgspec.structs.replace(found.spec, role="worker")
+            tx.update(msgspec.structs.replace(found, spec=spec))
+
+        await self.store.update(work)
+        async with self.store.subscribe() as feed:
+            if _is_worker(feed.start, caller.node_id):
+                return Empty()
+            try:
+                async with asyncio.timeout(DEMOTION_TIMEOUT_S):
+                    async for committed in feed:
+                        if _is_worker(committed.state, caller.node_id):
+                            return Empty()
+            except TimeoutError:
+                pass
+        raise Unavailable(f"node {caller.node_id} is not demoted yet: {LOSS_OF_QUORUM}?")
+
+    async def resign(self) -> None:
+        """Leave the consensus group in good order.
+
+        Raises:
+            ClusterError: the group cannot go on without this manager, or has no leader.
+        """
+        try:
+            async with asyncio.timeout(2 * DEMOTION_TIMEOUT_S):
+                while True:
+                    if await self._ask_for_release():
+                        return
+                    await asyncio.sleep(RETRY_S)
+        except TimeoutError as error:
+            raise Unavailable("the other managers do not let this one go in time") from error
+
+    async def _ask_for_release(self) -> bool:
+        addr = await self.wait_leader() or self._own_addr
+        try:
+            async with self.connect(addr) as channel:
+                await channel.call(methods.LEAVE, LeaveRequest(), timeout_s=DEMOTION_TIMEOUT_S)
+        except Unavailable as error:
+            # also when this manager led and has just handed over
+            log.info("not released yet", error=str(error))
+            return False
+        return True
+
+    # -- running -----------------------------------------------------------------------------
 
     def replace_credentials(self, credentials: NodeCredentials) -> None:
         """Serve with a renewed certificate from now on."""
-        self._server.replace_credentials(credentials)
+        self._credentials = credentials
+        self._is_channel_stale = True
+        self._peers.replace_connections()
+        self.server.replace_credentials(credentials)
         self._join_server.replace_credentials(credentials)
 
     async def run(self) -> None:
@@ -88,21 +331,33 @@ class ManagerRole:
             await self._serve()
         finally:
             self.store.close()
+            if self._leader_channel is not None:
+                await self._leader_channel.close()
 
     async def _serve(self) -> None:
         host, port = self._listen
         routes = {JOIN_SERVER_NAME: self._join_server.serve_connection}
         async with (
             asyncio.TaskGroup() as group,
-            self._server,
-            open_front(host, port, routes, self._server.serve_connection),
+            self.server,
+            open_front(host, port, routes, self.server.serve_connection),
         ):
+            group.create_task(self._peers.run(), name="raft peers")
             group.create_task(self.store.run(), name="raft")
             group.create_task(run_duties(self.store, self._duties), name="duties")
+            group.create_task(self._become_informed(), name="catching up")
             self.listening.set()
             await asyncio.Event().wait()
 
-    def _leader_addr(self) -> str:
-        leader = self.leader_id()
-        node = self.store.view().node(leader) if leader else None
-        return node.manager_status.addr if node and node.manager_status else ""
+    async def _become_informed(self) -> None:
+        while not self.is_informed:
+            try:
+                await self.ensure_current()
+            except NotLeader:
+                continue
+            self.is_informed = True
+
+
+def _is_worker(state: ClusterState, node_id: NodeId) -> bool:
+    node = state.node(node_id)
+    return node is None or (node.role == "worker" and node.manager_status is None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
+import msgspec
 import structlog
 
 from cluster.ca.authority import new_key_and_request
@@ -18,15 +19,19 @@ from cluster.daemon.state_dir import Membership, StateDir
 from cluster.daemon.worker_role import WorkerRole
 from cluster.errors import ClusterError, FatalStorageError, Unavailable
 from cluster.model.ids import NewId
+from cluster.model.node import Node
 from cluster.model.units import SECOND_NS
+from cluster.replication.bootstrap import FIRST_RAFT_ID, create_joiner
 from cluster.rpc import methods
 from cluster.rpc.channel import NodeChannel
-from cluster.rpc.join_client import split_addr
-from cluster.rpc.messages import RenewCertificateRequest
+from cluster.rpc.error_status import LeaderElsewhere
+from cluster.rpc.messages import CertificateResponse, RenewCertificateRequest
 
 log = structlog.get_logger()
 
 RENEW_TIMEOUT_S = 10.0
+ROLE_RETRY_S = 1.0
+LOOK_S = 0.05  # between two looks at a state that is on its way
 
 
 class Member:
@@ -48,8 +53,13 @@ class Member:
             FatalStorageError: they are damaged or missing.
         """
         self.membership = membership
+        self._state_dir = state_dir
+        self._api_socket = config.socket
         self._clock = clock
         self._rng = rng
+        self._new_id = new_id
+        self._group: asyncio.TaskGroup | None = None
+        self._managing: asyncio.Task[None] | None = None
         self._key_files = KeyFiles(state_dir.certificates)
         credentials = self._key_files.load()
         if credentials is None:
@@ -62,6 +72,7 @@ class Member:
             tasks_dir=state_dir.tasks,
             config=config,
             addr=membership.advertise_addr,
+            manager_addr=membership.manager_addr,
             seeds=membership.managers,
             credentials=credentials,
             clock=clock,
@@ -70,14 +81,7 @@ class Member:
         # last, as it takes hold of the log on disk
         self.manager: ManagerRole | None = None
         if membership.role == "manager":
-            self.manager = ManagerRole(
-                raft_dir=state_dir.raft,
-                listen=split_addr(membership.listen_addr),
-                credentials=credentials,
-                clock=clock,
-                rng=rng,
-                new_id=new_id,
-            )
+            self.manager = self._new_manager()
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -86,17 +90,100 @@ class Member:
             BaseExceptionGroup: of what made going on impossible.
         """
         async with asyncio.TaskGroup() as group:
+            self._group = group
             if self.manager is not None:
-                group.create_task(self.manager.run(), name="manager")
+                self._managing = group.create_task(self.manager.run(), name="manager")
             group.create_task(self.worker.run(), name="worker")
             group.create_task(self._renew_certificates(), name="renewal")
+            group.create_task(self._follow_role(), name="role")
 
     async def wait_ready(self) -> None:
-        """Return once a manager knows this node (and, on a manager, once it leads)."""
+        """Return once a manager knows this node, and a manager has the cluster's state."""
         if self.manager is not None:
             await self.manager.listening.wait()
-            await self.manager.store.wait_leader()
+            while True:
+                if self.manager.store.view().node(self.membership.node_id) is not None:
+                    break
+                await asyncio.sleep(LOOK_S)
+            await self.manager.wait_leader()
         await self.worker.registered.wait()
+
+    def _new_manager(self) -> ManagerRole:
+        return ManagerRole(
+            membership=self.membership,
+            raft_dir=self._state_dir.raft,
+            credentials=self._credentials,
+            api_socket=self._api_socket,
+            clock=self._clock,
+            rng=self._rng,
+            new_id=self._new_id,
+        )
+
+    # -- promotion and demotion --------------------------------------------------------------
+
+    async def _follow_role(self) -> None:
+        """Become what the managers say that this node is."""
+        while True:
+            await self.worker.node_changed.wait()
+            self.worker.node_changed.clear()
+            while not self._has_role(self.worker.node):
+                assert self.worker.node is not None
+                try:
+                    await self._take_role(self.worker.node)
+                except ClusterError as error:
+                    log.warning("the new role is not taken yet", error=str(error))
+                    await asyncio.sleep(ROLE_RETRY_S)
+
+    def _has_role(self, node: Node | None) -> bool:
+        if node is None:
+            return True
+        if node.role != self._credentials.identity.role:
+            return False
+        if node.role == "worker" or node.manager_status is None:
+            return self.manager is None
+        raft_id = self.membership.raft_id or FIRST_RAFT_ID
+        return self.manager is not None and raft_id == node.manager_status.raft_id
+
+    async def _take_role(self, node: Node) -> None:
+        """Get the certificate of the role, then start or end what belongs to it.
+
+        Each step leaves something that a restart can begin from: without the word of the
+        membership file, log and snapshots are a leftover.
+        """
+        if node.role != self._credentials.identity.role:
+            await self._renew()
+        if node.role != self._credentials.identity.role:
+            raise Unavailable("the managers have changed their mind")
+        await self._end_manager()
+        status = node.manager_status
+        if node.role == "manager" and status is not None:
+            await asyncio.to_thread(self._write_manager, status.raft_id)
+            manager = await asyncio.to_thread(self._new_manager)
+            assert self._group is not None
+            self._managing = self._group.create_task(manager.run(), name="manager")
+            self.manager = manager
+            log.info("this node is a manager now", raft_id=status.raft_id)
+        else:
+            log.info("this node is a worker now")
+
+    async def _end_manager(self) -> None:
+        managing, self._managing, self.manager = self._managing, None, None
+        if managing is not None:
+            managing.cancel()
+            await asyncio.wait([managing])
+        await asyncio.to_thread(self._write_worker)
+
+    def _write_worker(self) -> None:
+        self.membership = msgspec.structs.replace(self.membership, role="worker", raft_id=0)
+        self._state_dir.save(self.membership)
+        self._state_dir.forget_raft()
+
+    def _write_manager(self, raft_id: int) -> None:
+        create_joiner(self._state_dir.raft)
+        self.membership = msgspec.structs.replace(self.membership, role="manager", raft_id=raft_id)
+        self._state_dir.save(self.membership)
+
+    # -- certificate -------------------------------------------------------------------------
 
     async def _renew_certificates(self) -> None:
         failures = 0
@@ -115,16 +202,8 @@ class Member:
                 failures = 0
 
     async def _renew(self) -> None:
-        known = [manager.addr for manager in self.worker.managers] or self.membership.managers
-        if not known:
-            raise Unavailable("no manager is known")
         key_pem, csr_pem = new_key_and_request()
-        async with NodeChannel(self._rng.choice(known), self._credentials) as channel:
-            answer = await channel.call(
-                methods.RENEW_CERTIFICATE,
-                RenewCertificateRequest(csr_pem=csr_pem),
-                timeout_s=RENEW_TIMEOUT_S,
-            )
+        answer = await self._ask_for_certificate(csr_pem)
         fresh = NodeCredentials(
             key_pem=key_pem,
             certificate_pem=answer.certificate_pem,
@@ -135,4 +214,28 @@ class Member:
         self.worker.replace_credentials(fresh)
         if self.manager is not None:
             self.manager.replace_credentials(fresh)
-        log.info("certificate renewed", node=self.membership.node_id)
+        log.info("certificate renewed", node=self.membership.node_id, role=fresh.identity.role)
+
+    async def _ask_for_certificate(self, csr_pem: str) -> CertificateResponse:
+        """Ask one manager after the other; whoever does not lead says who does."""
+        known = [manager.addr for manager in self.worker.managers]
+        asked: list[str] = []
+        failure: ClusterError = Unavailable("no manager is known")
+        waiting = [*self._rng.sample(known, len(known)), *self.membership.managers]
+        while waiting:
+            addr = waiting.pop(0)
+            if addr in asked:
+                continue
+            asked.append(addr)
+            try:
+                async with NodeChannel(addr, self._credentials) as channel:
+                    return await channel.call(
+                        methods.RENEW_CERTIFICATE,
+                        RenewCertificateRequest(csr_pem=csr_pem),
+                        timeout_s=RENEW_TIMEOUT_S,
+                    )
+            except Unavailable as error:
+                failure = error
+                if isinstance(error, LeaderElsewhere) and error.leader_addr:
+                    waiting.insert(0, error.leader_addr)
+        raise failure

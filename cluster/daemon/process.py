@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import structlog
 
 from cluster.api.local_node import (
-    LAST_MANAGER_LEAVES,
     NOT_PART_OF_SWARM,
+    AskLeader,
     InitRequest,
     JoinRequest,
     LocalNodeInfo,
@@ -36,13 +36,16 @@ from cluster.daemon.addresses import (
 )
 from cluster.daemon.config import DaemonConfig
 from cluster.daemon.founding import ask_to_join, found_cluster
+from cluster.daemon.manager_role import NO_LEADER, ManagerRole
 from cluster.daemon.member import Member
 from cluster.daemon.state_dir import Membership, StateDir
 from cluster.errors import ClusterError, FailedPrecondition, Unavailable
 from cluster.executor.engine import Engine
 from cluster.model.ids import ID_LENGTH, NodeId, id_from_int
+from cluster.model.node import Node
 from cluster.model.units import SECOND_NS
-from cluster.replication.bootstrap import create_cluster
+from cluster.replication.bootstrap import create_cluster, create_joiner
+from cluster.rpc.messages import ForwardPart, ForwardRequest
 from cluster.store.change import Change
 from cluster.store.interface import ClusterStore
 
@@ -133,25 +136,63 @@ class NodeProcess:
         return None if member is None or member.manager is None else member.manager.leader_id()
 
     def store(self) -> ClusterStore:
-        """Return the cluster's state; raises `NotManager` on other nodes.
+        """Return the cluster's state, to change it.
 
         Raises:
-            Unavailable: this manager does not lead.  What it has read from its disk may lack
-                the newest acknowledged changes, so it must not be shown.
+            NotManager: this node is none.
+            AskLeader: another manager leads.
         """
+        manager = self._manager()
+        if not manager.store.is_leader:
+            raise AskLeader
+        return manager.store
+
+    def replica(self) -> ClusterStore:
+        """Return this manager's copy of the cluster's state, to read.
+
+        Raises:
+            NotManager: this node is none.
+            Unavailable: what was read from the disk may lack the newest acknowledged changes,
+                so it must not be shown.
+        """
+        manager = self._manager()
+        if not manager.is_informed:
+            raise Unavailable(NO_LEADER)
+        return manager.store
+
+    async def ensure_current(self) -> None:
+        """Return once `replica` holds everything acknowledged before this call."""
+        member = self._member
+        if member is not None and member.manager is not None:
+            await member.manager.ensure_current()
+            member.manager.is_informed = True
+
+    async def wait_leader(self) -> bool:
+        """Wait until somebody leads, and say whether it is this node."""
+        return not await self._manager().wait_leader()
+
+    def forward(self, request: ForwardRequest) -> AsyncGenerator[ForwardPart, None]:
+        """Let the leader answer a request."""
+        return self._manager().forward(request)
+
+    def check_demotion(self, node: Node) -> None:
+        """Refuse to demote a manager without which the others could not go on."""
+        self._manager().check_demotion(node)
+
+    def leave_warning(self) -> str:
+        """Return what a user must know before this manager leaves."""
+        return self._manager().leave_warning()
+
+    def _manager(self) -> ManagerRole:
         member = self._member
         if member is None or member.manager is None:
             raise not_manager(self.info())
-        if not member.manager.store.is_leader:
-            raise Unavailable("the cluster has no leader at the moment: try again")
-        return member.manager.store
+        return member.manager
 
     def logs(self) -> LogSource:
         """Return where the logs of tasks come from; raises as `store` does."""
         self.store()
-        assert self._member is not None
-        assert self._member.manager is not None
-        return self._member.manager.logs
+        return self._manager().logs
 
     async def init(self, request: InitRequest) -> NodeId:
         """Make a cluster with this node as its first manager."""
@@ -191,17 +232,27 @@ class NodeProcess:
                 availability=request.availability,
                 listen_addr=with_port(listen_host, port),
                 advertise_host=advertise_host,
+                manager_addr=with_port(advertise_host, port),
             )
             await self._become_member(membership, credentials)
 
     async def leave(self, *, force: bool) -> None:
-        """Leave the cluster; the last manager only with `force`."""
+        """Leave the cluster; a manager only with `force`.
+
+        Other managers are asked to let this one go first, so that they need not count on it.
+        With `force` it goes whatever they say.
+        """
         async with self._changing:
             member = self._member
             if member is None:
                 raise Unavailable(NOT_PART_OF_SWARM)
             if member.manager is not None and not force:
-                raise Unavailable(LAST_MANAGER_LEAVES)
+                raise Unavailable(member.manager.leave_warning())
+            if member.manager is not None and len(member.manager.raft.conf.voters) > 1:
+                try:
+                    await member.manager.resign()
+                except ClusterError as error:
+                    log.warning("left the managers without their consent", error=str(error))
             await member.worker.leave()
             await self._end_membership()
             log.info("left the cluster", cluster=member.membership.cluster_id)
@@ -234,6 +285,8 @@ class NodeProcess:
         try:
             if initial:
                 create_cluster(self._state_dir.raft, initial)
+            elif membership.role == "manager":
+                create_joiner(self._state_dir.raft)
             KeyFiles(self._state_dir.certificates).save(credentials)
             self._state_dir.save(membership)
         except BaseException:

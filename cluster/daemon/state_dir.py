@@ -38,6 +38,14 @@ class Membership(ObjectStruct, frozen=True, kw_only=True):
     listen_addr: str  # host:port, what a manager listens on
     advertise_addr: str  # IP address without port, what others use
     managers: tuple[str, ...] = ()  # host:port, last known
+    raft_id: int = 0  # a manager's place in the consensus group
+
+    @property
+    def manager_addr(self) -> str:
+        """Return the host:port on which others reach this node while it is a manager."""
+        port = self.listen_addr.rpartition(":")[2]
+        host = self.advertise_addr
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class StateDir:
@@ -105,6 +113,10 @@ class StateDir:
             os.fsync(file.fileno())
         fresh.rename(self._membership)
         self._sync()
+
+    def forget_raft(self) -> None:
+        """Remove log and snapshots; the membership must not say any more that they are needed."""
+        shutil.rmtree(self.raft, ignore_errors=True)
 
     def forget(self) -> None:
         """End the membership: its file first, then everything else."""

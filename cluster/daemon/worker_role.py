@@ -21,7 +21,7 @@ from cluster.daemon.config import DaemonConfig
 from cluster.errors import Unavailable
 from cluster.executor.engine import Engine
 from cluster.executor.executor import DockerExecutor
-from cluster.model.node import NodeDescription
+from cluster.model.node import Node, NodeDescription
 from cluster.rpc.channel import NodeChannel
 from cluster.rpc.messages import ManagerAddress, SessionMessage
 
@@ -40,6 +40,7 @@ class WorkerRole:
         tasks_dir: Path,
         config: DaemonConfig,
         addr: str,
+        manager_addr: str,
         seeds: Sequence[str],
         credentials: NodeCredentials,
         clock: Clock,
@@ -51,6 +52,7 @@ class WorkerRole:
             tasks_dir: folder of the agent's memory.
             config: names the local Docker Engine and this node, and what tasks may not ask of it.
             addr: IP address of this node for others.
+            manager_addr: host:port on which others reach it while it is a manager.
             seeds: managers (host:port) to try before any is known.
             credentials: this node's.
             clock: the time.
@@ -77,9 +79,12 @@ class WorkerRole:
             rng,
             seeds=seeds,
             addr=addr,
+            manager_addr=manager_addr,
             on_message=self._on_message,
         )
         self.registered = asyncio.Event()
+        self.node: Node | None = None  # this node, as the managers last described it
+        self.node_changed = asyncio.Event()
 
     @property
     def managers(self) -> Sequence[ManagerAddress]:
@@ -133,3 +138,5 @@ class WorkerRole:
         if not self.registered.is_set():
             log.info("node registered", node=message.node.id, role=message.node.role)
         self.registered.set()
+        self.node = message.node
+        self.node_changed.set()

@@ -241,7 +241,11 @@ class _Term:
                 node_id, session.id, self._clock.monotonic_s(), self._period_s()
             )
             self._deadline_added.set()
-            described = msgspec.structs.replace(node, description=request.description)
+            described = msgspec.structs.replace(
+                node,
+                description=request.description,
+                manager_addr=request.manager_addr or node.manager_addr,
+            )
             tx.update(_with_status(described, tx, "ready", "", addr=request.addr))
 
         await self._store.update(work)

@@ -83,7 +83,8 @@ class RootCa(ObjectStruct, frozen=True, kw_only=True, gc=False):
 class Cluster(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="cluster", tag_field="kind"):
     """The one cluster object.
 
-    Tokens and `root_ca.key_pem` are secrets: never log this object.
+    Tokens and `root_ca.key_pem` are secrets: never log this object. `last_raft_id` is the newest
+    ID that a manager was given in the consensus group; none is ever given again.
     """
 
     id: ClusterId
@@ -92,6 +93,7 @@ class Cluster(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="cluster", 
     root_ca: RootCa
     worker_token: str
     manager_token: str
+    last_raft_id: int = 1
 
     @property
     def task_history_limit(self) -> int:

@@ -79,8 +79,8 @@ class ManagerStatus(ObjectStruct, frozen=True, kw_only=True, gc=False):
 class Node(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="node", tag_field="kind"):
     """A member of the cluster.
 
-    Writers: `spec` the API's commands; `role` and `manager_status` the role manager;
-    `description` and `status` the dispatcher.
+    Writers: `spec` the API's commands; `role` and `manager_status` the CA for a node that joins,
+    then the role manager; `description`, `status` and `manager_addr` the dispatcher.
     """
 
     id: NodeId
@@ -90,6 +90,7 @@ class Node(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="node", tag_fi
     description: NodeDescription | None = None
     status: NodeStatus = NodeStatus()
     manager_status: ManagerStatus | None = None
+    manager_addr: str = ""  # host:port on which it is reached as long as it is a manager
 
     @property
     def hostname(self) -> str:

@@ -100,6 +100,16 @@ class RaftCore:
         """What a leader knows of each member, to read."""
         return self._state.progress
 
+    def is_caught_up(self, learner: int) -> bool:
+        """Say whether this leader would make a learner a voter (Raft thesis, 4.2.1)."""
+        state = self._state
+        progress = state.progress.get(learner)
+        return (
+            progress is not None
+            and progress.mode is SendMode.REPLICATE
+            and state.log.last_index - progress.match <= state.config.max_learner_lag
+        )
+
     @property
     def may_read(self) -> bool:
         """Whether this leader has committed an entry of its term (thesis, 6.4, step 1).
@@ -178,10 +188,9 @@ class RaftCore:
         if reason is not None:
             raise ProposalDropped(f"members: {reason}")
         for member in conf.voters:
-            if member in state.conf.learners:
+            if member in state.conf.learners and not self.is_caught_up(member):
                 lag = state.log.last_index - state.progress[member].match
-                if lag > state.config.max_learner_lag:
-                    raise ProposalDropped(f"learner {member} lacks {lag} entries: try again later")
+                raise ProposalDropped(f"learner {member} lacks {lag} entries: try again later")
         append.append_conf(state, conf)
         return state.log.last_index
 

@@ -45,6 +45,16 @@ def create_cluster(directory: Path, initial: Sequence[Change]) -> None:
     RaftStorage.create(directory, snapshot, encode_snapshot(state)).close()
 
 
+def create_joiner(directory: Path) -> None:
+    """Make a member that knows nothing; the leader of the group it joins sends it everything.
+
+    Raises:
+        FailedPrecondition: a member is here already, or another process uses the directory.
+        FatalStorageError: the disk failed.
+    """
+    RaftStorage.create(directory, Snapshot(), encode_snapshot(ClusterState())).close()
+
+
 def has_cluster(directory: Path) -> bool:
     """Say whether a directory holds a member, so that it has to be opened, not created."""
     return storage.holds_member(directory)

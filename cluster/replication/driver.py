@@ -15,9 +15,9 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from cluster.errors import FatalStorageError, NotLeader, Unavailable
+from cluster.errors import FailedPrecondition, FatalStorageError, NotLeader, Unavailable
 from cluster.raft.core import ProposalDropped, RaftCore
-from cluster.raft.entry import Entry, HardState, Snapshot
+from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
 from cluster.raft.messages import InstallSnapshot, Message
 from cluster.raft.ready import ReadState, Ready, Role, SoftState
 from cluster.replication.storage import RaftStorage
@@ -65,6 +65,10 @@ class NoPeers:
         assert not messages, f"a lone voter wants to send {messages[0]}"
 
 
+HEARD_LATELY_S = 2.0
+"""A member that was silent for longer counts as unreachable."""
+
+
 class DriverOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The knobs of the loop.
 
@@ -101,6 +105,9 @@ class Driver:
         self._is_stopped = False
         self._reads: dict[int, asyncio.Future[int]] = {}
         self._waiting_for_apply: deque[tuple[int, asyncio.Future[int]]] = deque()
+        self._followers_reads: list[tuple[int, asyncio.Future[int]]] = []
+        self._conf_changes: list[tuple[int, asyncio.Future[None]]] = []
+        self._heard_at_s: dict[int, float] = {}
         # Of its own, so that the log is never kept waiting by a snapshot.
         self._log_thread = ThreadPoolExecutor(1, thread_name_prefix="raft-log")
         self._snapshot_thread = ThreadPoolExecutor(1, thread_name_prefix="raft-snapshot")
@@ -109,6 +116,76 @@ class Driver:
     def soft(self) -> SoftState:
         """Role, leader and term as the core has them now."""
         return self._core.soft
+
+    @property
+    def raft_id(self) -> int:
+        """This member's raft ID."""
+        return self._core.id
+
+    @property
+    def conf(self) -> ConfState:
+        """Who takes part, as far as this member knows."""
+        return self._core.conf
+
+    def reachable(self) -> frozenset[int]:
+        """Return the members that were heard of lately, this one included."""
+        since_s = asyncio.get_running_loop().time() - HEARD_LATELY_S
+        heard = {peer for peer, at_s in self._heard_at_s.items() if at_s >= since_s}
+        return frozenset(heard | {self._core.id}) & set(self._core.conf.members)
+
+    def caught_up(self) -> frozenset[int]:
+        """Return the learners that could vote now; only a leader knows."""
+        core = self._core
+        if core.soft.role is not Role.LEADER:
+            return frozenset()
+        reachable = self.reachable()
+        return frozenset(
+            learner
+            for learner in core.conf.learners
+            if learner in reachable and core.is_caught_up(learner)
+        )
+
+    async def change_members(self, conf: ConfState) -> None:
+        """Make `conf` the group's members; it differs in one of them (Raft thesis, 4.1).
+
+        Raises:
+            NotLeader: not the leader, or leadership was lost before it was committed.
+            FailedPrecondition: not allowed, or not now; nothing was changed.
+        """
+        if self._is_stopped or self._core.soft.role is not Role.LEADER:
+            raise NotLeader("this manager is not the leader")
+        try:
+            index = self._core.propose_conf(conf)
+        except ProposalDropped as error:
+            raise FailedPrecondition(str(error)) from error
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._conf_changes.append((index, future))
+        self._wake.set()
+        await future
+
+    def transfer_leadership(self, to: int) -> None:
+        """Ask `to` to take over; the role tells whether it did (Raft thesis, 3.10).
+
+        Raises:
+            FailedPrecondition: not the leader, or `to` is no other voter.
+        """
+        try:
+            self._core.transfer_leadership(to)
+        except ProposalDropped as error:
+            raise FailedPrecondition(str(error)) from error
+        self._wake.set()
+
+    async def wait_applied(self, index: int) -> None:
+        """Return once the state holds the log up to `index`."""
+        if self._core.log.applied >= index:
+            return
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiting = (index, future)
+        self._followers_reads.append(waiting)
+        try:
+            await future
+        finally:
+            self._followers_reads.remove(waiting)
 
     async def run(self, machine: StateMachine) -> None:
         """Work until cancelled; the storage is closed afterwards.
@@ -132,6 +209,7 @@ class Driver:
             self._is_stopped = True
             machine.role_changed(SoftState(Role.FOLLOWER, 0, self._core.soft.term))
             self._fail_reads("this manager stops")
+            self._fail_conf_changes("this manager stops")
             # Waits for a write that is under way; nothing may touch the files after that.
             self._log_thread.shutdown()
             self._snapshot_thread.shutdown()
@@ -197,8 +275,11 @@ class Driver:
         """Take a snapshot from the leader: first to the disk, then to the core.
 
         Raises:
+            Unavailable: this member does not run any more.
             FatalStorageError: the disk failed.
         """
+        if self._is_stopped:
+            raise Unavailable("this manager stops")
         loop = asyncio.get_running_loop()
         if message.snapshot.index > self._core.hard.commit:
             await loop.run_in_executor(
@@ -273,13 +354,23 @@ class Driver:
 
     def _apply(self, entries: Sequence[Entry], machine: StateMachine) -> None:
         for entry in entries:
-            if not entry.changes_members:
+            if entry.changes_members:
+                self._conf_committed(entry)
+            else:
                 machine.apply(entry.index, entry.term, entry.data)
+
+    def _conf_committed(self, entry: Entry) -> None:
+        log.info("raft members", voters=self.conf.voters, learners=self.conf.learners)
+        for index, future in self._conf_changes:
+            if index == entry.index and not future.done():
+                future.set_result(None)
+        self._conf_changes = [item for item in self._conf_changes if not item[1].done()]
 
     def _follow_role(self, soft: SoftState, machine: StateMachine) -> None:
         log.info("raft role", role=soft.role.value, term=soft.term, leader=soft.leader)
         if soft.role is not Role.LEADER:
             self._fail_reads("this manager is not the leader any more")
+            self._fail_conf_changes("this manager ceased to lead before the members had changed")
         machine.role_changed(soft)
 
     # -- linearizable reads ------------------------------------------------------------------
@@ -296,12 +387,21 @@ class Driver:
             index, future = self._waiting_for_apply.popleft()
             if not future.done():
                 future.set_result(index)
+        for index, future in self._followers_reads:
+            if index <= applied and not future.done():
+                future.set_result(index)
 
     def _fail_reads(self, why: str) -> None:
         futures = [*self._reads.values(), *(future for _, future in self._waiting_for_apply)]
         self._reads.clear()
         self._waiting_for_apply.clear()
         for future in futures:
+            if not future.done():
+                future.set_exception(NotLeader(why))
+
+    def _fail_conf_changes(self, why: str) -> None:
+        changes, self._conf_changes = self._conf_changes, []
+        for _, future in changes:
             if not future.done():
                 future.set_exception(NotLeader(why))
 
@@ -337,6 +437,9 @@ class Driver:
         self._is_saving = False
 
     def _step(self, message: Message) -> None:
+        if self._is_stopped:
+            return
+        self._heard_at_s[message.sender] = asyncio.get_running_loop().time()
         self._core.step(message)
         self._wake.set()
 

@@ -126,6 +126,11 @@ class ReplicatedStore:
         """Let go of the files of a store that does not run (any more)."""
         self._driver.close()
 
+    @property
+    def driver(self) -> Driver:
+        """The raft member under the store."""
+        return self._driver
+
     # -- ClusterStore ------------------------------------------------------------------------
 
     def view(self) -> ClusterState:

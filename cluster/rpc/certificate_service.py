@@ -29,4 +29,5 @@ class CertificateService:
             node_id=issued.node_id,
             certificate_pem=issued.certificate_pem,
             root_ca_pem=issued.root_ca_pem,
+            raft_id=issued.raft_id,
         )

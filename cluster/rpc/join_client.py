@@ -61,7 +61,13 @@ async def fetch_root_ca(addr: str, token: str) -> str:
 
 
 async def request_certificate(
-    addr: str, token: str, root_ca_pem: str, csr_pem: str, availability: Availability
+    addr: str,
+    token: str,
+    root_ca_pem: str,
+    csr_pem: str,
+    *,
+    availability: Availability,
+    manager_addr: str,
 ) -> CertificateResponse:
     """Become a member: return the new node's ID and certificate.
 
@@ -73,6 +79,7 @@ async def request_certificate(
         root_ca_pem: what `fetch_root_ca` returned.
         csr_pem: request for the certificate of a key that stays here.
         availability: whether the new node takes tasks at once.
+        manager_addr: host:port on which it will be reached if the token makes it a manager.
 
     Raises:
         InvalidArgument: "invalid join token": it is none of the cluster's.
@@ -80,7 +87,12 @@ async def request_certificate(
         Unauthenticated: the manager cannot prove that it belongs to the cluster.
         Unavailable: it cannot be reached, or refuses for the moment.
     """
-    question = IssueCertificate(token=token.strip(), csr_pem=csr_pem, availability=availability)
+    question = IssueCertificate(
+        token=token.strip(),
+        csr_pem=csr_pem,
+        availability=availability,
+        manager_addr=manager_addr,
+    )
     context = client_context(root_ca_pem)
     asked = addr
     for _ in range(_REDIRECTS):

@@ -28,6 +28,7 @@ class IssueCertificate(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="i
     token: str
     csr_pem: str
     availability: Availability = "active"
+    manager_addr: str = ""  # host:port for other nodes, should the node be a manager
 
     def __repr__(self) -> str:
         """Leave the token out."""

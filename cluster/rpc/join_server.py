@@ -44,7 +44,9 @@ class Admission(Protocol):
         """Return the root certificate that members trust."""
         ...
 
-    async def admit(self, token: str, csr_pem: str, availability: Availability) -> Issued:
+    async def admit(
+        self, token: str, csr_pem: str, availability: Availability, manager_addr: str
+    ) -> Issued:
         """Make a new node and its certificate; raises a `ClusterError` otherwise."""
         ...
 
@@ -119,7 +121,7 @@ class JoinServer:
             )
         try:
             issued = await self._admission.admit(
-                question.token, question.csr_pem, question.availability
+                question.token, question.csr_pem, question.availability, question.manager_addr
             )
         except InvalidArgument as error:
             self._limit.failed(address, now_s)
@@ -132,6 +134,7 @@ class JoinServer:
                 node_id=issued.node_id,
                 certificate_pem=issued.certificate_pem,
                 root_ca_pem=issued.root_ca_pem,
+                raft_id=issued.raft_id,
             )
         )
 

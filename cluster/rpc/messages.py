@@ -17,6 +17,7 @@ from cluster.model.secret import Secret
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.task import Task, TaskStatus
 from cluster.model.units import DurationNs
+from cluster.raft.messages import InstallSnapshot, Message
 
 
 class ManagerAddress(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -27,10 +28,14 @@ class ManagerAddress(ObjectStruct, frozen=True, kw_only=True, gc=False):
 
 
 class SessionRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """Opens a session; `addr` is the node's own IP address as others should use it."""
+    """Opens a session; `addr` is the node's own IP address as others should use it.
+
+    `manager_addr` is the host:port on which the node is reached as long as it is a manager.
+    """
 
     description: NodeDescription
     addr: str = ""
+    manager_addr: str = ""
 
 
 class SessionMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -135,11 +140,71 @@ class RenewCertificateRequest(ObjectStruct, frozen=True, kw_only=True, gc=False)
 
 
 class CertificateResponse(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """A certificate and the root that signed it."""
+    """A certificate and the root that signed it; `raft_id` is that of a manager, else 0."""
 
     node_id: NodeId
     certificate_pem: str
     root_ca_pem: str
+    raft_id: int = 0
+
+
+class RaftBatch(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Raft messages to one member, in order; `sender_addr` is where to answer (host:port)."""
+
+    messages: tuple[Message, ...]
+    sender_addr: str = ""
+
+
+class SnapshotChunk(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A piece of a snapshot's state: `data` belongs at `offset` of `total` bytes."""
+
+    message: InstallSnapshot
+    total: int
+    offset: int
+    data: bytes
+    sender_addr: str = ""
+
+
+class SnapshotProgress(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """How much of the snapshot the receiver has: send on from there."""
+
+    received: int
+
+
+class ReadIndex(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A manager's state is current once it has applied its log up to `index`."""
+
+    index: int
+
+
+class ForwardRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A request to the API, for the leader to answer; `target` is path and query as they came."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        """Leave out the body, which may hold secrets."""
+        return f"ForwardRequest({self.method} {self.target})"
+
+
+class ForwardPart(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A part of the leader's answer: status and headers in the first, then pieces of the body."""
+
+    status: int = 0
+    reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        """Leave out the body, which may hold secrets."""
+        return f"ForwardPart(status={self.status})"
+
+
+class LeaveRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A manager wants to be one no more, because it leaves the cluster."""
 
 
 class Empty(ObjectStruct, frozen=True, kw_only=True, gc=False):

@@ -78,6 +78,20 @@ RENEW_CERTIFICATE = Method(
     roles=ANY_NODE,
 )
 
+RAFT_MESSAGES = Method("Raft/Messages", messages.RaftBatch, messages.Empty, roles=MANAGERS)
+RAFT_SNAPSHOT = Method(
+    "Raft/Snapshot", messages.SnapshotChunk, messages.SnapshotProgress, roles=MANAGERS
+)
+RAFT_READ_INDEX = Method("Raft/ReadIndex", messages.Empty, messages.ReadIndex, roles=MANAGERS)
+FORWARD = Method(
+    "Api/Forward",
+    messages.ForwardRequest,
+    messages.ForwardPart,
+    roles=MANAGERS,
+    is_streaming=True,
+)
+LEAVE = Method("Managers/Leave", messages.LeaveRequest, messages.Empty, roles=MANAGERS)
+
 ALL_METHODS: Sequence[Method[object, object]] = (
     SESSION,
     HEARTBEAT,
@@ -87,4 +101,9 @@ ALL_METHODS: Sequence[Method[object, object]] = (
     LOGS,
     PUBLISH_LOGS,
     RENEW_CERTIFICATE,
+    RAFT_MESSAGES,
+    RAFT_SNAPSHOT,
+    RAFT_READ_INDEX,
+    FORWARD,
+    LEAVE,
 )  # type: ignore[assignment]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import msgspec
 
 from cluster.api.local_node import (
+    LAST_MANAGER_LEAVES,
     InitRequest,
     JoinRequest,
     LocalNodeInfo,
@@ -34,6 +35,7 @@ from cluster.model.node import (
 from cluster.model.placement import Platform
 from cluster.model.resources import Resources
 from cluster.model.task import Task
+from cluster.rpc.messages import ForwardPart, ForwardRequest
 from cluster.store.interface import ClusterStore
 from tests.support.identities import cluster_object
 from tests.support.memory_store import MemoryStore
@@ -125,6 +127,25 @@ class MemoryNode:
         if self.memory is None:
             raise not_manager(self.info())
         return self.memory
+
+    def replica(self) -> ClusterStore:
+        return self.store()
+
+    async def ensure_current(self) -> None:
+        pass
+
+    async def wait_leader(self) -> bool:
+        return True
+
+    async def forward(self, request: ForwardRequest) -> AsyncGenerator[ForwardPart, None]:
+        raise AssertionError("the only manager leads")
+        yield
+
+    def check_demotion(self, node: Node) -> None:
+        pass
+
+    def leave_warning(self) -> str:
+        return LAST_MANAGER_LEAVES
 
     def logs(self) -> LogSource:
         self.store()

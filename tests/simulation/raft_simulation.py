@@ -319,8 +319,7 @@ class Simulation:
                 changed = before ^ set(self.members.current.voters)
                 assert len(changed) <= 1, "two voters changed at once"
                 if self.healing:
-                    removed = set(self.nodes) - set(self.members.current.members)
-                    self.at(0.0, lambda: self.turn_off(removed))
+                    self.at(0.0, self.turn_off_removed)
         assert self.committed[entry.index - 1] == entry, "two entries were committed at one index"
         node.applied = entry.index
         node.digest = zlib.crc32(entry.data, node.digest)
@@ -399,12 +398,7 @@ class Simulation:
         """Stop all misfortune: the group must find a leader and agree on everything."""
         self.healing = True
         self.cut.clear()
-        wanted = set(self.members.current.members)
-        for node in self.nodes.values():
-            wanted.update(Membership(node.disk.snapshot, node.disk.entries).current.members)
-            if node.core is not None:
-                wanted.update(node.core.conf.members)
-        self.turn_off(set(self.nodes) - wanted)
+        self.turn_off_removed()
         self.goal = len(self.committed) + 3
         deadline = self.now + 1000 * TICK * (1 + self.delay)
         while len(self.committed) < self.goal or not self.agree():
@@ -412,12 +406,18 @@ class Simulation:
             self.step()
         self.check_logs_match()
 
-    def turn_off(self, removed: set[int]) -> None:
+    def turn_off_removed(self) -> None:
         """Without check-quorum only an operator keeps them from raising everybody's term."""
-        if not self.knobs["check_quorum"]:
-            for raft_id in removed:
-                self.nodes[raft_id].core = None
-                self.nodes[raft_id].life = -1
+        if self.knobs["check_quorum"]:
+            return
+        wanted = set(self.members.current.members)
+        for node in self.nodes.values():
+            wanted.update(Membership(node.disk.snapshot, node.disk.entries).current.members)
+            if node.core is not None:
+                wanted.update(node.core.conf.members)
+        for raft_id in set(self.nodes) - wanted:
+            self.nodes[raft_id].core = None
+            self.nodes[raft_id].life = -1
 
     def agree(self) -> bool:
         """Say whether everybody is up and has applied all; then the states must be equal."""

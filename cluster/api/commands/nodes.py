@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from cluster.api.commands.lookup import find_node
-from cluster.errors import FailedPrecondition, Unimplemented
+from cluster.errors import FailedPrecondition
 from cluster.model.node import NodeSpec
 from cluster.model.task import TaskStatus
 from cluster.model.task_state import TaskState, Writer, may_move
@@ -13,7 +13,9 @@ from cluster.store.transaction import Transaction
 
 
 def update_node(tx: Transaction, node_text: str, version: int, spec: NodeSpec) -> None:
-    """Change a node's name, labels and availability.
+    """Change a node's name, labels, availability and role.
+
+    A new role is a wish: the role manager then brings the node in or out of the consensus group.
 
     Args:
         tx: the transaction.
@@ -25,17 +27,12 @@ def update_node(tx: Transaction, node_text: str, version: int, spec: NodeSpec) -
         NotFound: no such node.
         OutOfSequence: the node changed meanwhile.
         FailedPrecondition: the last manager would be demoted.
-        Unimplemented: the role changes.
     """
     node = find_node(tx.state, node_text)
     if spec.role != node.spec.role:
         managers = sum(1 for n in tx.state.nodes if n.spec.role == "manager")
         if spec.role == "worker" and managers == 1:
             raise FailedPrecondition("attempting to demote the last manager of the swarm")
-        raise Unimplemented(
-            f"node {node.id}: promoting and demoting are not in this version; a manager joins "
-            "with the manager's token"
-        )
     tx.update(msgspec.structs.replace(node, spec=spec), expected_version=version)
 
 

@@ -21,7 +21,7 @@ from cluster.api.context import ApiContext
 from cluster.api.convert.networks import network_json, predefined_network_json
 from cluster.api.error_response import empty_response, json_response, message_response
 from cluster.api.filters import Filters
-from cluster.api.local_node import not_manager
+from cluster.api.local_node import AskLeader, not_manager
 from cluster.api.passthrough import pass_through
 from cluster.api.payloads.decoding import parse_body
 from cluster.api.payloads.networks import (
@@ -35,11 +35,13 @@ from cluster.errors import (
     InvalidArgument,
     NotFound,
     PermissionDenied,
+    Unavailable,
     Unimplemented,
 )
 from cluster.model.ids import NetworkId
 from cluster.model.network import Network
 from cluster.model.units import SECOND_NS, Timestamp
+from cluster.store.interface import ClusterStore
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
 
@@ -127,17 +129,29 @@ async def connect_network(api: ApiContext, request: ApiRequest) -> web.StreamRes
     )
 
 
+def _store_for_prune(api: ApiContext) -> ClusterStore:
+    """Return the store; what prunes two places at once cannot be passed on."""
+    try:
+        return api.store
+    except AskLeader:
+        raise Unavailable(
+            "networks are pruned on this node's engine and in the cluster at once, so only the "
+            "leading manager can do it: ask that node, or remove networks by name"
+        ) from None
+
+
 async def prune_networks(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Remove networks of both kinds that nothing uses."""
     if api.state_or_none() is None:
         return await pass_through(api.engine, request)
+    store = _store_for_prune(api)
     filters = Filters.parse(request.query.get("filters"), _PRUNE_FILTERS)
     before = _until(filters, api.clock.now())
     path = await api.engine.path_for(request.http.raw_path)
     answer = await api.engine.ask("POST", path)
     if answer.status != 200:
         return message_response(answer.status, _message(answer.json()))
-    names = await api.store.update(lambda tx: _prune(tx, filters, before))
+    names = await store.update(lambda tx: _prune(tx, filters, before))
     names += answer.json().get("NetworksDeleted") or []
     return json_response({"NetworksDeleted": names or None})
 

@@ -44,6 +44,9 @@ async def change_node(api: ApiContext, request: ApiRequest) -> web.StreamRespons
     version = object_version(request.query, "node")
     spec = decode_node_spec(await request.body())
     node_text = request.parameter("id")
+    node = find_node(store.view(), node_text)
+    if node.spec.role == "manager" and spec.role == "worker":
+        api.node.check_demotion(node)
     await store.update(lambda tx: update_node(tx, node_text, version, spec))
     return empty_response()
 

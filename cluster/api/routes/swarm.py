@@ -9,7 +9,6 @@ from cluster.api.context import ApiContext
 from cluster.api.convert.cluster import swarm_json
 from cluster.api.error_response import Conflict, empty_response, json_response
 from cluster.api.local_node import (
-    LAST_MANAGER_LEAVES,
     NOT_PART_OF_SWARM,
     already_in_swarm,
 )
@@ -52,7 +51,7 @@ async def leave(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     if node.local_state == "inactive":
         raise Unavailable(NOT_PART_OF_SWARM)
     if node.control_available and not force:
-        raise Unavailable(LAST_MANAGER_LEAVES)
+        raise Unavailable(api.node.leave_warning())
     await api.to_the_end(api.node.leave(force=force))
     return empty_response()
 

@@ -15,12 +15,20 @@ from cluster.api.passthrough import list_containers
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
 from cluster.api.versions import OLDEST, ApiVersion, served_version
+from cluster.errors import Unavailable
 
 _PING_HEADERS = {
     "Cache-Control": "no-cache, no-store, must-revalidate",
     "Pragma": "no-cache",
     "Content-Type": "text/plain; charset=utf-8",
 }
+
+TWO_MANAGERS = 2
+_TWO_MANAGERS_WARNING = (
+    "WARNING: Running Swarm in a two-manager configuration. This configuration provides no fault"
+    " tolerance, and poses a high risk to lose control over the cluster: make it one manager, or"
+    " three."
+)
 
 _BUILDKIT_SINCE = ApiVersion(1, 42)
 """Engines of this version and later let a client build with BuildKit unless told otherwise."""
@@ -56,6 +64,8 @@ async def info(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     if answer.status != 200:
         return message_response(answer.status, str(content.get("message", "")))
     content["Swarm"] = _swarm_part(api)
+    if content["Swarm"].get("Warnings"):
+        content["Warnings"] = [*(content.get("Warnings") or []), *content["Swarm"]["Warnings"]]
     networks = content.setdefault("Plugins", {}).get("Network") or []
     if "overlay" not in networks:
         content["Plugins"]["Network"] = sorted([*networks, "overlay"])
@@ -99,9 +109,15 @@ def _swarm_part(api: ApiContext) -> dict[str, Any]:
         "Error": node.error,
         "RemoteManagers": managers or None,
     }
-    state = api.state_or_none()
+    # As this node knows it, which must not depend on others: they may be what is missing.
+    try:
+        state = api.state_or_none()
+    except Unavailable:
+        state = None
     if state is not None and state.cluster is not None:
         part["Nodes"] = len(state.nodes)
         part["Managers"] = sum(1 for n in state.nodes if n.manager_status is not None)
+        if part["Managers"] == TWO_MANAGERS:
+            part["Warnings"] = [_TWO_MANAGERS_WARNING]
         part["Cluster"] = cluster_json(state.cluster, state)
     return part

@@ -143,6 +143,7 @@ class Bench:
             random.Random(1),
             seeds=seeds,
             addr="10.0.0.9",
+            manager_addr="10.0.0.9:2377",
             on_message=self.messages.append,
         )
 

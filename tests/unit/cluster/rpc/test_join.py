@@ -17,9 +17,9 @@ from cluster.errors import (
     PermissionDenied,
     Unauthenticated,
     Unavailable,
-    Unimplemented,
 )
 from cluster.model.ids import NodeId, id_from_int
+from cluster.model.node import ManagerStatus
 from cluster.rpc import methods
 from cluster.rpc.attempt_limit import FAILURES
 from cluster.rpc.certificate_service import CertificateService
@@ -37,6 +37,7 @@ from tests.support.memory_store import MemoryStore
 WORKER_TOKEN = cluster_object().worker_token
 MANAGER_TOKEN = cluster_object().manager_token
 ROOT = root_ca().cert_pem
+OWN = "10.0.0.9:2377"  # where a joining node says it can be reached
 
 
 def new_store() -> MemoryStore:
@@ -62,10 +63,16 @@ async def manager(store: MemoryStore, who: NodeCredentials | None = None):
         yield f"{host}:{port}"
 
 
-async def join(addr: str, token: str) -> NodeCredentials:
+async def ask(addr, token, root, csr_pem, availability="active", own_addr=OWN):
+    return await request_certificate(
+        addr, token, root, csr_pem, availability=availability, manager_addr=own_addr
+    )
+
+
+async def join(addr: str, token: str, own_addr: str = OWN) -> NodeCredentials:
     root = await fetch_root_ca(addr, token)
     key_pem, csr_pem = new_key_and_request()
-    answer = await request_certificate(addr, token, root, csr_pem, "active")
+    answer = await ask(addr, token, root, csr_pem, own_addr=own_addr)
     joined = NodeCredentials(
         key_pem=key_pem, certificate_pem=answer.certificate_pem, root_ca_pem=answer.root_ca_pem
     )
@@ -84,19 +91,30 @@ async def test_the_token_decides_the_role() -> None:
     assert node.status.state == "unknown"
 
 
-async def test_a_second_manager_is_refused_and_leaves_no_node_behind() -> None:
+async def test_a_new_manager_gets_a_place_in_the_consensus_group() -> None:
     store = new_store()
     async with manager(store) as addr:
-        with pytest.raises(Unimplemented, match="join with the worker token"):
-            await join(addr, MANAGER_TOKEN)
+        joined = [await join(addr, MANAGER_TOKEN) for _ in range(2)]
+    assert [one.identity.role for one in joined] == ["manager", "manager"]
+    statuses = [store.view().node(one.identity.node_id).manager_status for one in joined]
+    assert statuses == [ManagerStatus(raft_id=2, addr=OWN), ManagerStatus(raft_id=3, addr=OWN)]
+    assert store.view().cluster.last_raft_id == 3
+
+
+async def test_a_manager_that_does_not_tell_its_address_is_refused() -> None:
+    store = new_store()
+    async with manager(store) as addr:
+        with pytest.raises(InvalidArgument, match="the address it is reached on"):
+            await join(addr, MANAGER_TOKEN, own_addr="")
     assert len(store.view().nodes) == 0
+    assert store.view().cluster.last_raft_id == 1
 
 
 async def test_the_availability_asked_for_is_given() -> None:
     store = new_store()
     async with manager(store) as addr:
         _, csr = new_key_and_request()
-        answer = await request_certificate(addr, WORKER_TOKEN, ROOT, csr, "drain")
+        answer = await ask(addr, WORKER_TOKEN, ROOT, csr, "drain")
     assert store.view().node(answer.node_id).spec.availability == "drain"
 
 
@@ -190,7 +208,7 @@ async def test_a_bad_request_changes_nothing() -> None:
     store = new_store()
     async with manager(store) as addr:
         with pytest.raises(InvalidArgument, match="certificate request"):
-            await request_certificate(addr, WORKER_TOKEN, ROOT, "nonsense", "active")
+            await ask(addr, WORKER_TOKEN, ROOT, "nonsense", "active")
     assert store.view().revision == 1
 
 
@@ -232,11 +250,11 @@ async def test_many_failures_are_braked() -> None:
         wrong = new_join_token(ROOT)
         for _ in range(FAILURES):
             with pytest.raises(InvalidArgument):
-                await request_certificate(addr, wrong, ROOT, "", "active")
+                await ask(addr, wrong, ROOT, "", "active")
         with pytest.raises(
             Unavailable, match=r"too many failed attempts to join from 127\.0\.0\.1"
         ):
-            await request_certificate(addr, wrong, ROOT, "", "active")
+            await ask(addr, wrong, ROOT, "", "active")
 
 
 @pytest.mark.parametrize("addr", ["", "host", "host:", ":5", "host:0", "host:99999", "host:x"])

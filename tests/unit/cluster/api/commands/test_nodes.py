@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from cluster.api.commands.nodes import remove_node, update_node
-from cluster.errors import FailedPrecondition, NotFound, OutOfSequence, Unimplemented
+from cluster.errors import FailedPrecondition, NotFound, OutOfSequence
 from cluster.model.ids import NodeId, ServiceId, TaskId
 from cluster.model.meta import Meta
 from cluster.model.node import NodeSpec
@@ -49,11 +49,11 @@ def test_availability_and_labels_are_changed(store: MemoryStore) -> None:
         store.commit(lambda tx: update_node(tx, "w", version, NodeSpec()))
 
 
-def test_roles_stay(store: MemoryStore) -> None:
-    with pytest.raises(Unimplemented, match="promoting and demoting"):
-        store.commit(
-            lambda tx: update_node(tx, "w", _version(store, "w"), NodeSpec(role="manager"))
-        )
+def test_a_role_is_a_wish(store: MemoryStore) -> None:
+    store.commit(lambda tx: update_node(tx, "w", _version(store, "w"), NodeSpec(role="manager")))
+    node = store.view().node("w")
+    assert (node.spec.role, node.role) == ("manager", "worker")
+    store.commit(lambda tx: update_node(tx, "w", _version(store, "w"), NodeSpec()))
     with pytest.raises(FailedPrecondition, match="demote the last manager of the swarm"):
         store.commit(lambda tx: update_node(tx, "m", _version(store, "m"), NodeSpec()))
 
