@@ -56,7 +56,7 @@ async def pass_on(node: LocalNode, request: ApiRequest) -> web.StreamResponse:
     wanted = ForwardRequest(
         method=http.method,
         target=http.raw_path,
-        headers=tuple((n, v) for n, v in http.headers.items() if n.lower() in _SENT_ON),
+        headers=tuple((str(n), v) for n, v in http.headers.items() if n.lower() in _SENT_ON),
         body=await request.body(),
     )
     async with aclosing(node.forward(wanted)) as parts:
@@ -118,7 +118,7 @@ class ForwardedRequests:
                     status=answer.status,
                     reason=answer.reason or "",
                     headers=tuple(
-                        (n, v) for n, v in answer.headers.items() if n.lower() in _SENT_BACK
+                        (str(n), v) for n, v in answer.headers.items() if n.lower() in _SENT_BACK
                     ),
                 )
                 async for piece in answer.content.iter_any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from cluster.daemon.leader_duties import leader_duties
 from cluster.daemon.state_dir import Membership
 from cluster.dispatcher.log_broker import LogBroker
 from cluster.dispatcher.service import Dispatcher
-from cluster.errors import FailedPrecondition, NotFound, NotLeader, Unavailable
+from cluster.errors import ClusterError, FailedPrecondition, NotFound, NotLeader, Unavailable
 from cluster.model.ids import NewId, NodeId
 from cluster.model.node import Node
 from cluster.raft.quorum import majority
@@ -48,8 +49,9 @@ log = structlog.get_logger()
 LEADER_TIMEOUT_S: Final = 5.0
 """How long a request waits for the cluster to have a leader."""
 
-RETRY_S: Final = 0.1
-ASK_TIMEOUT_S: Final = 2.0
+RETRY_S: Final = 0.05
+ASK_TIMEOUT_S: Final = 1.0
+HANDED_OVER_S: Final = 0.1
 DEMOTION_TIMEOUT_S: Final = 8.0
 
 NO_LEADER: Final = (
@@ -224,8 +226,48 @@ class ManagerRole:
         channel = await self._channel_to_leader()
         if channel is None:
             raise NotLeader(NO_LEADER)
-        async for part in channel.stream(methods.FORWARD, request):
-            yield part
+        async with aclosing(channel.stream(methods.FORWARD, request)) as parts:
+            head = await self._first_part(parts)
+            if head is None:
+                return
+            yield head
+            async for part in parts:
+                yield part
+
+    async def _first_part(self, parts: AsyncGenerator[ForwardPart, None]) -> ForwardPart | None:
+        """Return the first part of an answer, as long as the one who was asked leads.
+
+        A leader that stands still is replaced long before its connections end.
+        """
+        head: ForwardPart | None = None
+        failure: ClusterError | None = None
+        try:
+            async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
+                watching = group.create_task(self._until_replaced(limit))
+                try:
+                    head = await anext(parts, None)
+                except ClusterError as error:
+                    failure = error
+                finally:
+                    watching.cancel()
+        except TimeoutError as error:
+            raise Unavailable(
+                "leadership has moved while the request was carried out: look whether it was "
+                "before you try again"
+            ) from error
+        if failure is not None:
+            raise failure
+        return head
+
+    async def _until_replaced(self, limit: asyncio.Timeout) -> None:
+        asked = self.store.leader
+        while True:
+            await asyncio.sleep(RETRY_S)
+            if self.store.leader not in (asked, 0):
+                # Whoever handed over in good order still answers what it had begun.
+                loop = asyncio.get_running_loop()
+                limit.reschedule(loop.time() + HANDED_OVER_S)
+                return
 
     # -- managers that go --------------------------------------------------------------------
 

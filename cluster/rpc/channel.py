@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import TypeVar
 
@@ -83,7 +83,7 @@ class NodeChannel:
 
     async def stream(
         self, method: Method[Request, Response], request: Request
-    ) -> AsyncIterator[Response]:
+    ) -> AsyncGenerator[Response, None]:
         """Call a method that answers with a stream; it ends with the iterator.
 
         Raises:
