@@ -111,8 +111,8 @@ class Loads:
             if load is None:
                 continue
             load.hold(task)
-            is_relieved = place in pending_places or (
-                place in prepared and task.desired_state is not TaskState.READY
+            is_relieved = task.desired_state is not TaskState.READY and (
+                place in pending_places or place in prepared
             )
             if task.is_wanted and not is_relieved:
                 load.count(task.service_id)
