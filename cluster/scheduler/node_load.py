@@ -105,7 +105,7 @@ class Loads:
         prepared = {place_of(t) for t in live if t.desired_state is TaskState.READY}
         for task in live:
             place = place_of(task)
-            if place in pending_places:
+            if place in pending_places and task.desired_state is not TaskState.READY:
                 self._former[place].append(task)
             load = self.nodes.get(task.node_id)
             if load is None:
