@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from cluster.model.constraint import Constraint, parse_all
 from cluster.model.endpoint import EndpointSpec
 from cluster.model.ids import ServiceId
@@ -100,7 +102,8 @@ class Loads:
         """Add up what every node carries; `pending` are the wanted tasks without a place."""
         self.nodes = {node.id: NodeLoad(node) for node in state.nodes}
         self._former: defaultdict[Place, list[Task]] = defaultdict(list)
-        pending_places = {place_of(task) for task in pending}
+        pending_places = Counter(place_of(task) for task in pending)
+        self._contested = {place for place, number in pending_places.items() if number > 1}
         live = [t for name in LIVE_STATES for t in state.tasks.find("state", name.name)]
         prepared = {place_of(t) for t in live if t.desired_state is TaskState.READY}
         for task in live:
@@ -116,6 +119,19 @@ class Loads:
             )
             if task.is_wanted and not is_relieved:
                 load.count(task.service_id)
+
+    def place(self, task: Task, load: NodeLoad) -> bool:
+        """Add a task that has just got its node to what the node carries.
+
+        Return whether it counts for ranking: not if another of its slot is about to replace it.
+        """
+        load.hold(task)
+        place = place_of(task)
+        if place in self._contested and task.desired_state is not TaskState.READY:
+            self._former[place].append(replace(task, node_id=load.id))
+            return False
+        load.count(task.service_id)
+        return True
 
     def former_tasks(self, task: Task) -> list[Task]:
         """Return the unfinished tasks that must end before `task` may run.

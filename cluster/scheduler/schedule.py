@@ -68,11 +68,13 @@ class Scheduler:
         if not pending:
             return NOTHING
         scheduling = _Pass(state, pending, now)
-        for task in pending:
+        # those that take over from another come after it
+        for task in sorted(pending, key=lambda t: t.desired_state is TaskState.READY):
             if task.node_id:
                 scheduling.confirm(task)
         for group in _groups(task for task in pending if not task.node_id):
             scheduling.assign(group)
+        scheduling.explain_refusals()
         return Plan(update=tuple(scheduling.updated))
 
 
@@ -81,7 +83,7 @@ def _groups(tasks: Iterable[Task]) -> list[list[Task]]:
     for task in tasks:
         groups[task.service_id, task.spec_version].append(task)
     for group in groups.values():
-        group.sort(key=lambda t: (t.slot, t.id))
+        group.sort(key=lambda t: (t.desired_state is TaskState.READY, t.slot, t.id))
     return sorted(groups.values(), key=lambda g: (min(t.meta.created_at for t in g), g[0].id))
 
 
@@ -95,6 +97,7 @@ class _Pass:
         self._ready = [load for load in self._loads.nodes.values() if load.is_ready]
         self._failures = FailureMemory(state, now)
         self._order: EmptiestFirst | None = None
+        self._refused: list[tuple[list[Task], Pipeline, list[NodeLoad]]] = []
 
     def confirm(self, task: Task) -> None:
         """Decide on a task whose node is given."""
@@ -106,7 +109,7 @@ class _Pass:
         if load is not None and pipeline.accepts(load, allowance_on(load.id, task, former)):
             self._place(task, load, CONFIRMED_MESSAGE)
         else:
-            self._refuse([task], pipeline.explain([load] if load else []))
+            self._refused.append(([task], pipeline, [load] if load else []))
 
     def assign(self, group: list[Task]) -> None:
         """Decide on tasks of one service and spec version."""
@@ -114,8 +117,8 @@ class _Pass:
         if pipeline is None:
             return
         demand = pipeline.demand
-        former = {task.id: self._loads.former_tasks(task) for task in group}
-        homes = frozenset(f.node_id for f in chain.from_iterable(former.values()))
+        former = (self._loads.former_tasks(task) for task in group)
+        homes = frozenset(f.node_id for f in chain.from_iterable(former))
         failures = self._failures.of(demand.service_id, demand.spec_version)
         if not (homes or failures or demand.spread_over):
             group = self._assign_to_fresh_nodes(group, pipeline)
@@ -124,7 +127,7 @@ class _Pass:
         choice = choice_among(demand, self._ready, failures, homes)
         refused: list[Task] = []
         for task in group:
-            elders = former[task.id]
+            elders = self._loads.former_tasks(task)
             accepts = _with_allowance(pipeline, task, elders) if elders else pipeline.accepts
             load = choice.pick(accepts)
             if load is None:
@@ -132,7 +135,12 @@ class _Pass:
             else:
                 self._place(task, load, ASSIGNED_MESSAGE)
         if refused:
-            self._refuse(refused, pipeline.explain(self._loads.nodes.values()))
+            self._refused.append((refused, pipeline, list(self._loads.nodes.values())))
+
+    def explain_refusals(self) -> None:
+        """Note why tasks got no node, as the nodes are once all others have theirs."""
+        for tasks, pipeline, loads in self._refused:
+            self._refuse(tasks, pipeline.explain(loads))
 
     def _assign_to_fresh_nodes(self, group: list[Task], pipeline: Pipeline) -> list[Task]:
         """Give each task of a group a node without any other of its service; return the rest."""
@@ -161,9 +169,8 @@ class _Pass:
             message=message,
             error="",
         )
-        load.hold(task)
-        load.count(task.service_id)
-        if self._order is not None:
+        is_counted = self._loads.place(task, load)
+        if is_counted and self._order is not None:
             self._order.note_one_more(load)
         self.updated.append(replace(task, node_id=load.id, status=status))
 
