@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cluster.model.resources import GenericResource
 from cluster.model.spec_struct import ObjectStruct
 
 DEFAULT_STATE_DIR = Path("/var/lib/stackyard")
@@ -21,4 +22,5 @@ class DaemonConfig(ObjectStruct, frozen=True, kw_only=True):
     run_dir: Path = DEFAULT_RUN_DIR
     engine_socket: Path = Path("/var/run/docker.sock")
     hostname: str = ""
+    generic_resources: tuple[GenericResource, ...] = ()  # beside those the engine names
     forbidden: frozenset[str] = frozenset()  # of cluster.executor.node_policy.FORBIDDABLE

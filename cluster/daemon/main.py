@@ -20,6 +20,7 @@ from cluster.daemon.config import (
 )
 from cluster.daemon.log_setup import LEVELS, set_up_logs
 from cluster.errors import ClusterError, FatalStorageError, InvalidArgument
+from cluster.executor.node_description import parse_generic_resources
 from cluster.executor.node_policy import FORBIDDABLE, parse_forbidden
 
 SWITCH_INTERVAL_S = 0.0005
@@ -73,6 +74,15 @@ SWITCH_INTERVAL_S = 0.0005
     + ".",
 )
 @click.option(
+    "--generic-resource",
+    "generic_resources",
+    multiple=True,
+    envvar="STACKD_GENERIC_RESOURCE",
+    metavar="KIND=VALUE",
+    help="What this node has for tasks that reserve it, beside what the engine names: a number"
+    " (ssd=4), or a name for each (gpu=ID-1, gpu=ID-2). May be repeated.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(list(LEVELS)),
     default="info",
@@ -88,6 +98,7 @@ def main(
     engine: str,
     hostname: str,
     forbid: str,
+    generic_resources: tuple[str, ...],
     log_level: str,
 ) -> None:
     """Run a node of the cluster beside its local Docker Engine.
@@ -108,12 +119,17 @@ def main(
         forbidden = parse_forbidden(forbid)
     except InvalidArgument as wrong:
         raise click.BadParameter(str(wrong), param_hint="--forbid") from wrong
+    try:
+        resources = parse_generic_resources(generic_resources)
+    except InvalidArgument as wrong:
+        raise click.BadParameter(str(wrong), param_hint="--generic-resource") from wrong
     config = DaemonConfig(
         state_dir=state_dir.absolute(),
         socket=socket.absolute(),
         run_dir=run_dir.absolute(),
         engine_socket=Path(engine.removeprefix("unix://")),
         hostname=hostname or os.uname().nodename,
+        generic_resources=resources,
         forbidden=forbidden,
     )
     set_up_logs(log_level)

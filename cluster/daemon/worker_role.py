@@ -61,6 +61,7 @@ class WorkerRole:
         tasks_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._credentials = credentials
         self._hostname = config.hostname
+        self._generic_resources = config.generic_resources
         self._engine = Engine(f"unix://{config.engine_socket}")
         files = AttachedFiles()
         self._executor = DockerExecutor(
@@ -128,9 +129,12 @@ class WorkerRole:
             Unavailable: the engine is away.
         """
         description = await self._executor.describe()
+        resources = description.resources
+        generic = (*resources.generic_resources, *self._generic_resources)
         return msgspec.structs.replace(
             description,
             hostname=self._hostname,
+            resources=msgspec.structs.replace(resources, generic_resources=generic),
             tls_info=tls_info(self._credentials.root_ca_pem),
         )
 

@@ -67,7 +67,7 @@ def create_payload(
             ExposedPorts={key: {} for key in _port_bindings(task)},
             Entrypoint=list(spec.command),
             Cmd=list(spec.args),
-            Env=_env(spec.env, templates),
+            Env=[*_env(spec.env, templates), *_given_resources(task)],
             Hostname=templates.fill(spec.hostname, "ContainerSpec.Hostname"),
             User=spec.user,
             WorkingDir=spec.dir,
@@ -90,13 +90,11 @@ def stop_grace_s(task: Task) -> float:
 
 
 def _refuse_what_is_missing(task: Task, spec: ContainerSpec, api_version: ApiVersion) -> None:
-    reservations = task.spec.resources.reservations if task.spec.resources else None
     privileges = spec.privileges or Privileges()
     wanted = {
         f"TaskTemplate.Runtime {task.spec.runtime!r}": task.spec.runtime not in {"", "container"},
         "ContainerSpec.Privileges.CredentialSpec": privileges.credential_spec,
         f"ContainerSpec.Isolation {spec.isolation!r}": spec.isolation not in {"", "default"},
-        "Resources.Reservations.GenericResources": reservations and reservations.generic_resources,
         **{
             f"ContainerSpec.Mounts type {mount.type!r}": mount.type
             not in {"bind", "volume", "tmpfs"}
@@ -222,6 +220,18 @@ def _env(entries: Iterable[str], templates: Templates) -> list[str]:
             raise InvalidArgument(f"ContainerSpec.Env[{index}]: has no name before its value")
         filled.append(f"{name}{sign}{templates.fill(value, f'ContainerSpec.Env {name}')}")
     return filled
+
+
+def _given_resources(task: Task) -> Iterable[str]:
+    """Tell the container which generic resources are its own, in Docker Swarm's variables."""
+    by_kind: dict[str, list[str]] = {}
+    for resource in task.assigned_generic_resources:
+        if (named := resource.named_resource_spec) is not None:
+            by_kind.setdefault(named.kind, []).append(named.value)
+        elif (discrete := resource.discrete_resource_spec) is not None:
+            by_kind.setdefault(discrete.kind, []).append(str(discrete.value))
+    for kind, values in by_kind.items():
+        yield f"DOCKER_RESOURCE_{kind.upper()}={','.join(values)}"
 
 
 def _healthcheck(check: HealthCheck | None) -> Json:

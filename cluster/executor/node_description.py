@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from cluster.errors import InvalidArgument
 from cluster.model.node import EngineDescription, EnginePlugin, NodeDescription
 from cluster.model.placement import Platform
 from cluster.model.resources import DiscreteResource, GenericResource, NamedResource, Resources
@@ -32,6 +33,36 @@ def node_description(info: dict[str, Any]) -> NodeDescription:
             ),
         ),
     )
+
+
+def parse_generic_resources(texts: Iterable[str]) -> tuple[GenericResource, ...]:
+    """Read what ``stackd --generic-resource`` says: ``ssd=4``, or ``gpu=ID-1`` for each by name.
+
+    Raises:
+        InvalidArgument: an entry is no KIND=VALUE, or a kind is counted twice or both counted and
+            named.
+    """
+    found: list[GenericResource] = []
+    counted: set[str] = set()
+    named: dict[str, set[str]] = {}
+    for text in (part.strip() for whole in texts for part in whole.split(",")):
+        kind, sign, value = text.partition("=")
+        if not (sign and kind and value):
+            raise InvalidArgument(f"{text!r}: write KIND=NUMBER or KIND=NAME, as ssd=4 or gpu=ID-1")
+        if value.isascii() and value.isdigit():
+            if kind in counted:
+                raise InvalidArgument(f"{text!r}: {kind} is counted twice; give one number")
+            counted.add(kind)
+            resource = DiscreteResource(kind=kind, value=int(value))
+            found.append(GenericResource(discrete_resource_spec=resource))
+        else:
+            if value in named.setdefault(kind, set()):
+                raise InvalidArgument(f"{text!r}: is given twice")
+            named[kind].add(value)
+            found.append(GenericResource(named_resource_spec=NamedResource(kind=kind, value=value)))
+        if kind in counted and kind in named:
+            raise InvalidArgument(f"{text!r}: {kind} is both counted and named; do one of them")
+    return tuple(found)
 
 
 def _labels(entries: Iterable[str]) -> Iterable[tuple[str, str]]:

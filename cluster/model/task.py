@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from cluster.model.endpoint import EndpointSpec, PortConfig
 from cluster.model.ids import NodeId, ServiceId, TaskId
 from cluster.model.meta import Meta
+from cluster.model.resources import GenericResource
 from cluster.model.service import ModeName, TaskSpec
 from cluster.model.spec_struct import Labels, ObjectStruct
 from cluster.model.task_state import TaskState
@@ -36,8 +37,8 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     """One attempt on one node.
 
     Writers: `desired_state`, `start_after` the orchestrator; `node_id` the scheduler (the
-    orchestrator for global services); `status` and `running_since` as in
-    `task_state.TRANSITIONS`; the rest is fixed when the task is made.
+    orchestrator for global services); `assigned_generic_resources` the scheduler; `status` and
+    `running_since` as in `task_state.TRANSITIONS`; the rest is fixed when the task is made.
     """
 
     id: TaskId
@@ -57,6 +58,7 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     running_since: Timestamp = Timestamp(0)  # when its node first saw it run; 0 if it never did
     mode: ModeName = "replicated"  # its service's, which never changes
     job_iteration: int = 0  # Service.job_iteration this task was made for
+    assigned_generic_resources: tuple[GenericResource, ...] = ()  # of those its node has
 
     @property
     def is_of_job(self) -> bool:

@@ -1,7 +1,7 @@
 """Can a task run on a node?  Each filter can explain its "no".
 
 The texts are Docker Swarm's, as clients show them and people search for them.  Not here yet:
-plugins (log, volume and network drivers) and cluster volumes.
+cluster volumes.
 """
 
 from __future__ import annotations
@@ -13,15 +13,11 @@ from typing import Protocol
 from cluster.model.constraint import all_match
 from cluster.model.ids import NodeId
 from cluster.model.placement import Platform
+from cluster.model.resources import GenericResource
 from cluster.model.task import Task
-from cluster.scheduler.node_load import (
-    Demand,
-    NodeLoad,
-    Place,
-    generic_counts,
-    place_of,
-    reservations_of,
-)
+from cluster.scheduler.demand import Demand, Place, place_of, reservations_of
+from cluster.scheduler.generic_resources import Stock
+from cluster.scheduler.node_load import NodeLoad
 
 NO_SUITABLE_NODE = "no suitable node"
 
@@ -36,12 +32,13 @@ class Allowance:
         self.place = place
         self.cpu_nano = 0
         self.memory_bytes = 0
-        self.generic: Counter[str] = Counter()
+        held: list[GenericResource] = []
         for task in former:
             reserved = reservations_of(task)
             self.cpu_nano += reserved.nano_cpus
             self.memory_bytes += reserved.memory_bytes
-            self.generic.update(generic_counts(reserved))
+            held += task.assigned_generic_resources or reserved.generic_resources
+        self.generic = Stock(held) if held else None
 
 
 NO_ALLOWANCE = Allowance()
@@ -55,6 +52,11 @@ def allowance_on(node_id: NodeId, task: Task, former: Iterable[Task]) -> Allowan
 
 class Filter(Protocol):
     """A condition on a node."""
+
+    @property
+    def is_of_nature(self) -> bool:
+        """Whether only the node itself decides, and not what it carries."""
+        ...
 
     def applies(self, demand: Demand) -> bool:
         """Whether the demand can be refused by this filter at all."""
@@ -71,6 +73,8 @@ class Filter(Protocol):
 
 class ReadyFilter:
     """The node is ready and active."""
+
+    is_of_nature = True
 
     def applies(self, demand: Demand) -> bool:
         """Return True: no task runs on a node that is not there."""
@@ -90,6 +94,8 @@ class ReadyFilter:
 class ResourceFilter:
     """The node has what the task reserves."""
 
+    is_of_nature = False
+
     def applies(self, demand: Demand) -> bool:
         """Whether anything is reserved."""
         return bool(demand.cpu_nano or demand.memory_bytes or demand.generic)
@@ -100,18 +106,50 @@ class ResourceFilter:
             return False
         if demand.memory_bytes and demand.memory_bytes > load.memory_bytes + allowance.memory_bytes:
             return False
-        return all(
-            number <= load.generic.get(kind, 0) + allowance.generic[kind]
-            for kind, number in demand.generic.items()
-        )
+        return not demand.generic or load.generic.covers(demand.generic, allowance.generic)
 
     def explain(self, refusals: int) -> str:
         """Say on how many nodes too little is left."""
         return f"insufficient resources on {_nodes(refusals)}"
 
 
+class PluginFilter:
+    """The node's engine has the drivers of volumes, networks and logs that the task names.
+
+    A driver may be named without its tag `:latest`.  An engine that does not say which log
+    drivers it has is taken to have any, as in Docker Swarm.
+    """
+
+    is_of_nature = True
+
+    def applies(self, demand: Demand) -> bool:
+        """Whether any driver is named that not every engine has."""
+        return bool(demand.nature.plugins)
+
+    def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
+        """Whether the engine has all of them."""
+        del allowance
+        description = load.node.description
+        if description is None:
+            return False
+        has = {(p.type, p.name) for p in description.engine.plugins}
+        tells_log_drivers = any(kind == "Log" for kind, _ in has)
+        return all(
+            (kind, name) in has
+            or (kind, f"{name}:latest") in has
+            or (kind == "Log" and not tells_log_drivers)
+            for kind, name in demand.nature.plugins
+        )
+
+    def explain(self, refusals: int) -> str:
+        """Say how many nodes lack one."""
+        return f"missing plugin on {_nodes(refusals)}"
+
+
 class ConstraintFilter:
     """The node fulfils the constraints."""
+
+    is_of_nature = True
 
     def applies(self, demand: Demand) -> bool:
         """Whether there are constraints."""
@@ -133,9 +171,11 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class PlatformFilter:
     """The image exists for the node's operating system and architecture."""
 
+    is_of_nature = True
+
     def applies(self, demand: Demand) -> bool:
         """Whether the image's platforms are known."""
-        return bool(demand.platforms)
+        return bool(demand.nature.platforms)
 
     def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
         """Whether one of the image's platforms is the node's."""
@@ -143,7 +183,7 @@ class PlatformFilter:
         description = load.node.description
         if description is None:
             return False
-        return any(_fits(wanted, description.platform) for wanted in demand.platforms)
+        return any(_fits(wanted, description.platform) for wanted in demand.nature.platforms)
 
     def explain(self, refusals: int) -> str:
         """Say how many nodes are of another platform."""
@@ -152,6 +192,8 @@ class PlatformFilter:
 
 class HostPortFilter:
     """The task's host-mode ports are free on the node."""
+
+    is_of_nature = False
 
     def applies(self, demand: Demand) -> bool:
         """Whether there are such ports."""
@@ -172,6 +214,8 @@ class HostPortFilter:
 class MaxReplicasFilter:
     """The node has fewer tasks of the service than the limit."""
 
+    is_of_nature = False
+
     def applies(self, demand: Demand) -> bool:
         """Whether there is a limit."""
         return demand.max_replicas > 0
@@ -190,6 +234,7 @@ class MaxReplicasFilter:
 FILTERS: tuple[Filter, ...] = (
     ReadyFilter(),
     ResourceFilter(),
+    PluginFilter(),
     ConstraintFilter(),
     PlatformFilter(),
     HostPortFilter(),
@@ -205,10 +250,23 @@ class Pipeline:
         """Prepare to ask for the tasks of a group."""
         self.demand = demand
         self._filters: Sequence[Filter] = [f for f in FILTERS if f.applies(demand)]
+        self._of_load: Sequence[Filter] = [f for f in self._filters if not f.is_of_nature]
 
     def accepts(self, load: NodeLoad, allowance: Allowance = NO_ALLOWANCE) -> bool:
         """Whether one more task of the group may run on the node."""
-        for one in self._filters:  # noqa: SIM110 - this loop is the scheduler's hottest: no generator
+        return self.is_eligible(load) and self.has_room(load, allowance)
+
+    def is_eligible(self, load: NodeLoad) -> bool:
+        """Whether the node is of the right nature: the part that does not change in a pass."""
+        return all(
+            one.accepts(load, self.demand, NO_ALLOWANCE)
+            for one in self._filters
+            if one.is_of_nature
+        )
+
+    def has_room(self, load: NodeLoad, allowance: Allowance = NO_ALLOWANCE) -> bool:
+        """Whether an eligible node has room for one more."""
+        for one in self._of_load:  # noqa: SIM110 - this loop is the scheduler's hottest: no generator
             if not one.accepts(load, self.demand, allowance):
                 return False
         return True

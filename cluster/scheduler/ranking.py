@@ -8,10 +8,8 @@ always give equal decisions.
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, insort
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cluster.model.ids import NodeId, ServiceId
 from cluster.model.task_state import TaskState
@@ -30,6 +28,91 @@ Accepts = Callable[[NodeLoad], bool]
 
 Failures = Mapping[NodeId, int]
 """Nodes with many recent failures, and how many."""
+
+
+class EmptiestFirst:
+    """Nodes with the fewest tasks first, kept over the groups of a pass.
+
+    A lazy heap: an entry whose node has got tasks since is moved when it comes up, which is right
+    as loads only grow during a pass.
+    """
+
+    def __init__(self, loads: Sequence[NodeLoad]) -> None:
+        """Order `loads`."""
+        self.loads = loads
+        self._heap = [(load.tasks, load.id, load) for load in loads]
+        heapq.heapify(self._heap)
+
+    def pop(self) -> NodeLoad | None:
+        """Take the emptiest node out, None if all are."""
+        heap = self._heap
+        while heap:
+            tasks, _, load = heap[0]
+            if load.tasks == tasks:
+                heapq.heappop(heap)
+                return load
+            heapq.heapreplace(heap, (load.tasks, load.id, load))
+        return None
+
+    def put_back(self, loads: Iterable[NodeLoad]) -> None:
+        """Return nodes that were taken out."""
+        for load in loads:
+            heapq.heappush(self._heap, (load.tasks, load.id, load))
+
+
+class Choice:
+    """Picks nodes for one group's tasks among some that are eligible, one after the other.
+
+    Among nodes without a task of the service, which come first, the emptiest is right, and their
+    order is shared by all groups: so a group with fewer tasks than nodes, the usual case, need
+    not look at all nodes.  When no such node is left, the nodes are ranked for this service.
+    """
+
+    def __init__(
+        self,
+        service_id: ServiceId,
+        order: EmptiestFirst,
+        failures: Failures,
+        homes: frozenset[NodeId],
+    ) -> None:
+        """Choose among the nodes of `order`; `close` when done.
+
+        Args:
+            service_id: the group's service.
+            order: holds all the nodes; nobody else takes from it before `close`.
+            failures: the nodes to avoid.
+            homes: nodes that may accept one task of the group and refuse another.
+        """
+        self._service_id = service_id
+        self._order = order
+        self._failures = failures
+        self._homes = homes
+        self._aside: list[NodeLoad] = []
+        self._ranking: Ranking | None = None
+        if failures or homes:
+            self._ranking = self._ranked()
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no node is left that might take a task."""
+        return self._ranking is not None and self._ranking.is_exhausted
+
+    def pick(self, accepts: Accepts) -> NodeLoad | None:
+        """Choose the best node that accepts; the caller counts the task there at once."""
+        if self._ranking is None:
+            while (load := self._order.pop()) is not None:
+                self._aside.append(load)
+                if not load.tasks_of_service.get(self._service_id) and accepts(load):
+                    return load
+            self._ranking = self._ranked()
+        return self._ranking.pick(accepts)
+
+    def close(self) -> None:
+        """Let others choose."""
+        self._order.put_back(self._aside)
+
+    def _ranked(self) -> Ranking:
+        return Ranking(self._service_id, self._order.loads, self._failures, self._homes)
 
 
 class Ranking:
@@ -84,35 +167,6 @@ class Ranking:
         return chosen
 
 
-class EmptiestFirst:
-    """All nodes, those with the fewest tasks first, kept over the groups of a pass.
-
-    Among nodes without a task of the service this is the ranking, and each of them gets just one
-    before any gets a second.  So a group with fewer tasks than nodes, the usual case, need not
-    look at all nodes.
-    """
-
-    def __init__(self, loads: Iterable[NodeLoad]) -> None:
-        """Order `loads`."""
-        self._order = sorted((load.tasks, load.id, load) for load in loads)
-
-    def pick(self, service_id: ServiceId, accepts: Accepts, number: int) -> list[NodeLoad]:
-        """Choose up to `number` nodes that accept and have no task of the service, best first."""
-        fresh = (
-            load
-            for _, _, load in self._order
-            if not load.tasks_of_service.get(service_id) and accepts(load)
-        )
-        return list(islice(fresh, number))
-
-    def note_one_more(self, load: NodeLoad) -> None:
-        """Move a node to its new place, after one task was added to it."""
-        where = bisect_left(self._order, (load.tasks - 1, load.id))
-        assert self._order[where][2] is load
-        del self._order[where]
-        insort(self._order, (load.tasks, load.id, load))
-
-
 class FailureMemory:
     """Recent failures by service, spec version and node, counted once a pass."""
 
@@ -126,5 +180,7 @@ class FailureMemory:
 
     def of(self, service_id: ServiceId, spec_version: int) -> Failures:
         """Return the nodes to avoid for a service's tasks."""
-        counts = self._counts.get((service_id, spec_version), Counter())
+        counts = self._counts.get((service_id, spec_version))
+        if not counts:
+            return {}
         return {node_id: n for node_id, n in counts.items() if n >= MANY_FAILURES}

@@ -16,13 +16,21 @@ from msgspec.structs import replace
 from cluster.errors import InvalidArgument
 from cluster.model.ids import NewId, ServiceId
 from cluster.model.node import Node
-from cluster.model.task import Task
+from cluster.model.task import Task, TaskStatus
 from cluster.model.task_state import TaskState, Writer, may_move
 from cluster.model.units import Timestamp
-from cluster.scheduler.filters import NO_SUITABLE_NODE, Pipeline, allowance_on
-from cluster.scheduler.node_load import Loads, NodeLoad, demand_of
-from cluster.scheduler.preferences import choice_among
-from cluster.scheduler.ranking import Accepts, EmptiestFirst, FailureMemory
+from cluster.scheduler.demand import Demand, Nature, demand_of
+from cluster.scheduler.filters import (
+    NO_ALLOWANCE,
+    NO_SUITABLE_NODE,
+    Allowance,
+    Pipeline,
+    allowance_on,
+)
+from cluster.scheduler.loads import LoadMemory, Loads
+from cluster.scheduler.node_load import NodeLoad
+from cluster.scheduler.preferences import Group, Tree
+from cluster.scheduler.ranking import Accepts, FailureMemory
 from cluster.store.change import Change, Deleted
 from cluster.store.plan import NOTHING, Plan
 from cluster.store.state import ClusterState
@@ -38,6 +46,10 @@ class Scheduler:
     """The reconciler of tasks in state PENDING."""
 
     name = "scheduler"
+
+    def __init__(self) -> None:
+        """Start without memory of what nodes carry."""
+        self._memory = LoadMemory()
 
     def keys_of(self, change: Change, state: ClusterState) -> Iterable[str]:
         """Return the one key if a task waits and the change might help one."""
@@ -67,11 +79,15 @@ class Scheduler:
         pending = [task for task in waiting if task.is_wanted]
         if not pending:
             return NOTHING
-        scheduling = _Pass(state, pending, now)
+        scheduling = _Pass(state, pending, now, self._memory)
         # those that take over from another come after it
-        for task in sorted(pending, key=lambda t: t.desired_state is TaskState.READY):
-            if task.node_id:
-                scheduling.confirm(task)
+        given = [task for task in pending if task.node_id]
+        for tasks in (
+            [t for t in given if t.desired_state is not TaskState.READY],
+            [t for t in given if t.desired_state is TaskState.READY],
+        ):
+            for group in _groups(tasks):
+                scheduling.confirm(group)
         for group in _groups(task for task in pending if not task.node_id):
             scheduling.assign(group)
         scheduling.explain_refusals()
@@ -90,26 +106,33 @@ def _groups(tasks: Iterable[Task]) -> list[list[Task]]:
 class _Pass:
     """One look at all pending tasks."""
 
-    def __init__(self, state: ClusterState, pending: list[Task], now: Timestamp) -> None:
+    def __init__(
+        self, state: ClusterState, pending: list[Task], now: Timestamp, memory: LoadMemory
+    ) -> None:
         self.updated: list[Task] = []
-        self._now = now
-        self._loads = Loads(state, pending)
-        self._ready = [load for load in self._loads.nodes.values() if load.is_ready]
+        self._state = state
+        self._loads = Loads(state, pending, memory)
         self._failures = FailureMemory(state, now)
-        self._order: EmptiestFirst | None = None
-        self._refused: list[tuple[list[Task], Pipeline, list[NodeLoad]]] = []
+        self._refused: list[tuple[list[Task], Pipeline, list[NodeLoad] | None]] = []
+        self._trees: dict[tuple[Nature, tuple[str, ...]], Tree] = {}
+        self._eligible: dict[Nature, list[NodeLoad]] = {}
+        self._assigned = TaskStatus(
+            state=TaskState.ASSIGNED, timestamp=now, message=ASSIGNED_MESSAGE
+        )
+        self._confirmed = replace(self._assigned, message=CONFIRMED_MESSAGE)
 
-    def confirm(self, task: Task) -> None:
-        """Decide on a task whose node is given."""
-        load = self._loads.nodes.get(task.node_id)
-        pipeline = self._pipeline([task])
+    def confirm(self, tasks: list[Task]) -> None:
+        """Decide on tasks of one service and spec version whose node is given."""
+        pipeline = self._pipeline(tasks)
         if pipeline is None:
             return
-        former = self._loads.former_tasks(task)
-        if load is not None and pipeline.accepts(load, allowance_on(load.id, task, former)):
-            self._place(task, load, CONFIRMED_MESSAGE)
-        else:
-            self._refused.append(([task], pipeline, [load] if load else []))
+        for task in tasks:
+            load = self._loads.nodes.get(task.node_id)
+            allowance = allowance_on(task.node_id, task, self._loads.former_tasks(task))
+            if load is not None and pipeline.accepts(load, allowance):
+                self._place(task, load, pipeline.demand, allowance, self._confirmed)
+            else:
+                self._refused.append(([task], pipeline, [load] if load else []))
 
     def assign(self, group: list[Task]) -> None:
         """Decide on tasks of one service and spec version."""
@@ -117,62 +140,63 @@ class _Pass:
         if pipeline is None:
             return
         demand = pipeline.demand
-        former = (self._loads.former_tasks(task) for task in group)
-        homes = frozenset(f.node_id for f in chain.from_iterable(former))
+        former = chain.from_iterable(map(self._loads.former_tasks, group))
+        homes = frozenset(task.node_id for task in former)
         failures = self._failures.of(demand.service_id, demand.spec_version)
-        if not (homes or failures or demand.spread_over):
-            group = self._assign_to_fresh_nodes(group, pipeline)
-            if not group:
-                return
-        choice = choice_among(demand, self._ready, failures, homes)
+        tree = self._tree(pipeline)
+        counts = tree.counts(
+            demand.service_id, self._loads.nodes_with(demand.service_id) if tree.branches else ()
+        )
         refused: list[Task] = []
-        for task in group:
-            elders = self._loads.former_tasks(task)
-            accepts = _with_allowance(pipeline, task, elders) if elders else pipeline.accepts
-            load = choice.pick(accepts)
-            if load is None:
-                refused.append(task)
-            else:
-                self._place(task, load, ASSIGNED_MESSAGE)
+        with Group(demand.service_id, tree, counts, failures, homes) as choice:
+            for task in group:
+                elders = self._loads.former_tasks(task)
+                accepts = _with_allowance(pipeline, task, elders) if elders else pipeline.has_room
+                load = choice.pick(accepts)
+                if load is None:
+                    refused.append(task)
+                    continue
+                allowance = allowance_on(load.id, task, elders) if elders else NO_ALLOWANCE
+                self._place(task, load, demand, allowance, self._assigned)
         if refused:
-            self._refused.append((refused, pipeline, list(self._loads.nodes.values())))
+            self._refused.append((refused, pipeline, None))
 
     def explain_refusals(self) -> None:
         """Note why tasks got no node, as the nodes are once all others have theirs."""
-        for tasks, pipeline, loads in self._refused:
-            self._refuse(tasks, pipeline.explain(loads))
+        for tasks, pipeline, asked in self._refused:
+            self._refuse(
+                tasks, pipeline.explain(self._loads.nodes.values() if asked is None else asked)
+            )
 
-    def _assign_to_fresh_nodes(self, group: list[Task], pipeline: Pipeline) -> list[Task]:
-        """Give each task of a group a node without any other of its service; return the rest."""
-        if self._order is None:
-            self._order = EmptiestFirst(self._ready)
-        service_id = pipeline.demand.service_id
-        fresh = self._order.pick(service_id, pipeline.accepts, len(group))
-        for task, load in zip(group, fresh, strict=False):
-            self._place(task, load, ASSIGNED_MESSAGE)
-        return group[len(fresh) :]
+    def _tree(self, pipeline: Pipeline) -> Tree:
+        """Return the nodes of the right nature, divided as the group prefers."""
+        demand = pipeline.demand
+        key = (demand.nature, demand.spread_over)
+        tree = self._trees.get(key)
+        if tree is None:
+            eligible = self._eligible.get(demand.nature)
+            if eligible is None:
+                eligible = [n for n in self._loads.nodes.values() if pipeline.is_eligible(n)]
+                self._eligible[demand.nature] = eligible
+            tree = self._trees[key] = Tree(eligible, demand.spread_over)
+        return tree
 
     def _pipeline(self, group: list[Task]) -> Pipeline | None:
         """Return the filters for a group; without, as its spec cannot be read, refuse it."""
         try:
-            return Pipeline(demand_of(group[0]))
+            return Pipeline(demand_of(group[0], self._state))
         except InvalidArgument as error:
             self._refuse(group, f"{NO_SUITABLE_NODE} ({error})")
             return None
 
-    def _place(self, task: Task, load: NodeLoad, message: str) -> None:
+    def _place(
+        self, task: Task, load: NodeLoad, demand: Demand, allowance: Allowance, status: TaskStatus
+    ) -> None:
         assert may_move(Writer.SCHEDULER, task.status.state, TaskState.ASSIGNED)
-        status = replace(
-            task.status,
-            state=TaskState.ASSIGNED,
-            timestamp=self._now,
-            message=message,
-            error="",
+        given = self._loads.place(task, load, demand, allowance.generic)
+        self.updated.append(
+            replace(task, node_id=load.id, status=status, assigned_generic_resources=given)
         )
-        is_counted = self._loads.place(task, load)
-        if is_counted and self._order is not None:
-            self._order.note_one_more(load)
-        self.updated.append(replace(task, node_id=load.id, status=status))
 
     def _refuse(self, tasks: list[Task], reason: str) -> None:
         """Note the reason with tasks that have noted another one so far."""
@@ -185,6 +209,6 @@ class _Pass:
 
 def _with_allowance(pipeline: Pipeline, task: Task, former: list[Task]) -> Accepts:
     def accepts(load: NodeLoad) -> bool:
-        return pipeline.accepts(load, allowance_on(load.id, task, former))
+        return pipeline.has_room(load, allowance_on(load.id, task, former))
 
     return accepts

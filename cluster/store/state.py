@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from immutables import Map
 
@@ -16,6 +16,7 @@ from cluster.model.objects import StoredObject
 from cluster.model.secret import Secret
 from cluster.model.service import Service
 from cluster.model.task import Task
+from cluster.model.task_state import TaskState
 from cluster.store.change import Change, Deleted
 from cluster.store.table import Table
 
@@ -26,6 +27,37 @@ def _task_keys_by_service(task: Task) -> tuple[str, ...]:
 
 def _task_keys_by_node(task: Task) -> tuple[str, ...]:
     return (task.node_id,) if task.node_id else ()
+
+
+PREPARED: Final = "prepared"
+"""Key of the index `load`: tasks on their nodes that may not run yet."""
+
+
+def carried_key(node_id: NodeId) -> str:
+    """Return the key of the index `load` for the unfinished tasks of a node."""
+    return "c" + node_id
+
+
+def wanted_key(node_id: NodeId) -> str:
+    """Return the key of the index `load` for those of them that are wanted."""
+    return "w" + node_id
+
+
+def place_key(service_id: ServiceId, place: int | str) -> str:
+    """Return the key of the index `load` for the unfinished tasks of a slot that have a node."""
+    return f"s{service_id} {place}"
+
+
+def _task_keys_by_load(task: Task) -> tuple[str, ...]:
+    if not TaskState.ASSIGNED <= task.status.state <= TaskState.RUNNING:
+        return ()
+    place = place_key(task.service_id, task.place)
+    node_id = task.node_id
+    if task.desired_state is TaskState.READY:
+        return (place, "c" + node_id, "w" + node_id, PREPARED)
+    if task.is_wanted:
+        return (place, "c" + node_id, "w" + node_id)
+    return (place, "c" + node_id)
 
 
 def _task_keys_by_stage(task: Task) -> tuple[str, ...]:
@@ -63,6 +95,7 @@ _TABLES: dict[type, Any] = {
         "service": _task_keys_by_service,
         "node": _task_keys_by_node,
         "state": _task_keys_by_stage,
+        "load": _task_keys_by_load,
     },
     Network: {"name": _name_keys},
     Secret: {"name": _name_keys},
@@ -105,7 +138,7 @@ class ClusterState:
 
     @property
     def tasks(self) -> Table[Task]:
-        """All tasks; indexes: service, node, state (by name, for example PENDING)."""
+        """All tasks; indexes: service, node, state (by name: PENDING), load (`carried_key`)."""
         return self._tables[Task]
 
     @property

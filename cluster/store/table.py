@@ -72,6 +72,13 @@ class Table(Generic[O]):
         """Return how many objects stand under `key` of an index."""
         return len(self._indexes[index].get(key, Map()))
 
+    def members(self, index: str, key: str) -> Map[str, None] | None:
+        """Return the IDs under `key` of an index, None if there are none.
+
+        It is the very same object as long as no ID comes or goes.
+        """
+        return self._indexes[index].get(key)
+
     def put(self, item: O) -> Table[O]:
         """Return a table that holds `item` in place of any object of the same ID."""
         old = self._objects.get(item.id)

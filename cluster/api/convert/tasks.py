@@ -24,6 +24,8 @@ def task_json(task: Task) -> dict[str, Any]:
         shown["NodeID"] = task.node_id
     shown["Status"] = _status(task.status)
     shown["DesiredState"] = task.desired_state.spelled
+    if task.assigned_generic_resources:
+        shown["GenericResources"] = msgspec.to_builtins(task.assigned_generic_resources)
     if task.is_of_job:
         shown["JobIteration"] = job_iteration_json(task.job_iteration)
     return shown

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cluster.errors import InvalidArgument, Unimplemented
 from cluster.executor.create_payload import create_payload, stop_grace_s
@@ -29,6 +30,7 @@ from cluster.model.resources import (
     DiscreteResource,
     GenericResource,
     Limits,
+    NamedResource,
     ResourceRequirements,
     Resources,
 )
@@ -268,11 +270,17 @@ def test_what_cannot_be_done_is_refused_by_name(settings: dict[str, Any], named:
         of(**settings)
 
 
-def test_generic_resources_and_other_runtimes_are_refused() -> None:
-    gpu = GenericResource(discrete_resource_spec=DiscreteResource(kind="gpu", value=1))
-    wanted = ResourceRequirements(reservations=Resources(generic_resources=(gpu,)))
-    with pytest.raises(Unimplemented, match="GenericResources"):
-        payload(a_task(resources=wanted))
+def test_the_container_is_told_its_generic_resources() -> None:
+    given = (
+        GenericResource(named_resource_spec=NamedResource(kind="gpu", value="a")),
+        GenericResource(named_resource_spec=NamedResource(kind="gpu", value="b")),
+        GenericResource(discrete_resource_spec=DiscreteResource(kind="ssd", value=3)),
+    )
+    task = replace(a_task(ContainerSpec(image="a", env=("A=1",))), assigned_generic_resources=given)
+    assert payload(task)["Env"] == ["A=1", "DOCKER_RESOURCE_GPU=a,b", "DOCKER_RESOURCE_SSD=3"]
+
+
+def test_other_runtimes_are_refused() -> None:
     with pytest.raises(Unimplemented, match="Runtime 'plugin'"):
         payload(a_task(runtime="plugin"))
 

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-from cluster.executor.node_description import node_description
+import pytest
+
+from cluster.errors import InvalidArgument
+from cluster.executor.node_description import node_description, parse_generic_resources
 from cluster.model.node import EnginePlugin, NodeDescription
+from cluster.model.resources import DiscreteResource, NamedResource
 
 INFO = {
     "Name": "h1",
@@ -47,3 +51,25 @@ def test_the_order_of_the_answer_does_not_matter() -> None:
 
 def test_an_empty_answer_is_an_empty_description() -> None:
     assert node_description({}) == NodeDescription()
+
+
+def test_the_owner_of_a_node_names_its_generic_resources() -> None:
+    counted, first, second = parse_generic_resources(("ssd=4", "gpu=ID-1,gpu=ID-2"))
+    assert counted.discrete_resource_spec == DiscreteResource(kind="ssd", value=4)
+    assert first.named_resource_spec == NamedResource(kind="gpu", value="ID-1")
+    assert second.named_resource_spec == NamedResource(kind="gpu", value="ID-2")
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        (("ssd",), "write KIND=NUMBER"),
+        (("=4",), "write KIND=NUMBER"),
+        (("ssd=1", "ssd=2"), "counted twice"),
+        (("gpu=a", "gpu=a"), "given twice"),
+        (("gpu=a", "gpu=2"), "both counted and named"),
+    ],
+)
+def test_wrong_generic_resources_are_named(texts: tuple[str, ...], why: str) -> None:
+    with pytest.raises(InvalidArgument, match=why):
+        parse_generic_resources(texts)

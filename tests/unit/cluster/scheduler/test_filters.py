@@ -5,14 +5,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from cluster.model.container import ContainerSpec, Driver, Mount, VolumeOptions
+from cluster.model.ids import NetworkId
+from cluster.model.meta import Meta
+from cluster.model.network import Network, NetworkSpec
+from cluster.model.node import EngineDescription, EnginePlugin
 from cluster.model.placement import Platform
 from cluster.model.resources import DiscreteResource, GenericResource, NamedResource
-from cluster.model.service import Service
+from cluster.model.service import NetworkAttachmentConfig, Service
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
+from cluster.scheduler.demand import demand_of
 from cluster.scheduler.filters import Allowance, Pipeline, allowance_on
-from cluster.scheduler.node_load import NodeLoad, demand_of
-from tests.support.builders import GIB, make_node, make_service, make_task
+from cluster.scheduler.node_load import NodeLoad
+from cluster.store.state import ClusterState
+from tests.support.builders import GIB, make_node, make_service, make_state, make_task
 
 
 def gpus(number: int) -> tuple[GenericResource, ...]:
@@ -30,7 +37,7 @@ def pending(service: Service, slot: int = 1) -> Task:
 
 
 def accepts(load: NodeLoad, allowance: Allowance | None = None, **spec: Any) -> bool:
-    pipeline = Pipeline(demand_of(pending(make_service("web", **spec))))
+    pipeline = Pipeline(demand_of(pending(make_service("web", **spec)), ClusterState()))
     return pipeline.accepts(load, allowance) if allowance else pipeline.accepts(load)
 
 
@@ -80,7 +87,7 @@ def test_what_former_tasks_of_the_slot_hold_is_allowed_for() -> None:
     stranger = make_task("stranger", make_service("s", host_ports=[81]), node="a")
     load = busy(elder, stranger, cpus=4, generic=gpus(1))
     heir = pending(service)
-    pipeline = Pipeline(demand_of(heir))
+    pipeline = Pipeline(demand_of(heir, ClusterState()))
     assert not pipeline.accepts(load)
     assert pipeline.accepts(load, allowance_on(load.id, heir, [elder]))
     assert not pipeline.accepts(load, allowance_on(make_node("b").id, heir, [elder]))
@@ -91,7 +98,7 @@ def test_a_port_that_another_uses_too_stays_taken() -> None:
     service = make_service("web", host_ports=[80])
     elder, other = make_task("e", service, slot=1), make_task("o", service, slot=2)
     allowance = Allowance(("web", 1), [elder])  # type: ignore[arg-type]
-    pipeline = Pipeline(demand_of(pending(service)))
+    pipeline = Pipeline(demand_of(pending(service), ClusterState()))
     assert pipeline.accepts(busy(elder), allowance)
     assert not pipeline.accepts(busy(elder, other), allowance)
 
@@ -145,7 +152,7 @@ def test_the_explanation_has_the_most_frequent_reason_first() -> None:
         busy(port, labels={"zone": "x"}),
         busy(make_task("t", make_service("web")), labels={"zone": "x"}),
     ]
-    assert Pipeline(demand_of(pending(service))).explain(loads) == (
+    assert Pipeline(demand_of(pending(service), ClusterState())).explain(loads) == (
         "no suitable node (scheduling constraints not satisfied on 3 nodes; "
         "2 nodes not available for new tasks; insufficient resources on 1 node; "
         "host-mode port already in use on 1 node; max replicas per node limit exceed)"
@@ -154,7 +161,7 @@ def test_the_explanation_has_the_most_frequent_reason_first() -> None:
 
 def test_the_other_texts() -> None:
     arm = make_service("web", platforms=[Platform(architecture="arm64")])
-    pipeline = Pipeline(demand_of(pending(arm)))
+    pipeline = Pipeline(demand_of(pending(arm), ClusterState()))
     assert pipeline.explain([busy()]) == "no suitable node (unsupported platform on 1 node)"
     assert pipeline.explain([busy(state="down")]) == (
         "no suitable node (1 node not available for new tasks)"
@@ -170,3 +177,61 @@ def test_a_node_that_has_not_described_itself_is_of_no_platform() -> None:
 
 def test_an_empty_generic_resource_asks_for_nothing() -> None:
     assert accepts(busy(generic=(GenericResource(),)), generic=(GenericResource(),))
+
+
+# -- plugins ------------------------------------------------------------------------------------
+
+
+def with_plugins(*plugins: tuple[str, str]) -> NodeLoad:
+    node = make_node("a")
+    assert node.description is not None
+    engine = EngineDescription(plugins=tuple(EnginePlugin(type=t, name=n) for t, n in plugins))
+    return NodeLoad(replace(node, description=replace(node.description, engine=engine)))
+
+
+def wanting(**template: Any) -> Pipeline:
+    task = pending(make_service("web"))
+    networks = [
+        Network(id=NetworkId(name), meta=Meta(), spec=NetworkSpec(name=name, driver=name))
+        for name in ("weave", "overlay")
+    ]
+    return Pipeline(
+        demand_of(replace(task, spec=replace(task.spec, **template)), make_state(*networks))
+    )
+
+
+def volume(driver: str) -> ContainerSpec:
+    options = VolumeOptions(driver_config=Driver(name=driver))
+    return ContainerSpec(image="a", mounts=(Mount(target="/x", volume_options=options),))
+
+
+def joins(network: str) -> dict[str, Any]:
+    return {"networks": (NetworkAttachmentConfig(target=network),)}
+
+
+LOGS = ("Log", "json-file")
+
+
+@pytest.mark.parametrize(
+    ("template", "plugins", "fits"),
+    [
+        ({"container_spec": volume("nfs")}, [("Volume", "nfs")], True),
+        ({"container_spec": volume("nfs")}, [("Volume", "nfs:latest")], True),
+        ({"container_spec": volume("nfs")}, [("Volume", "local"), ("Network", "nfs")], False),
+        ({"container_spec": volume("local")}, [], True),
+        (joins("weave"), [("Network", "weave")], True),
+        (joins("weave"), [("Network", "bridge")], False),
+        (joins("overlay"), [], True),
+        (joins("bridge"), [], True),
+        ({"log_driver": Driver(name="gelf")}, [LOGS, ("Log", "gelf")], True),
+        ({"log_driver": Driver(name="gelf")}, [LOGS], False),
+        ({"log_driver": Driver(name="gelf")}, [], True),  # an engine that does not say
+        ({"log_driver": Driver(name="none")}, [LOGS], True),
+    ],
+)
+def test_drivers(template: dict[str, Any], plugins: list[tuple[str, str]], fits: bool) -> None:
+    load = with_plugins(*plugins)
+    pipeline = wanting(**template)
+    assert pipeline.accepts(load) is fits
+    if not fits:
+        assert pipeline.explain([load]) == "no suitable node (missing plugin on 1 node)"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from cluster.model.ids import ServiceId
 from cluster.scheduler.node_load import NodeLoad
-from cluster.scheduler.ranking import EmptiestFirst, Ranking
+from cluster.scheduler.ranking import Choice, EmptiestFirst, Ranking
 from tests.support.builders import make_node
 
 WEB = ServiceId("web")
@@ -10,6 +10,18 @@ WEB = ServiceId("web")
 
 def nodes(*names: str) -> list[NodeLoad]:
     return [NodeLoad(make_node(name)) for name in names]
+
+
+def picked(order: EmptiestFirst, number: int, refused: str = "") -> list[str]:
+    choice = Choice(WEB, order, {}, frozenset())
+    found = []
+    for _ in range(number):
+        load = choice.pick(lambda n: n.id != refused)
+        if load is not None:
+            load.count(WEB)
+            found.append(load.id)
+    choice.close()
+    return [str(name) for name in found]
 
 
 def test_a_node_that_refuses_once_is_not_asked_again() -> None:
@@ -20,8 +32,8 @@ def test_a_node_that_refuses_once_is_not_asked_again() -> None:
         return load.id != "a"
 
     ranking = Ranking(WEB, nodes("a", "b"), {}, frozenset())
-    picked = [ranking.pick(accepts) for _ in range(3)]
-    assert [load and load.id for load in picked] == ["b", "b", "b"]
+    found = [ranking.pick(accepts) for _ in range(3)]
+    assert [load and load.id for load in found] == ["b", "b", "b"]
     assert asked.count("a") == 1
 
 
@@ -42,18 +54,28 @@ def test_without_homes_a_refusal_exhausts() -> None:
 def test_failures_weigh_most() -> None:
     first, second = nodes("a", "b")
     second.count(WEB)
-    ranking = Ranking(WEB, [first, second], {first.id: 3}, frozenset())
-    assert ranking.pick(lambda _: True) is second
+    choice = Choice(WEB, EmptiestFirst([first, second]), {first.id: 3}, frozenset())
+    assert choice.pick(lambda _: True) is second
 
 
 def test_the_emptiest_node_without_the_service_is_first() -> None:
     loads = nodes("a", "b", "c")
     order = EmptiestFirst(loads)
     for load in (loads[0], loads[0], loads[1]):
-        load.count(ServiceId("other"))
-        order.note_one_more(load)
-    assert [n.id for n in order.pick(WEB, lambda _: True, 2)] == ["c", "b"]
-    loads[2].count(WEB)
-    order.note_one_more(loads[2])
-    assert [n.id for n in order.pick(WEB, lambda _: True, 9)] == ["b", "a"]
-    assert [n.id for n in order.pick(WEB, lambda n: n.id != "b", 9)] == ["a"]
+        load.count(ServiceId("other"))  # after they were ordered
+    assert picked(order, 2) == ["c", "b"]
+    assert picked(order, 3) == ["a", "c", "b"], "one each before any gets a second"
+
+
+def test_groups_after_one_another_see_what_was_placed_before() -> None:
+    loads = nodes("a", "b")
+    order = EmptiestFirst(loads)
+    assert picked(order, 1) == ["a"]
+    other = Choice(ServiceId("other"), order, {}, frozenset())
+    assert other.pick(lambda _: True) is loads[1]
+
+
+def test_nodes_that_refused_one_group_are_there_for_the_next() -> None:
+    order = EmptiestFirst(nodes("a", "b"))
+    assert picked(order, 2, refused="a") == ["b", "b"]
+    assert picked(order, 1) == ["a"]

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cluster.model.objects import StoredObject
+from cluster.model.resources import DiscreteResource, GenericResource, NamedResource
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
+from cluster.scheduler.demand import demand_of
 from cluster.scheduler.filters import Pipeline
-from cluster.scheduler.node_load import Loads, demand_of
+from cluster.scheduler.loads import Loads
 from cluster.scheduler.schedule import PENDING_TASKS, Scheduler
 from cluster.store.change import Created, Deleted, Updated
 from cluster.store.state import ClusterState
@@ -247,7 +249,7 @@ def test_every_task_gets_the_node_that_the_ranking_puts_first(state: ClusterStat
     decided = schedule_in(state)
     loads = Loads(state, state.tasks.find("state", "PENDING"))
     for task in sorted(state.tasks.find("state", "PENDING"), key=lambda t: (t.service_id, t.slot)):
-        pipeline = Pipeline(demand_of(task))
+        pipeline = Pipeline(demand_of(task, state))
         fitting = [load for load in loads.nodes.values() if pipeline.accepts(load)]
         expected = min(
             fitting,
@@ -271,3 +273,41 @@ def test_a_given_node_that_is_gone_or_constraints_that_cannot_be_read_are_told()
         make_node("a"), broken, make_task("t", broken, node="a", state=S.PENDING)
     ).values()
     assert "expected one operator" in task.status.error
+
+
+def gpus(*names: str) -> tuple[GenericResource, ...]:
+    return tuple(
+        GenericResource(named_resource_spec=NamedResource(kind="gpu", value=name)) for name in names
+    )
+
+
+def test_generic_resources_are_recorded_with_the_task_that_gets_them() -> None:
+    one = GenericResource(discrete_resource_spec=DiscreteResource(kind="gpu", value=1))
+    web = make_service("web", generic=(one,))
+    node = make_node("a", generic=gpus("x", "y"))
+    placed = schedule(node, web, *pending(web, 3))
+    assert [placed[f"web-{i}"].assigned_generic_resources for i in (1, 2, 3)] == [
+        gpus("x"),
+        gpus("y"),
+        (),
+    ]
+    assert placed["web-3"].status.error == "no suitable node (insufficient resources on 1 node)"
+    (next_one,) = schedule(node, web, placed["web-2"], *pending(web, 1)).values()
+    assert next_one.assigned_generic_resources == gpus("x")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(states(), min_size=2, max_size=4))
+def test_what_a_scheduler_remembers_changes_no_decision(seen: list[ClusterState]) -> None:
+    scheduler = Scheduler()
+    for first in seen:
+        state = first
+        for _ in range(2):
+            plan = scheduler.reconcile(state, PENDING_TASKS, seconds(NOW), counting_ids())
+            assert {t.id: t for t in plan.update} == schedule_in(state)
+            state = state.preview(map(Updated, plan.update), 2)
+            ended = [
+                replace(t, status=replace(t.status, state=S.COMPLETE))
+                for t in state.tasks.find("state", "ASSIGNED")[::2]
+            ]
+            state = state.preview(map(Updated, ended), 3)

@@ -3,14 +3,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cluster.api.convert.tasks import task_json
 from cluster.api.payloads.decoding import convert_tree
 from cluster.model.endpoint import PortConfig
 from cluster.model.ids import NodeId, ServiceId, TaskId
+from cluster.model.resources import GenericResource, NamedResource
 from cluster.model.service import TaskSpec
 from cluster.model.task import ContainerStatus, Task, TaskStatus
 from cluster.model.task_state import TaskState
+from tests.support.builders import make_service, make_task
 from tests.unit.cluster.api.golden_files import as_json, golden, meta, moment
 
 RECORDED = {
@@ -55,3 +58,12 @@ def test_a_task_looks_as_recorded(pair: str) -> None:
     shown = dict(RECORDED[pair])
     shown.pop("NetworksAttachments", None)  # tasks join no overlay networks yet
     assert as_json(task_json(_stored(shown))) == shown
+
+
+def test_a_task_shows_the_generic_resources_it_was_given() -> None:
+    gpu = {"NamedResourceSpec": {"Kind": "gpu", "Value": "x"}}
+    task = make_task("t", make_service("web"))
+    assert "GenericResources" not in task_json(task)
+    given = (GenericResource(named_resource_spec=NamedResource(kind="gpu", value="x")),)
+    shown = as_json(task_json(replace(task, assigned_generic_resources=given)))
+    assert shown["GenericResources"] == [gpu]

@@ -5,7 +5,8 @@ from msgspec.structs import replace
 from cluster.model.endpoint import EndpointSpec, PortConfig
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
-from cluster.scheduler.node_load import Loads, host_ports
+from cluster.scheduler.demand import host_ports
+from cluster.scheduler.loads import Loads
 from tests.support.builders import CPU, make_node, make_service, make_state, make_task
 
 S = TaskState
