@@ -1,4 +1,4 @@
-"""The secrets and configs of this node's tasks, in memory only.
+"""The secrets, configs and registry logins of this node's tasks, in memory only.
 
 They are never written to the local state: after a restart the node waits for the managers to send
 them again, before it makes a container that needs one.
@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from cluster.errors import NotFound, Unavailable
 from cluster.model.config import Config, ConfigSpec
-from cluster.model.ids import ConfigId, SecretId
+from cluster.model.ids import ConfigId, SecretId, ServiceId
+from cluster.model.registry_login import RegistryAuth
 from cluster.model.secret import Secret, SecretSpec
 from cluster.rpc.messages import AssignmentsMessage
 
 
 class AttachedFiles:
-    """What the dispatcher sent of secrets and configs."""
+    """What the dispatcher sent of secrets, configs and logins."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self._secrets: dict[SecretId, Secret] = {}
         self._configs: dict[ConfigId, Config] = {}
+        self._auths: dict[ServiceId, RegistryAuth] = {}
         self._is_complete = False
 
     def apply(self, message: AssignmentsMessage) -> None:
@@ -27,13 +29,17 @@ class AttachedFiles:
         if message.is_complete:
             self._secrets.clear()
             self._configs.clear()
+            self._auths.clear()
             self._is_complete = True
         self._secrets.update((secret.id, secret) for secret in message.secrets)
         self._configs.update((config.id, config) for config in message.configs)
+        self._auths.update((login.service_id, login.auth) for login in message.logins)
         for secret_id in message.removed_secrets:
             self._secrets.pop(secret_id, None)
         for config_id in message.removed_configs:
             self._configs.pop(config_id, None)
+        for service_id in message.removed_logins:
+            self._auths.pop(service_id, None)
 
     def secret(self, secret_id: SecretId, name: str) -> SecretSpec:
         """Return a secret.
@@ -58,10 +64,21 @@ class AttachedFiles:
             raise self._missing(f"config {name}")
         return config.spec
 
+    def registry_auth(self, service_id: ServiceId) -> RegistryAuth | None:
+        """Return the credentials with which a service's image is pulled, None for none.
+
+        Raises:
+            Unavailable: no manager has been heard since the start of this process.
+        """
+        if not self._is_complete:
+            raise self._missing("the login at the image's registry")
+        return self._auths.get(service_id)
+
     def forget(self) -> None:
         """Drop everything, as the node leaves the cluster."""
         self._secrets.clear()
         self._configs.clear()
+        self._auths.clear()
 
     def _missing(self, what: str) -> NotFound | Unavailable:
         if not self._is_complete:

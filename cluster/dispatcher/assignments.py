@@ -1,8 +1,8 @@
 """What one node must run, and the difference to what it was told last.
 
 A node is told a task again only when something changed that it acts upon; its own reports, which
-come back in `status`, are no news to it.  It holds a secret or a config only while one of its tasks
-needs it: that is, wants it and has not ended.
+come back in `status`, are no news to it.  It holds a secret, a config or a registry login only
+while one of its tasks needs it: that is, wants it and has not ended.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import msgspec
 
 from cluster.model.config import Config
-from cluster.model.ids import ConfigId, NodeId, SecretId, TaskId
+from cluster.model.ids import ConfigId, NodeId, SecretId, ServiceId, TaskId
 from cluster.model.meta import Meta
+from cluster.model.registry_login import RegistryLogin
 from cluster.model.secret import Secret
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.task import Task, TaskStatus
@@ -31,6 +32,7 @@ class Wanted(ObjectStruct, frozen=True, kw_only=True, gc=False):
     tasks: Mapping[TaskId, Task] = {}
     secrets: Mapping[SecretId, Secret] = {}
     configs: Mapping[ConfigId, Config] = {}
+    logins: Mapping[ServiceId, RegistryLogin] = {}
 
 
 def wanted_by(state: ClusterState, node_id: NodeId) -> Wanted:
@@ -42,10 +44,14 @@ def wanted_by(state: ClusterState, node_id: NodeId) -> Wanted:
     }
     secrets: dict[SecretId, Secret] = {}
     configs: dict[ConfigId, Config] = {}
+    logins: dict[ServiceId, RegistryLogin] = {}
     for task in tasks.values():
         container = task.spec.container_spec
-        if container is None or not _needs_files(task):
+        if container is None or not _is_alive(task):
             continue
+        service = state.service(task.service_id)
+        if service is not None and service.registry_auth is not None:
+            logins[service.id] = RegistryLogin(service_id=service.id, auth=service.registry_auth)
         for secret_reference in container.secrets:
             secret = state.secret(SecretId(secret_reference.secret_id))
             if secret is not None:
@@ -54,7 +60,7 @@ def wanted_by(state: ClusterState, node_id: NodeId) -> Wanted:
             config = state.config(ConfigId(config_reference.config_id))
             if config is not None:
                 configs[config.id] = config
-    return Wanted(tasks=tasks, secrets=secrets, configs=configs)
+    return Wanted(tasks=tasks, secrets=secrets, configs=configs, logins=logins)
 
 
 class Assignments:
@@ -90,6 +96,12 @@ class Assignments:
                 c for key, c in sorted(wanted.configs.items()) if key not in told.configs
             ),
             removed_configs=tuple(sorted(told.configs.keys() - wanted.configs.keys())),
+            logins=tuple(
+                login
+                for key, login in sorted(wanted.logins.items())
+                if told.logins.get(key) != login
+            ),
+            removed_logins=tuple(sorted(told.logins.keys() - wanted.logins.keys())),
         )
         if not is_complete and message == AssignmentsMessage(sequence=self._sequence):
             return None
@@ -97,7 +109,7 @@ class Assignments:
         return message
 
 
-def _needs_files(task: Task) -> bool:
+def _is_alive(task: Task) -> bool:
     return task.desired_state < TaskState.SHUTDOWN and not task.status.state.is_terminal
 
 

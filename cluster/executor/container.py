@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -15,7 +15,7 @@ from cluster.executor.container_view import View
 from cluster.executor.create_payload import CLUSTER_LABEL, TASK_LABEL, create_payload, stop_grace_s
 from cluster.executor.engine import Engine
 from cluster.executor.extension_payload import extensions_of
-from cluster.executor.images import Images
+from cluster.executor.images import Images, LoginSource
 from cluster.executor.node_policy import check_policy
 from cluster.executor.task_files import TaskFiles
 from cluster.model.ids import ClusterId
@@ -29,6 +29,10 @@ _WITHOUT_FILES = frozenset({"ended", "removed"})  # phases after which files are
 KILL_GRACE_S = 10.0  # from SIGKILL until the engine must have told of the end
 
 
+class TaskSource(FileSource, LoginSource, Protocol):
+    """Knows what this node's tasks need beside their specs."""
+
+
 class ContainerController:
     """One task's container; every verb does only what is still missing."""
 
@@ -40,7 +44,7 @@ class ContainerController:
         engine: Engine,
         feed: ContainerFeed,
         images: Images,
-        source: FileSource,
+        source: TaskSource,
         files: TaskFiles,
         forbidden: frozenset[str],
         describe_node: Callable[[], Awaitable[NodeDescription]],
@@ -99,7 +103,7 @@ class ContainerController:
         image = str(payload["Image"])
         pull_policy = extensions_of(self._task).pull_policy
         if pull_policy == "always":
-            await self._images.fetch(image)
+            await self._fetch(image)
         try:
             container_id = await self._create(payload)
         except NotFound as error:
@@ -110,9 +114,12 @@ class ContainerController:
                     f"No such image: {image} (its pull_policy is never: load it on this node, or "
                     "allow pulling)"
                 ) from error
-            await self._images.fetch(image)
+            await self._fetch(image)
             container_id = await self._create(payload)
         self._feed.note_created(self._task.id, container_id)
+
+    async def _fetch(self, image: str) -> None:
+        await self._images.fetch(image, self._source.registry_auth(self._task.service_id))
 
     async def start(self) -> None:
         """Start the container and look at it: its process, its ports, its health.

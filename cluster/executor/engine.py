@@ -30,6 +30,7 @@ from cluster.errors import (
     Unavailable,
     Unimplemented,
 )
+from cluster.model.registry_login import decode_registry_auth
 
 log = structlog.get_logger(__name__)
 
@@ -150,16 +151,22 @@ class Engine:
         """Return all containers, stopped ones too, that match."""
         return await self._call(lambda client: client.containers(all=True, filters=dict(filters)))
 
-    async def pull(self, image: str) -> None:
+    async def pull(self, image: str, encoded_auth: str | None = None) -> None:
         """Pull an image; a cancelled caller ends the pull.
+
+        Args:
+            image: its name, with tag or digest.
+            encoded_auth: credentials as in ``X-Registry-Auth``; without, none are used, whatever
+                the files of this process's user hold.
 
         Raises:
             ClusterError: the registry's answer.
         """
+        auth = decode_registry_auth(encoded_auth or "")
         ended = threading.Event()
 
         def work(client: docker.APIClient) -> None:
-            for line in _pull_lines(client, image):
+            for line in _pull_lines(client, image, auth):
                 if ended.is_set():
                     return
                 if "error" in line:
@@ -275,8 +282,8 @@ def _fetch_error(future: asyncio.Future[T]) -> None:
         future.exception()
 
 
-def _pull_lines(client: docker.APIClient, image: str) -> Iterator[Json]:
-    lines: Iterator[Json] = client.pull(image, stream=True, decode=True)
+def _pull_lines(client: docker.APIClient, image: str, auth: Json) -> Iterator[Json]:
+    lines: Iterator[Json] = client.pull(image, stream=True, decode=True, auth_config=auth)
     return lines
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import structlog
 
 from cluster.errors import ClusterError
-from cluster.executor.attached_files import FileSource
-from cluster.executor.container import ContainerController, remove_container
+from cluster.executor.container import ContainerController, TaskSource, remove_container
 from cluster.executor.container_feed import ContainerFeed
 from cluster.executor.container_log import read_container_log
 from cluster.executor.engine import Engine
@@ -32,7 +31,7 @@ class DockerExecutor:
         self,
         engine: Engine,
         cluster_id: ClusterId,
-        source: FileSource,
+        source: TaskSource,
         files_dir: Path,
         forbidden: frozenset[str] = frozenset(),
     ) -> None:
@@ -41,7 +40,7 @@ class DockerExecutor:
         Args:
             engine: the local engine, opened.
             cluster_id: marks containers as this cluster's; others are never touched.
-            source: knows the secrets and configs of the tasks.
+            source: knows the secrets, configs and registry logins of the tasks.
             files_dir: folder of this node alone, in which those are mounted as files.
             forbidden: what this node refuses, of `cluster.executor.node_policy.FORBIDDABLE`.
         """

@@ -13,6 +13,7 @@ from cluster.model.extensions import TaskExtensions
 from cluster.model.ids import ServiceId
 from cluster.model.meta import Meta
 from cluster.model.placement import Placement
+from cluster.model.registry_login import RegistryAuth
 from cluster.model.resources import ResourceRequirements
 from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct, always
 from cluster.model.units import Timestamp, Uint64
@@ -173,7 +174,8 @@ class Service(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="service", 
 
     Writers: `spec`, `previous_spec`, `spec_version` the API's commands, and the rolling update
     when it rolls back; `update_status` the rolling update, and the command that begins a
-    rollback; `job_iteration` and `job_began_at` the commands.
+    rollback; `job_iteration` and `job_began_at` the commands; the credentials as the specs they
+    belong to.
     """
 
     id: ServiceId
@@ -184,3 +186,5 @@ class Service(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="service", 
     update_status: UpdateStatus | None = None
     job_iteration: int = 0  # how many times a job was changed, and so run anew
     job_began_at: Timestamp = Timestamp(0)  # when it was last run anew; 0 if it is no job
+    registry_auth: RegistryAuth | None = None  # the last that a client sent
+    previous_registry_auth: RegistryAuth | None = None  # those of `previous_spec`

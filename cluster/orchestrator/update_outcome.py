@@ -144,6 +144,8 @@ def _stopped(
         service,
         spec=service.previous_spec,
         previous_spec=None,
+        registry_auth=service.previous_registry_auth,
+        previous_registry_auth=None,
         spec_version=revision,
         update_status=back,
     )

@@ -10,9 +10,10 @@ former self.
 from __future__ import annotations
 
 from cluster.model.config import Config
-from cluster.model.ids import ConfigId, NodeId, SecretId, TaskId
+from cluster.model.ids import ConfigId, NodeId, SecretId, ServiceId, TaskId
 from cluster.model.logs import LogLine, LogOptions
 from cluster.model.node import Node, NodeDescription
+from cluster.model.registry_login import RegistryLogin
 from cluster.model.secret import Secret
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.task import Task, TaskStatus
@@ -69,8 +70,9 @@ class AssignmentsMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """What the node must run.
 
     With `is_complete` the node drops every task that is not in `tasks`; otherwise `tasks` are new
-    or changed and `removed` are gone; the same holds for the secrets and configs that the tasks
-    need.  `sequence` counts from 0 in a stream: a gap means that the stream must be opened anew.
+    or changed and `removed` are gone; the same holds for the secrets, configs and registry logins
+    that the tasks need.  `sequence` counts from 0 in a stream: a gap means that the stream must be
+    opened anew.
     """
 
     sequence: int
@@ -81,6 +83,8 @@ class AssignmentsMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
     removed_secrets: tuple[SecretId, ...] = ()
     configs: tuple[Config, ...] = ()
     removed_configs: tuple[ConfigId, ...] = ()
+    logins: tuple[RegistryLogin, ...] = ()
+    removed_logins: tuple[ServiceId, ...] = ()
 
 
 class TaskStatusUpdate(ObjectStruct, frozen=True, kw_only=True, gc=False):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+
 import click
+import msgspec
 
 from stack.cli.project import ProjectChoice, load_project, project_options, report
 from stack.cli.session import client_of, say, warn_all
 from stack.deploy.apply import apply
 from stack.deploy.converge import already_over, converge
+from stack.deploy.image_digests import ResolveImage, ask_registry, image_of, resolve_images
 from stack.deploy.observe import observe, stack_label
 from stack.deploy.plan import KeepService, UpdateFile, make_plan
 from stack.engine.client import EngineClient
+from stack.engine.payloads import Json
+from stack.engine.registry_logins import RegistryLogins
 from stack.errors import StackError
 from stack.translate.stack_spec import stack_spec
 
@@ -71,8 +78,21 @@ Exit codes:
     metavar="SECONDS",
     help="How long all tasks must run before that counts; 5 once one of them has failed.",
 )
+@click.option(
+    "--resolve-image",
+    type=click.Choice(("always", "changed", "never")),
+    default="always",
+    show_default=True,
+    help="Ask registries for the digests of all images, of new and changed ones, or of none.",
+)
+@click.option(
+    "--with-registry-auth",
+    "with_login",
+    is_flag=True,
+    help="Let the nodes pull with your logins at registries, as docker login keeps them.",
+)
 @click.pass_context
-def deploy(
+def deploy(  # noqa: PLR0913 - one for each option
     ctx: click.Context,
     stack: str,
     *,
@@ -81,6 +101,8 @@ def deploy(
     detach: bool,
     timeout_s: float,
     stable_s: float,
+    resolve_image: ResolveImage,
+    with_login: bool,
 ) -> None:
     """Bring the cluster to the stack that compose files describe.
 
@@ -93,9 +115,15 @@ def deploy(
     client = client_of(ctx)
     observed = observe(client, wanted)
     seen = frozenset() if detach else already_over(client, wanted.name)
+    logins = _logins(wanted.services) if with_login else {}
+    resolved = resolve_images(
+        wanted.services, observed, resolve_image, logins, ask_registry(client.another)
+    )
+    report(resolved.warnings, strict=project.strict)
+    wanted = msgspec.structs.replace(wanted, services=resolved.services)
     steps = make_plan(wanted, observed, prune=prune)
     try:
-        applied = apply(client, steps, observed, say)
+        applied = apply(client, steps, observed, say, logins)
         warn_all(applied.warnings)
         if detach:
             return
@@ -114,6 +142,13 @@ def deploy(
         if not observed.services and _is_there(client, wanted.name):
             error.add_note(f"left as deployed; `stack rm {wanted.name}` removes it")
         raise
+
+
+def _logins(services: Iterable[Json]) -> dict[str, str]:
+    """The encoded login at the registry of its image, by name of the service."""
+    known = RegistryLogins(os.environ)
+    found = {spec["Name"]: known.encoded(image_of(spec)) for spec in services}
+    return {name: login for name, login in found.items() if login}
 
 
 def _is_there(client: EngineClient, stack: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from types import MappingProxyType
 
 import msgspec
 
@@ -20,7 +21,7 @@ from stack.deploy.plan import (
     updated_spec,
 )
 from stack.engine.client import EngineClient
-from stack.engine.payloads import FileKind, Json, Named
+from stack.engine.payloads import FileKind, Json, Named, Service
 from stack.errors import EngineError, OutOfSequence, StackError
 
 
@@ -32,13 +33,18 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 def apply(
-    client: EngineClient, steps: Iterable[Step], observed: Observed, say: Callable[[str], None]
+    client: EngineClient,
+    steps: Iterable[Step],
+    observed: Observed,
+    say: Callable[[str], None],
+    logins: Mapping[str, str] = MappingProxyType({}),
 ) -> Applied:
     """Send what the steps need, one after the other, telling each before it is sent.
 
     A service that changed since it was observed is read again and updated once more; the file
     wins over the other change, as it would have a moment later.  `observed` gives the IDs of
-    secrets and configs that are there.
+    secrets and configs that are there, `logins` the encoded login at the image's registry by name
+    of the service; one is sent with an unchanged service too, as it may be newer than the last.
 
     Raises:
         EngineError: the API refused a step; the earlier ones stay done.
@@ -59,15 +65,19 @@ def apply(
                 _update_file(client, step, say)
             case CreateService(spec):
                 say(f"Creating service {spec['Name']}")
-                service_id, said = client.create_service(files.filled(spec))
+                service_id, said = client.create_service(
+                    files.filled(spec), logins.get(spec["Name"], "")
+                )
                 services.append(service_id)
                 warnings += said
             case UpdateService(service_id, _, spec):
                 say(f"Updating service {spec['Name']} (id: {service_id})")
-                warnings += _update(client, step, files)
+                warnings += _update(client, step, files, logins.get(spec["Name"], ""))
                 services.append(service_id)
             case KeepService(service_id, name):
                 say(f"Service {name} is unchanged (id: {service_id})")
+                if login := logins.get(name):
+                    _send_login(client, observed.services[name], login)
                 services.append(service_id)
             case RemoveService(service_id, name):
                 say(f"Removing service {name}")
@@ -123,11 +133,19 @@ def _send(client: EngineClient, step: UpdateFile, current: Named) -> None:
     client.update_file(step.kind, current["ID"], current["Version"]["Index"], step.request)
 
 
-def _update(client: EngineClient, step: UpdateService, files: FileIds) -> list[str]:
+def _send_login(client: EngineClient, current: Service, login: str) -> None:
     try:
-        return client.update_service(step.service_id, step.version, files.filled(step.spec))
+        client.update_service(current["ID"], current["Version"]["Index"], current["Spec"], login)
+    except OutOfSequence:
+        current = client.service(current["ID"])
+        client.update_service(current["ID"], current["Version"]["Index"], current["Spec"], login)
+
+
+def _update(client: EngineClient, step: UpdateService, files: FileIds, login: str) -> list[str]:
+    try:
+        return client.update_service(step.service_id, step.version, files.filled(step.spec), login)
     except OutOfSequence:
         current = client.service(step.service_id)
         spec = updated_spec(current, step.spec)
         version = current["Version"]["Index"]
-        return client.update_service(step.service_id, version, files.filled(spec))
+        return client.update_service(step.service_id, version, files.filled(spec), login)

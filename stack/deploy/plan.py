@@ -145,12 +145,18 @@ def updated_spec(current: Service, spec: Json) -> Json:
     spec["TaskTemplate"]["ForceUpdate"] = template.get("ForceUpdate", 0)
     running = template.get("ContainerSpec", {}).get("Image", "")
     image = spec["TaskTemplate"]["ContainerSpec"]["Image"]
-    if "@" not in image and running.startswith(f"{image}@"):
+    if "@" not in image and running == pinned_image(image, running.partition("@")[2]):
         spec["TaskTemplate"]["ContainerSpec"]["Image"] = running
         if "Platforms" in template.get("Placement", {}):
             placement = spec["TaskTemplate"]["Placement"]
             placement.setdefault("Platforms", template["Placement"]["Platforms"])
     return spec
+
+
+def pinned_image(image: str, digest: str) -> str:
+    """An image's name with a digest, as Docker's client writes it: always with a tag."""
+    has_tag = ":" in image.rpartition("/")[2]
+    return f"{image}{'' if has_tag else ':latest'}@{digest}"
 
 
 # Where false or zero says something else than absent does.

@@ -27,6 +27,10 @@ class EngineClient:
         """A client of the endpoint that `host` and the process's environment name."""
         return cls(Connection.to(host))
 
+    def another(self) -> EngineClient:
+        """A client of the same endpoint with a connection of its own."""
+        return EngineClient(self._connection.another())
+
     def __enter__(self) -> Self:
         return self
 
@@ -58,19 +62,30 @@ class EngineClient:
         found: Service = self._connection.request("GET", f"/services/{_part(name)}")
         return found
 
-    def create_service(self, spec: Json) -> tuple[str, list[str]]:
-        """Create a service; gives its ID and the server's warnings."""
-        answer = self._connection.request("POST", "/services/create", body=spec)
+    def create_service(self, spec: Json, login: str = "") -> tuple[str, list[str]]:
+        """Create a service; gives its ID and the server's warnings.
+
+        `login` is the encoded login with which its nodes pull the image.
+        """
+        answer = self._connection.request(
+            "POST", "/services/create", body=spec, headers=_login_header(login)
+        )
         return answer["ID"], _warnings(answer)
 
-    def update_service(self, service_id: str, version: int, spec: Json) -> list[str]:
+    def update_service(
+        self, service_id: str, version: int, spec: Json, login: str = ""
+    ) -> list[str]:
         """Replace a service's spec; gives the server's warnings.
+
+        Without `login` the service keeps the one it has.
 
         Raises:
             OutOfSequence: `version` is not the newest.
         """
         path = f"/services/{_part(service_id)}/update"
-        return _warnings(self._connection.request("POST", path, {"version": version}, spec))
+        query = {"version": version}
+        answer = self._connection.request("POST", path, query, spec, _login_header(login))
+        return _warnings(answer)
 
     def remove_service(self, name: str) -> None:
         """Remove a service and its tasks."""
@@ -102,6 +117,16 @@ class EngineClient:
         """
         pieces = self._connection.stream(f"/{place}/logs", query)
         return log_lines(pieces, framed=framed, moments=moments)
+
+    def distribution(self, image: str, login: str = "") -> Json:
+        """What the image's registry says of it now, asked by the node's engine.
+
+        Raises:
+            EngineError: the registry refused, or does not answer.
+        """
+        path = f"/distribution/{quote(image, safe='/:@')}/json"
+        found: Json = self._connection.request("GET", path, headers=_login_header(login))
+        return found
 
     # networks, secrets, configs
 
@@ -247,6 +272,10 @@ def _filters(filters: Filters | None) -> dict[str, dict[str, bool]] | None:
         name: dict.fromkeys([values] if isinstance(values, str) else values, True)
         for name, values in filters.items()
     }
+
+
+def _login_header(login: str) -> dict[str, str]:
+    return {"X-Registry-Auth": login} if login else {}
 
 
 def _part(text: str) -> str:

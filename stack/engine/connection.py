@@ -103,6 +103,10 @@ class Connection:
         """A connection to the endpoint that `host` and the process's environment name."""
         return cls(find_endpoint(host, os.environ))
 
+    def another(self) -> Connection:
+        """A connection to the same endpoint."""
+        return Connection(self._endpoint)
+
     def __enter__(self) -> Self:
         return self
 
@@ -126,6 +130,7 @@ class Connection:
         path: str,
         query: Mapping[str, object] | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Send a request and give the decoded JSON of the answer, or None when it has no body.
 
@@ -134,6 +139,7 @@ class Connection:
             path: without version prefix, as "/services/create".
             query: parameters; dicts are sent as JSON, None values left out.
             body: sent as JSON when not None.
+            headers: sent beside the usual ones.
 
         Raises:
             EngineError: the API answered with an error; see `stack.errors` for the kinds.
@@ -141,7 +147,7 @@ class Connection:
         """
         if not self._prefix:
             self._prefix = self._negotiate()
-        return self._exchange(method, self._prefix + path + _query_string(query), body)
+        return self._exchange(method, self._prefix + path + _query_string(query), body, headers)
 
     def stream(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[bytes]:
         """Send a GET request and iterate over the answer's bytes as they come, however late.
@@ -169,11 +175,13 @@ class Connection:
 
     def _negotiate(self) -> str:
         """The version prefix: the newest that both sides know."""
-        self._exchange("GET", "/_ping", None)
+        self._exchange("GET", "/_ping", None, None)
         return f"/v{NEWEST_API[0]}.{NEWEST_API[1]}" if not self._prefix else self._prefix
 
-    def _exchange(self, method: str, target: str, body: object) -> Any:
-        headers = dict(_HEADERS)
+    def _exchange(
+        self, method: str, target: str, body: object, more_headers: Mapping[str, str] | None
+    ) -> Any:
+        headers = {**_HEADERS, **(more_headers or {})}
         payload = None
         if body is not None:
             payload = json.dumps(body).encode()

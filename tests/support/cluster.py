@@ -208,6 +208,11 @@ class Cluster:
 
     # ---- commands and the API
 
+    @property
+    def docker_config(self) -> str:
+        """The folder in which the docker client keeps its settings and logins."""
+        return str(self._folder)
+
     def stack(
         self,
         *arguments: str,
@@ -225,7 +230,7 @@ class Cluster:
     ) -> subprocess.CompletedProcess[str]:
         """Run the stock `docker` against a host's stackd and check its exit code."""
         target = f"unix://{self.lab.host(host).stackd_socket}"
-        env = {"DOCKER_CONFIG": str(self._folder), "DOCKER_CLI_HINTS": "false"}
+        env = {"DOCKER_CONFIG": self.docker_config, "DOCKER_CLI_HINTS": "false"}
         return self._run(["docker", "-H", target, *arguments], code, env, stdin)
 
     def _run(
@@ -277,7 +282,8 @@ class Cluster:
         It does not watch them for a second when they run, unless an option says so.
         """
         file = self.compose_file({"services": services})
-        return self.stack("deploy", "-c", file, "--stable", "0", *options, name, code=code)
+        here = ("--stable", "0", "--resolve-image", "never")  # the lab has no registry
+        return self.stack("deploy", "-c", file, *here, *options, name, code=code)
 
     # ---- what there is
 

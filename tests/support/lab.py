@@ -78,10 +78,10 @@ class Lab:
             LabError: the name or the path cannot be used.
         """
         if name and (
-            not re.fullmatch(r"[a-z][a-z0-9-]*", name) or re.fullmatch(r"h\d+|images", name)
+            not re.fullmatch(r"[a-z][a-z0-9-]*", name) or re.fullmatch(r"h\d+|images|tools", name)
         ):
             raise LabError(
-                f"lab name {name!r}: want letters, digits and '-', not h1, h2, … or images"
+                f"lab name {name!r}: want letters, digits and '-', not h1, h2, …, images or tools"
             )
         main = state or Path(os.environ.get("STACKYARD_LAB") or ROOT / ".lab")
         self.name = name
@@ -275,7 +275,9 @@ class Lab:
             *("dockerd", "--data-root", f"{host.folder}/data", "--exec-root", "/run/docker"),
             *("--pidfile", "/run/docker.pid", "-H", f"unix://{host.engine_socket}"),
             *("-H", "unix:///run/docker.sock", "--exec-opt", "native.cgroupdriver=cgroupfs"),
-            *("--cgroup-parent", f"/{host.label}/containers", *options),
+            *("--cgroup-parent", f"/{host.label}/containers"),
+            # a registry in the lab needs no certificate
+            *("--insecure-registry", str(self.subnet), *options),
         ]
         script = f"rm -f /run/docker.pid /run/docker/containerd/containerd.pid; exec {shlex.join(command)}"
         # Without a registry, an image that is there shall be used under its tag.

@@ -17,6 +17,7 @@ from cluster.errors import FailedPrecondition, InvalidArgument, NotFound, Unimpl
 from cluster.model.endpoint import EndpointSpec
 from cluster.model.ids import NewId, ServiceId
 from cluster.model.meta import Meta
+from cluster.model.registry_login import RegistryAuth
 from cluster.model.service import (
     NetworkAttachmentConfig,
     ReplicatedJobMode,
@@ -34,6 +35,18 @@ from cluster.store.transaction import Transaction
 Rollback = Literal["", "previous"]
 
 
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """The registry credentials that a service gets together with a spec.
+
+    Without `given` it keeps those that came with its present spec, or gets those of its previous
+    one back.
+    """
+
+    given: RegistryAuth | None = None
+    is_given: bool = False
+    from_previous_spec: bool = False
+
+
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """A service as accepted, and what of it is not carried out in this version."""
 
@@ -41,8 +54,19 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
-def create_service(tx: Transaction, spec: ServiceSpec, new_id: NewId) -> Accepted:
+KEPT = Credentials()
+
+
+def create_service(
+    tx: Transaction, spec: ServiceSpec, new_id: NewId, auth: RegistryAuth | None = None
+) -> Accepted:
     """Make a service.
+
+    Args:
+        tx: the transaction.
+        spec: the spec, complete.
+        new_id: makes its ID, and its name where none is given.
+        auth: the credentials for its image's registry.
 
     Raises:
         InvalidArgument: a member that is wrong.
@@ -54,14 +78,26 @@ def create_service(tx: Transaction, spec: ServiceSpec, new_id: NewId) -> Accepte
     if not spec.name:
         spec = msgspec.structs.replace(spec, name=_free_name(tx.state, new_id))
     accepted = accept(tx.state, spec)
-    service = Service(id=service_id, meta=Meta(), spec=accepted, spec_version=tx.revision)
+    service = Service(
+        id=service_id,
+        meta=Meta(),
+        spec=accepted,
+        spec_version=tx.revision,
+        registry_auth=auth,
+    )
     if accepted.is_job:
         service = msgspec.structs.replace(service, job_began_at=tx.now)
     tx.create(service)
     return Accepted(service_id=service_id, warnings=not_carried_out(accepted))
 
 
-def update_service(tx: Transaction, service_text: str, version: int, spec: ServiceSpec) -> Accepted:
+def update_service(
+    tx: Transaction,
+    service_text: str,
+    version: int,
+    spec: ServiceSpec,
+    credentials: Credentials = KEPT,
+) -> Accepted:
     """Give a service a new spec; the old one can be returned to.
 
     Args:
@@ -69,9 +105,11 @@ def update_service(tx: Transaction, service_text: str, version: int, spec: Servi
         service_text: ID, name or beginning of an ID.
         version: the service's version the user has read.
         spec: the new spec, complete.
+        credentials: the credentials for its image's registry.
 
     Raises:
         InvalidArgument: a member that is wrong.
+        FailedPrecondition: credentials of a previous spec that is not there.
         NotFound: no such service, or a network that does not exist.
         OutOfSequence: the service changed meanwhile.
         Unimplemented: a change of the name or the mode, or a wish this version can't fulfil.
@@ -84,8 +122,10 @@ def update_service(tx: Transaction, service_text: str, version: int, spec: Servi
         raise Unimplemented("service mode change is not allowed")
     # An equal spec leaves the service as it is, so that deploying the same file again does not
     # overwrite the spec that a rollback returns to.
+    auth = _auth_for(service, credentials)
     if accepted != service.spec:
         service = _with_spec(tx, service, accepted)
+    service = msgspec.structs.replace(service, registry_auth=auth)
     tx.update(service, expected_version=version)
     return Accepted(service_id=service.id, warnings=not_carried_out(accepted))
 
@@ -112,7 +152,9 @@ def roll_back_service(tx: Transaction, service_text: str, version: int) -> Accep
         since=tx.now,
         message="manually requested rollback",
     )
+    auth = service.previous_registry_auth
     service = _with_spec(tx, service, service.previous_spec)
+    service = msgspec.structs.replace(service, registry_auth=auth)
     if not service.spec.is_job:
         service = msgspec.structs.replace(service, update_status=status)
     tx.update(service, expected_version=version)
@@ -170,6 +212,7 @@ def _with_spec(tx: Transaction, service: Service, spec: ServiceSpec) -> Service:
         service,
         spec=spec,
         previous_spec=service.spec,
+        previous_registry_auth=service.registry_auth,
         spec_version=tx.revision,
         update_status=None,
     )
@@ -178,6 +221,16 @@ def _with_spec(tx: Transaction, service: Service, spec: ServiceSpec) -> Service:
     return msgspec.structs.replace(
         changed, job_iteration=service.job_iteration + 1, job_began_at=tx.now
     )
+
+
+def _auth_for(service: Service, credentials: Credentials) -> RegistryAuth | None:
+    if credentials.is_given:
+        return credentials.given
+    if not credentials.from_previous_spec:
+        return service.registry_auth
+    if service.previous_spec is None:
+        raise FailedPrecondition(f"service {service.id} does not have a previous spec")
+    return service.previous_registry_auth
 
 
 def _free_name(state: ClusterState, new_id: NewId) -> str:

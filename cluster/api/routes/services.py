@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 
-import msgspec
 from aiohttp import web
 
 from cluster.api.commands.lookup import find_service
 from cluster.api.commands.services import (
     Accepted,
+    Credentials,
     create_service,
     remove_service,
     roll_back_service,
@@ -30,6 +28,7 @@ from cluster.api.routing import Route
 from cluster.api.versions import ApiVersion
 from cluster.errors import InvalidArgument
 from cluster.model.logs import LogSelection
+from cluster.model.registry_login import RegistryAuth, decode_registry_auth
 from cluster.model.service import Service
 from cluster.store.transaction import Transaction
 
@@ -37,10 +36,6 @@ _FILTERS = ("id", "name", "label", "mode", "runtime")
 _MODES = ("replicated", "global", "replicated-job", "global-job")
 _STATUS_SINCE = ApiVersion(1, 41)
 _REGISTRY_AUTH = "X-Registry-Auth"
-_NO_CREDENTIALS = (
-    "registry credentials are not passed to the nodes in this version: "
-    "images are pulled without them"
-)
 
 
 async def list_services(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
@@ -75,11 +70,11 @@ async def make_service(api: ApiContext, request: ApiRequest) -> web.StreamRespon
     """Make a service."""
     store = api.store
     spec = decode_service_spec(await request.body(), request.version)
-    accepted = await store.update(lambda tx: create_service(tx, spec, api.new_id))
-    warnings = _warnings(accepted, request)
+    auth = _credentials(request).given
+    accepted = await store.update(lambda tx: create_service(tx, spec, api.new_id, auth))
     content: dict[str, object] = {"ID": accepted.service_id}
-    if warnings:
-        content["Warnings"] = warnings
+    if accepted.warnings:
+        content["Warnings"] = accepted.warnings
     return json_response(content, status=201)
 
 
@@ -89,7 +84,7 @@ async def change_service(api: ApiContext, request: ApiRequest) -> web.StreamResp
     version = object_version(request.query, "service")
     change = await _change_wanted(request, version)
     accepted = await store.update(change)
-    return json_response({"Warnings": _warnings(accepted, request) or None})
+    return json_response({"Warnings": accepted.warnings or None})
 
 
 async def delete_service(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
@@ -149,20 +144,15 @@ async def _change_wanted(request: ApiRequest, version: int) -> Callable[[Transac
     if rollback:
         return lambda tx: roll_back_service(tx, service_text, version)
     spec = decode_service_spec(await request.body(), request.version)
-    return lambda tx: update_service(tx, service_text, version, spec)
+    credentials = _credentials(request, from_previous_spec=auth_from == "previous-spec")
+    return lambda tx: update_service(tx, service_text, version, spec, credentials)
 
 
-def _warnings(accepted: Accepted, request: ApiRequest) -> list[str]:
-    warnings = list(accepted.warnings)
-    if _has_credentials(request.http.headers.get(_REGISTRY_AUTH, "")):
-        warnings.append(_NO_CREDENTIALS)
-    return warnings
-
-
-def _has_credentials(header: str) -> bool:
-    """Whether the header holds more than the empty object that clients send without a login."""
-    try:
-        content = msgspec.json.decode(base64.urlsafe_b64decode(header + "==") or b"{}")
-    except (binascii.Error, ValueError, msgspec.DecodeError):
-        return bool(header)
-    return bool(content)
+def _credentials(request: ApiRequest, *, from_previous_spec: bool = False) -> Credentials:
+    """Return what the request says of credentials; an empty object takes them away."""
+    encoded = request.http.headers.get(_REGISTRY_AUTH, "")
+    if not encoded:
+        return Credentials(from_previous_spec=from_previous_spec)
+    content = decode_registry_auth(encoded)
+    auth = RegistryAuth(encoded=encoded) if any(content.values()) else None
+    return Credentials(given=auth, is_given=True)

@@ -53,6 +53,8 @@ class EngineServer:
         self.warnings: list[str] = []
         self.out_of_sequence_once = False
         self.refusal = ""  # why the cluster is not shown
+        self.digests: dict[str, str] = {}  # what the registry has, "" for one that is away
+        self.logins: list[tuple[str, str]] = []  # path and X-Registry-Auth of what had one
         self.outcome: Callable[[Json], Json] = lambda spec: {"State": "running"}
         self._count = 0
 
@@ -75,6 +77,12 @@ class EngineServer:
             case "GET", ["info"]:
                 return {"Swarm": {"NodeID": "node1", "NodeAddr": "10.0.0.1", "ControlAvailable": True,
                                   "RemoteManagers": [{"NodeID": "node1", "Addr": "10.0.0.1:2377"}]}}  # fmt: skip
+            case "GET", ["distribution", *name, "json"]:
+                digest = self.digests.get("/".join(name), "sha256:" + "a" * 64)
+                if not digest:
+                    raise Failure(500, "connection refused")
+                platform = {"architecture": "amd64", "os": "linux"}
+                return {"Descriptor": {"digest": digest}, "Platforms": [platform]}
             case "GET", ["services"]:
                 return [
                     self._with_status(one)
@@ -313,6 +321,8 @@ def serving(engine: EngineServer, folder: Path) -> Iterator[str]:
             parts = urlsplit(self.path)
             query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if login := self.headers.get("X-Registry-Auth"):
+                engine.logins.append((parts.path, login))
             status = 200
             try:
                 found = engine.answer(self.command, parts.path, query, json.loads(data or b"{}"))

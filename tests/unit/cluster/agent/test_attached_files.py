@@ -5,8 +5,9 @@ import pytest
 from cluster.agent.attached_files import AttachedFiles
 from cluster.errors import NotFound, Unavailable
 from cluster.model.config import Config, ConfigSpec
-from cluster.model.ids import ConfigId, SecretId
+from cluster.model.ids import ConfigId, SecretId, ServiceId
 from cluster.model.meta import Meta
+from cluster.model.registry_login import RegistryAuth, RegistryLogin
 from cluster.model.secret import Secret, SecretSpec
 from cluster.rpc.messages import AssignmentsMessage
 
@@ -52,3 +53,16 @@ def test_a_node_that_leaves_forgets() -> None:
     files.forget()
     with pytest.raises(NotFound):
         files.config(CONFIG.id, "conf")
+
+
+def test_logins_are_known_until_they_are_taken_away() -> None:
+    files = AttachedFiles()
+    web = ServiceId("web")
+    with pytest.raises(Unavailable, match="login at the image's registry comes from a manager"):
+        files.registry_auth(web)
+    login = RegistryLogin(service_id=web, auth=RegistryAuth(encoded="x"))
+    files.apply(AssignmentsMessage(sequence=0, is_complete=True, logins=(login,)))
+    assert files.registry_auth(web) == login.auth
+    assert files.registry_auth(ServiceId("other")) is None
+    files.apply(AssignmentsMessage(sequence=1, removed_logins=(web,)))
+    assert files.registry_auth(web) is None

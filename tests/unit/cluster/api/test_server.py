@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import aiohttp
 import msgspec
@@ -344,14 +345,46 @@ async def test_strict_flags(manager: Client) -> None:
     assert "invalid value for status: maybe" in content["message"]
 
 
-async def test_credentials_are_not_dropped_silently(manager: Client) -> None:
-    for header, is_warned in (("e30=", False), ("eyJ1c2VybmFtZSI6ImEifQ==", True)):
-        async with manager.session.post(
-            "http://d/services/create",
-            json=SERVICE | {"Name": f"web{is_warned}"},
-            headers={"X-Registry-Auth": header},
-        ) as answer:
-            assert ("Warnings" in await answer.json()) is is_warned
+ALICE, BOB = "eyJ1c2VybmFtZSI6ImEifQ==", "eyJ1c2VybmFtZSI6ImIifQ=="
+
+
+async def _send_with_login(manager: Client, path: str, header: str, **query: str) -> Any:
+    async with manager.session.post(
+        f"http://d/services/{path}", json=SERVICE, params=query, headers={"X-Registry-Auth": header}
+    ) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_credentials_are_kept_with_the_service_and_never_shown(
+    manager: Client, local_node: MemoryNode
+) -> None:
+    assert local_node.memory is not None
+
+    def stored() -> str:
+        assert local_node.memory is not None
+        (service,) = local_node.memory.view().services
+        return service.registry_auth.encoded if service.registry_auth else ""
+
+    assert await _send_with_login(manager, "create", ALICE) == (201, ANY)
+    assert stored() == ALICE
+    _, shown = await manager("GET", "/services/web")
+    assert "registry" not in str(shown).lower()
+    update = f"{shown['ID']}/update"
+    version = str(shown["Version"]["Index"])
+    assert await manager("POST", f"/services/{update}", SERVICE, version=version) == (200, ANY)
+    assert stored() == ALICE
+    assert await _send_with_login(manager, update, BOB, version=version) == (200, ANY)
+    assert stored() == BOB
+    assert await _send_with_login(manager, update, "e30=", version=version) == (200, ANY)
+    assert stored() == ""
+
+
+async def test_credentials_that_are_none_are_refused_without_showing_them(manager: Client) -> None:
+    for header in ("secret!", "c2VjcmV0", "WzFd"):
+        status, content = await _send_with_login(manager, "create", header)
+        assert status == 400
+        assert content["message"].startswith("X-Registry-Auth: is not base64 of a JSON object")
+        assert header not in content["message"]
 
 
 async def test_a_changed_object_is_shown_changed(manager: Client, local_node: MemoryNode) -> None:

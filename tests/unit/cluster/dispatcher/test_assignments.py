@@ -12,8 +12,9 @@ from cluster.model.config import Config, ConfigSpec
 from cluster.model.container import ConfigReference, ContainerSpec, SecretReference
 from cluster.model.ids import ConfigId, NodeId, SecretId, ServiceId, TaskId
 from cluster.model.meta import Meta
+from cluster.model.registry_login import RegistryAuth
 from cluster.model.secret import Secret, SecretSpec
-from cluster.model.service import TaskSpec
+from cluster.model.service import Service, ServiceSpec, TaskSpec
 from cluster.model.task import Task, TaskStatus
 from cluster.model.task_state import TaskState
 from tests.support.memory_store import MemoryStore
@@ -179,3 +180,31 @@ def test_applying_all_messages_gives_the_stores_set(steps) -> None:
             for gone in message.removed:
                 del applied[gone]
         assert wanted(applied) == wanted(wanted_by(store.view(), NODE).tasks)
+
+
+def test_a_login_is_sent_to_the_nodes_of_its_service_while_they_run_tasks() -> None:
+    def service(auth: str) -> Service:
+        return Service(
+            id=ServiceId("web"),
+            meta=Meta(),
+            spec=ServiceSpec(name="web"),
+            spec_version=1,
+            registry_auth=RegistryAuth(encoded=auth) if auth else None,
+        )
+
+    store = MemoryStore(service("alice"), task("t1", container=ContainerSpec()))
+    told = Assignments()
+
+    def news() -> tuple[list[str], list[str]]:
+        message = told.next_message(wanted_by(store.view(), NODE))
+        if message is None:
+            return [], []
+        return [login.auth.encoded for login in message.logins], list(message.removed_logins)
+
+    assert wanted_by(store.view(), NodeId("n2")).logins == {}
+    assert news() == (["alice"], [])
+    assert news() == ([], [])
+    store.put(service("bob"))
+    assert news() == (["bob"], [])
+    store.put(task("t1", container=ContainerSpec(), desired=TaskState.SHUTDOWN))
+    assert news() == ([], ["web"])

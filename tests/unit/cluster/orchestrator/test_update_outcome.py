@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from cluster.model.registry_login import RegistryAuth
 from cluster.model.service import FailedSlot, Service, UpdateState, UpdateStatus
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
@@ -149,3 +150,11 @@ def test_a_delay_that_is_longer_than_the_monitor_prolongs_the_last_one() -> None
     config = UpdateConfig(monitor=3 * SECOND_NS, delay=10 * SECOND_NS)
     assert last_monitor_ns(config) == 11 * SECOND_NS
     assert last_monitor_ns(UpdateConfig()) == 5 * SECOND_NS
+
+
+def test_with_the_spec_its_credentials_come_back() -> None:
+    old, new = RegistryAuth(encoded="old"), RegistryAuth(encoded="new")
+    service = replace(web("rollback"), registry_auth=new, previous_registry_auth=old)
+    found = judge(service, ended(1))
+    assert found.spec == service.previous_spec
+    assert (found.registry_auth, found.previous_registry_auth) == (old, None)

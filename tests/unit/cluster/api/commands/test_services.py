@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from cluster.api.commands.services import (
+    Credentials,
     create_service,
     remove_service,
     roll_back_service,
@@ -20,6 +21,7 @@ from cluster.errors import (
 from cluster.model.ids import NetworkId, TaskId
 from cluster.model.meta import Meta
 from cluster.model.network import Network, NetworkSpec
+from cluster.model.registry_login import RegistryAuth
 from cluster.model.service import (
     GlobalMode,
     NetworkAttachmentConfig,
@@ -240,3 +242,49 @@ def test_jobs_have_no_update_policy_and_no_other_mode(store: MemoryStore) -> Non
         _create(store, _job(1, -1))
     with pytest.raises(Unimplemented, match="service mode change is not allowed"):
         _update(store, _create(store, _job()), spec())
+
+
+ALICE, BOB = RegistryAuth(encoded="alice"), RegistryAuth(encoded="bob")
+OF_PREVIOUS_SPEC = Credentials(from_previous_spec=True)
+
+
+def test_credentials_go_with_the_spec_they_came_with(store: MemoryStore) -> None:
+    store.commit(lambda tx: create_service(tx, spec("web"), NEW_ID, ALICE))
+    service = store.view().service_by_name("web")
+
+    def change(wanted: ServiceSpec, credentials: Credentials) -> RegistryAuth | None:
+        now = store.view().service_by_name("web")
+        assert now is not None
+        store.commit(lambda tx: update_service(tx, now.id, now.meta.version, wanted, credentials))
+        now = store.view().service_by_name("web")
+        assert now is not None
+        return now.registry_auth
+
+    assert service is not None
+    with pytest.raises(FailedPrecondition, match="does not have a previous spec"):
+        change(spec("web"), OF_PREVIOUS_SPEC)
+    assert change(_scaled(spec("web"), 2), Credentials()) == ALICE
+    assert change(_scaled(spec("web"), 3), Credentials(given=BOB, is_given=True)) == BOB
+    store.commit(lambda tx: roll_back_service(tx, service.id, _version(store)))
+    now = store.view().service_by_name("web")
+    assert now is not None
+    assert (now.registry_auth, now.previous_registry_auth) == (ALICE, BOB)
+    assert change(_scaled(spec("web"), 4), OF_PREVIOUS_SPEC) == BOB
+
+
+def test_new_credentials_alone_are_no_new_spec(store: MemoryStore) -> None:
+    before = _create(store, spec("web"))
+    alice = Credentials(given=ALICE, is_given=True)
+    store.commit(lambda tx: update_service(tx, before.id, before.meta.version, before.spec, alice))
+    after = store.view().service(before.id)
+    assert after is not None
+    assert after.registry_auth == ALICE
+    assert (after.meta.version, after.spec_version) == (before.meta.version, before.spec_version)
+    assert after.previous_spec is None
+    assert "alice" not in repr(after)
+
+
+def _version(store: MemoryStore) -> int:
+    service = store.view().service_by_name("web")
+    assert service is not None
+    return service.meta.version
