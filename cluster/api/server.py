@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from cluster.api.passthrough import pass_through
 from cluster.api.request import ApiRequest
 from cluster.api.routes import networks, nodes, secrets_configs, services, swarm, system, tasks
 from cluster.api.routing import Match, RouteTable, is_cluster_path, reads_cluster
+from cluster.api.tcp_endpoint import TcpEndpoint
+from cluster.api.tls_front import TlsProtocol
 from cluster.api.versions import (
     NEWEST,
     UnsupportedVersion,
@@ -76,21 +78,26 @@ class ApiServer:
         self._clock = clock
         self._new_id = new_id
 
-    async def serve(self, socket_path: Path) -> None:
-        """Serve on a unix socket until cancelled.
+    async def serve(self, socket_path: Path, tcp: Sequence[TcpEndpoint] = ()) -> None:
+        """Serve on a unix socket, and on TCP addresses, until cancelled.
 
         Raises:
-            OSError: the socket cannot be made, or another process serves on it.
+            OSError: an address cannot be had, or another process serves on it.
         """
-        async with self.serving(socket_path):
+        async with self.serving(socket_path, tcp):
             await asyncio.Event().wait()
 
     @asynccontextmanager
-    async def serving(self, socket_path: Path) -> AsyncIterator[None]:
-        """Serve on a unix socket as long as the context is open.
+    async def serving(
+        self, socket_path: Path, tcp: Sequence[TcpEndpoint] = ()
+    ) -> AsyncIterator[tuple[int, ...]]:
+        """Serve on a unix socket, and on TCP addresses, as long as the context is open.
+
+        Yields:
+            The TCP ports: those of `tcp`, with 0 replaced by the one that was free.
 
         Raises:
-            OSError: the socket cannot be made, or another process serves on it.
+            OSError: an address cannot be had, or another process serves on it.
         """
         listener = listen(socket_path)
         try:
@@ -98,8 +105,8 @@ class ApiServer:
                 context = ApiContext(self._local_node, engine, self._clock, self._new_id, group)
                 following = group.create_task(context.events.run())
                 try:
-                    async with self._serve(listener, context, group):
-                        yield
+                    async with self._serve(listener, tcp, context, group) as ports:
+                        yield ports
                 finally:
                     following.cancel()
         finally:
@@ -108,8 +115,12 @@ class ApiServer:
 
     @asynccontextmanager
     async def _serve(
-        self, listener: socket.socket, context: ApiContext, group: asyncio.TaskGroup
-    ) -> AsyncIterator[None]:
+        self,
+        listener: socket.socket,
+        tcp: Sequence[TcpEndpoint],
+        context: ApiContext,
+        group: asyncio.TaskGroup,
+    ) -> AsyncIterator[tuple[int, ...]]:
         http = web.Server(
             _Dispatcher(context).handle,
             request_factory=_make_request,
@@ -122,15 +133,29 @@ class ApiServer:
         )
         settings = FrontSettings(http, context.engine, _is_spliced, group)
         loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(lambda: FrontProtocol(settings), sock=listener)
+        servers = [await loop.create_unix_server(lambda: FrontProtocol(settings), sock=listener)]
         try:
-            yield
+            for endpoint in tcp:
+                protocol = _protocol_of(endpoint, settings)
+                servers.append(await loop.create_server(protocol, endpoint.host, endpoint.port))
+            yield tuple(server.sockets[0].getsockname()[1] for server in servers[1:])
         finally:
-            server.close()
+            for server in servers:
+                server.close()
             await http.shutdown(_SHUTDOWN_S)
             for connection in tuple(settings.connections):
                 connection.abort()
-            await server.wait_closed()
+            for server in servers:
+                await server.wait_closed()
+
+
+def _protocol_of(
+    endpoint: TcpEndpoint, settings: FrontSettings
+) -> Callable[[], asyncio.BaseProtocol]:
+    context = endpoint.context
+    if context is None:
+        return lambda: FrontProtocol(settings)
+    return lambda: TlsProtocol(context, lambda: FrontProtocol(settings))
 
 
 class _Dispatcher:

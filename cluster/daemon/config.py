@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cluster.api.tcp_endpoint import TcpEndpoint
 from cluster.model.resources import GenericResource
 from cluster.model.spec_struct import ObjectStruct
 
@@ -20,6 +21,7 @@ class DaemonConfig(ObjectStruct, frozen=True, kw_only=True):
     state_dir: Path = DEFAULT_STATE_DIR
     socket: Path = DEFAULT_SOCKET
     run_dir: Path = DEFAULT_RUN_DIR
+    tcp: tuple[TcpEndpoint, ...] = ()
     engine_socket: Path = Path("/var/run/docker.sock")
     hostname: str = ""
     generic_resources: tuple[GenericResource, ...] = ()  # beside those the engine names

@@ -19,6 +19,7 @@ from cluster.daemon.config import (
     DaemonConfig,
 )
 from cluster.daemon.log_setup import LEVELS, set_up_logs
+from cluster.daemon.tcp_hosts import tcp_endpoints
 from cluster.errors import ClusterError, FatalStorageError, InvalidArgument
 from cluster.executor.node_description import parse_generic_resources
 from cluster.executor.node_policy import FORBIDDABLE, parse_forbidden
@@ -43,6 +44,37 @@ SWITCH_INTERVAL_S = 0.0005
     show_default=True,
     envvar="STACKD_SOCKET",
     help="Unix socket on which to serve the Docker Engine API.",
+)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    envvar="STACKD_HOST",
+    metavar="tcp://ADDRESS:PORT",
+    help="Serve the API on a TCP address too, to clients with a certificate. May be repeated.",
+)
+@click.option(
+    "--tlscacert",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="STACKD_TLSCACERT",
+    help="PEM file of the authority that signs the certificates of clients.",
+)
+@click.option(
+    "--tlscert",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="STACKD_TLSCERT",
+    help="PEM file of the certificate that clients are shown.",
+)
+@click.option(
+    "--tlskey",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="STACKD_TLSKEY",
+    help="PEM file of its private key.",
+)
+@click.option(
+    "--insecure-tcp",
+    is_flag=True,
+    help="Serve on --host without TLS; only addresses of this machine itself, such as 127.0.0.1.",
 )
 @click.option(
     "--run-dir",
@@ -90,10 +122,15 @@ SWITCH_INTERVAL_S = 0.0005
     envvar="STACKD_LOG_LEVEL",
 )
 @click.version_option(package_name="stackyard", prog_name="stackd")
-def main(
+def main(  # noqa: PLR0913 - one for each option
     *,
     state_dir: Path,
     socket: Path,
+    hosts: tuple[str, ...],
+    tlscacert: Path | None,
+    tlscert: Path | None,
+    tlskey: Path | None,
+    insecure_tcp: bool,
     run_dir: Path,
     engine: str,
     hostname: str,
@@ -123,9 +160,16 @@ def main(
         resources = parse_generic_resources(generic_resources)
     except InvalidArgument as wrong:
         raise click.BadParameter(str(wrong), param_hint="--generic-resource") from wrong
+    try:
+        tcp = tcp_endpoints(
+            hosts, authority=tlscacert, certificate=tlscert, key=tlskey, is_plain=insecure_tcp
+        )
+    except InvalidArgument as wrong:
+        raise click.UsageError(str(wrong)) from wrong
     config = DaemonConfig(
         state_dir=state_dir.absolute(),
         socket=socket.absolute(),
+        tcp=tcp,
         run_dir=run_dir.absolute(),
         engine_socket=Path(engine.removeprefix("unix://")),
         hostname=hostname or os.uname().nodename,

@@ -98,7 +98,9 @@ class NodeProcess:
                     self, engine_socket=self._config.engine_socket, clock=self._clock, new_id=new_id
                 )
                 self._config.socket.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-                serving = group.create_task(api.serve(self._config.socket), name="api")
+                serving = group.create_task(
+                    api.serve(self._config.socket, self._config.tcp), name="api"
+                )
                 log.info("stackd started", socket=str(self._config.socket))
                 await stop.wait()
                 log.info("stackd stops; containers go on")

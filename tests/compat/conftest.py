@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -25,15 +25,17 @@ _START_S = 60
 
 
 class DockerCli:
-    """The stock ``docker`` command against one socket."""
+    """The stock ``docker`` command against one socket, or what `environment` names."""
 
-    def __init__(self, socket: Path, home: Path) -> None:
+    def __init__(
+        self, socket: Path, home: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.socket = socket
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
-            "DOCKER_HOST": f"unix://{socket}",
             "DOCKER_CLI_HINTS": "false",
+            **(environment or {"DOCKER_HOST": f"unix://{socket}"}),
         }
 
     async def __call__(
