@@ -17,7 +17,7 @@ from cluster.model.logs import LogLine, LogOptions
 from cluster.model.units import Timestamp
 from tests.integration.conftest import RealEngine
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 TASK = TaskId("task")
 

@@ -42,7 +42,7 @@ from tests.support.lab_host import ROOT
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
     # docker SDK leaves a socket that was refused to the garbage collector (unixconn.py, connect)
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

@@ -26,7 +26,7 @@ from tests.integration.test_executor import a_node, a_task
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
     # docker SDK leaves a socket that was refused to the garbage collector (unixconn.py, connect)
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
