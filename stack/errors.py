@@ -10,11 +10,16 @@
     │   └── Unavailable            not a manager, or no leader now       (503)
     ├── EngineUnreachable      1   nobody answers at the address
     └── NotConverged           1   the cluster did not reach the stack that was asked for
+        ├── RolledBack         3   an update failed and the former version serves again
+        ├── Unschedulable      4   a task fits no node
+        └── TimedOut           5   the time to wait was over
 
 ``cli/main.py`` turns them into one line on stderr and the exit code, once.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 
 class StackError(Exception):
@@ -64,5 +69,40 @@ class EngineUnreachable(StackError):
     """No Engine API answers at the address."""
 
 
+class FailedTask(NamedTuple):
+    """A task that is the reason why a stack does not run as asked."""
+
+    service: str
+    task_id: str
+    slot: int  # 0 for a service that runs on every node
+    node_id: str  # "" for a task that found none
+    reason: str
+    exit_code: int | None  # None where its container never ended
+    has_terminal: bool  # its log comes without frames
+    may_have_logs: bool
+
+
 class NotConverged(StackError):
     """The cluster accepted the stack but does not run it as asked."""
+
+    def __init__(self, message: str, failed: tuple[FailedTask, ...] = ()) -> None:
+        super().__init__(message)
+        self.failed = failed
+
+
+class RolledBack(NotConverged):
+    """An update failed, and the cluster went back to what ran before."""
+
+    exit_code = 3
+
+
+class Unschedulable(NotConverged):
+    """A task fits no node of the cluster."""
+
+    exit_code = 4
+
+
+class TimedOut(NotConverged):
+    """The time to wait was over before it was clear how the deployment ends."""
+
+    exit_code = 5

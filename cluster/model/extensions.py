@@ -10,6 +10,7 @@ into the task, so that an agent has nothing to parse and a changed setting repla
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -166,3 +167,24 @@ class TaskExtensions(ExtensionStruct, frozen=True, kw_only=True, gc=False):
     container: ContainerExtensions = ContainerExtensions()
     ports: tuple[PortAddresses, ...] = ()
     pull_policy: PullPolicy = "missing"
+
+
+def dependencies_of(labels: Mapping[str, str]) -> Mapping[str, Dependency]:
+    """Return what a service with these labels depends on, by the services' names.
+
+    The label of an accepted service has been checked; one that cannot be read says nothing.
+    """
+    text = labels.get(EXTENSION_LABEL)
+    return _dependencies(text) if text and '"depends_on"' in text else {}
+
+
+class _DependsOn(ExtensionStruct, frozen=True, kw_only=True, gc=False):
+    depends_on: Mapping[str, Dependency] = {}
+
+
+@functools.lru_cache(maxsize=1024)  # services are looked at far more often than they change
+def _dependencies(text: str) -> Mapping[str, Dependency]:
+    try:
+        return msgspec.json.decode(text, type=_DependsOn).depends_on
+    except msgspec.DecodeError:
+        return {}

@@ -36,10 +36,14 @@ def affected_services(
     """
     match change.item:
         case Service() as service:
-            candidates = set() if isinstance(change, Deleted) else {service.id}
+            candidates = _dependents(state, service.spec.name)
+            if not isinstance(change, Deleted):
+                candidates.add(service.id)
         case Task() as task:
             is_idle = task.status.state in _MERELY_ON_THE_WAY and not isinstance(change, Deleted)
-            candidates = set() if is_idle else {task.service_id}
+            candidates = set()
+            if not is_idle:
+                candidates = {task.service_id, *_dependents(state, task.service_name)}
         case Node() as node:
             candidates = {task.service_id for task in state.tasks_of_node(node.id)}
             # any global service may have to come to this node
@@ -52,6 +56,11 @@ def affected_services(
 def services_of(state: ClusterState, modes: Collection[ModeName]) -> list[ServiceId]:
     """Return all services of some modes."""
     return [s.id for s in state.services if s.spec.mode_name in modes]
+
+
+def _dependents(state: ClusterState, name: str) -> set[ServiceId]:
+    """Return the services that may wait for the one of that name."""
+    return {ServiceId(i) for i in state.services.ids("dependency", name.lower())}
 
 
 def _is_of(service: Service | None, modes: Collection[ModeName]) -> bool:

@@ -24,6 +24,7 @@ from cluster.model.service import Service
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
 from cluster.orchestrator.affected import affected_services, services_of
+from cluster.orchestrator.dependencies import waits_for
 from cluster.orchestrator.replicated_services import MAX_NEW_SLOTS
 from cluster.orchestrator.slots import Slot, SlotKey, group
 from cluster.orchestrator.succession import Succession
@@ -50,7 +51,7 @@ class Jobs:
     def reconcile(self, state: ClusterState, key: str, now: Timestamp, new_id: NewId) -> Plan:
         """Plan what brings the job nearer to its end."""
         service = state.service(ServiceId(key))
-        if service is None or not service.spec.is_job:
+        if service is None or not service.spec.is_job or waits_for(state, service):
             return NOTHING
         return _Run(state, service, now, new_id).plan()
 

@@ -2,7 +2,8 @@
 
 Every change of a service's spec gives it a new spec version, but most of them leave its tasks
 as they are: labels, the number of replicas, the policies of update and rollback, and a placement
-that the task's node still meets.  Only a change of what the task itself was made of is one.
+that the task's node still meets.  Only a change of what the task itself was made of is one; and
+the update of a service on which it depends with ``restart``, which outdates all tasks of before.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from msgspec.structs import replace
 
 from cluster.model.constraint import node_fits
 from cluster.model.endpoint import EndpointSpec
+from cluster.model.extensions import dependencies_of
 from cluster.model.placement import Placement
 from cluster.model.service import Service, TaskSpec
 from cluster.model.task import Task
+from cluster.model.units import Timestamp
 from cluster.store.state import ClusterState
 
 
@@ -31,9 +34,12 @@ class OutdatedCheck:
         self._state = state
         self._service = service
         self._by_version: dict[int, _Difference] = {}
+        self._renewed_at = _dependencies_renewed_at(state, service)
 
     def __call__(self, task: Task) -> bool:
         """Whether the task must be replaced."""
+        if task.meta.created_at < self._renewed_at:
+            return True
         if task.spec_version == self._service.spec_version:
             return False
         difference = self._by_version.get(task.spec_version)
@@ -49,6 +55,16 @@ class OutdatedCheck:
         node = self._state.node(task.node_id) if task.node_id else None
         placement = self._service.spec.task_template.placement or Placement()
         return node is not None and node_fits(placement.constraints, node)
+
+
+def _dependencies_renewed_at(state: ClusterState, service: Service) -> Timestamp:
+    """Return when a dependency that takes the service along was last updated; 0 for never."""
+    moments = [Timestamp(0)]
+    for name, dependency in dependencies_of(service.spec.labels).items():
+        other = state.service_by_name(name) if dependency.restart else None
+        if other is not None and other.update_status is not None:
+            moments.append(other.update_status.started_at)
+    return max(moments)
 
 
 _Difference = str

@@ -10,10 +10,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from cluster.model.ids import NewId, ServiceId
-from cluster.model.service import ModeName
+from cluster.model.service import ModeName, Service
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
 from cluster.orchestrator.affected import affected_services, services_of
+from cluster.orchestrator.dependencies import as_it_runs, waits_for, without_services
 from cluster.orchestrator.service_plan import tend_slots
 from cluster.orchestrator.slots import Slot, SlotKey, group
 from cluster.orchestrator.succession import Succession
@@ -46,6 +47,12 @@ class ReplicatedServices:
         stored = state.service(ServiceId(key))
         if stored is None or stored.spec.mode_name not in _MODES:
             return NOTHING
+        if not waits_for(state, stored):
+            return self._plan(state, stored, now, new_id)
+        running = as_it_runs(state, stored)
+        return without_services(self._plan(state, running, now, new_id)) if running else NOTHING
+
+    def _plan(self, state: ClusterState, stored: Service, now: Timestamp, new_id: NewId) -> Plan:
         every = group(state.tasks_of_service(stored.id))
         service = judged(stored, every.values(), state.revision + 1, now)
         succession = Succession(state, service, now, new_id)

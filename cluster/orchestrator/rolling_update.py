@@ -25,6 +25,7 @@ from cluster.model.units import Timestamp, after
 from cluster.orchestrator.slots import Slot
 from cluster.orchestrator.succession import Succession
 from cluster.orchestrator.update_outcome import (
+    ended_for_good,
     is_paused,
     is_rollback,
     is_under_way,
@@ -144,10 +145,11 @@ class RollingUpdate:
 
     def _has_held_out(self, task: Task) -> bool:
         status = task.status
-        return (
+        if task.spec_version != self._service.spec_version:
+            return False
+        return ended_for_good(task) or (
             bool(task.running_since)
             and status.state.is_terminal
-            and task.spec_version == self._service.spec_version
             and status.timestamp > after(task.running_since, monitor_ns(self._config))
         )
 

@@ -1,9 +1,10 @@
 """Does an update go on, pause, or go back?  Judged by the tasks it has made.
 
 A slot fails when a task of the present spec ends by itself before it has run for the time of the
-monitor; that it never ran at all, as its image cannot be had, is the worst case of this.  A slot
-counts once an update, however often its task is restarted.  When the failed slots are a greater
-part of the outdated ones than the policy allows, its failure action is taken:
+monitor; that it never ran at all, as its image cannot be had, is the worst case of this. One that
+ended well, where the restart policy wants no other then, has not failed: Docker Swarm thinks
+otherwise. A slot counts once an update, however often its task is restarted. When the failed
+slots are a greater part of the outdated ones than the policy allows, its failure action is taken:
 
     pause       nothing more is replaced until the spec changes
     rollback    the service gets its previous spec back, and the slots follow by the policy for
@@ -22,9 +23,10 @@ from msgspec.structs import replace
 
 from cluster.model.service import FailedSlot, Service, UpdateStatus
 from cluster.model.task import Task
+from cluster.model.task_state import TaskState
 from cluster.model.units import SECOND_NS, DurationNs, Timestamp, after
 from cluster.model.update_policy import DEFAULT_MONITOR_NS, UpdateConfig
-from cluster.orchestrator.restart import ended_by_itself
+from cluster.orchestrator.restart import ended_by_itself, policy_of
 from cluster.orchestrator.slots import Slot
 
 _BECAUSE = "due to failure or early termination of task"
@@ -111,8 +113,14 @@ def _new_failures(service: Service, status: UpdateStatus, slots: Iterable[Slot])
     return found
 
 
+def ended_for_good(task: Task) -> bool:
+    """Whether the task ended well and its restart policy wants no other: a one-shot is done."""
+    is_complete = task.status.state is TaskState.COMPLETE
+    return is_complete and policy_of(task).condition in {"none", "on-failure"}
+
+
 def _failed_early(task: Task, longest_ns: DurationNs) -> bool:
-    if not ended_by_itself(task):
+    if not ended_by_itself(task) or ended_for_good(task):
         return False
     return not task.running_since or task.status.timestamp <= after(task.running_since, longest_ns)
 

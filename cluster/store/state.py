@@ -9,6 +9,7 @@ from immutables import Map
 
 from cluster.model.cluster import Cluster
 from cluster.model.config import Config
+from cluster.model.extensions import dependencies_of
 from cluster.model.ids import ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId
 from cluster.model.network import Network
 from cluster.model.node import Node
@@ -82,6 +83,10 @@ def _service_keys_by_config(service: Service) -> tuple[str, ...]:
     return tuple(sorted({r.config_id for r in container.configs})) if container else ()
 
 
+def _service_keys_by_dependency(service: Service) -> tuple[str, ...]:
+    return tuple(sorted({name.lower() for name in dependencies_of(service.spec.labels)}))
+
+
 _TABLES: dict[type, Any] = {
     Cluster: {},
     Node: {},
@@ -90,6 +95,7 @@ _TABLES: dict[type, Any] = {
         "network": _service_keys_by_network,
         "secret": _service_keys_by_secret,
         "config": _service_keys_by_config,
+        "dependency": _service_keys_by_dependency,
     },
     Task: {
         "service": _task_keys_by_service,
@@ -133,7 +139,7 @@ class ClusterState:
 
     @property
     def services(self) -> Table[Service]:
-        """All services; indexes: name (lower case), network, secret, config."""
+        """All services; indexes: name and dependency (lower case), network, secret, config."""
         return self._tables[Service]
 
     @property

@@ -53,8 +53,8 @@ def _depends_on(project: Project) -> Found:
                 yield (
                     dependency.place,
                     (
-                        f"{service.name} starts without waiting for {name} ({condition}): the "
-                        "start order is not applied yet"
+                        f"{service.name} waits for {name} ({condition}) when it is deployed, and "
+                        "not when its tasks are restarted after a failure"
                     ),
                 )
 
@@ -69,7 +69,7 @@ def _start_order(project: Project) -> Found:
         if names:
             yield (
                 service.at("depends_on"),
-                f"{service.name} starts at the same time as {', '.join(names)}",
+                f"{service.name} waits until {', '.join(names)} has started, not until it works",
             )
 
 
@@ -196,10 +196,10 @@ RULES = (
     ),
     Rule(
         "depends-on-condition",
-        Severity.WARNING,
+        Severity.NOTE,
         "depends_on with a condition",
-        "Dependencies are stored with the service, but stackd does not hold tasks back for them "
-        "yet. After a failure, tasks start in any order in every version.",
+        "The managers hold back the first tasks of a new or changed service until the condition "
+        "holds. After the failure of a node, tasks start in any order.",
         "let the program wait and try again, or let it end: it is restarted",
         _depends_on,
     ),
@@ -207,8 +207,8 @@ RULES = (
         "start-order",
         Severity.NOTE,
         "depends_on",
-        "Services of a stack start together.",
-        "let the program try again until the other answers",
+        "A task that has started may not answer yet.",
+        "say condition: service_healthy, or let the program try again until the other answers",
         _start_order,
     ),
     Rule(

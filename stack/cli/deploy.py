@@ -2,153 +2,189 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from pathlib import Path
 
 import click
 import msgspec
 
+from stack.cli.deploy_output import Form, Output, output_of
+from stack.cli.diff import show_differences
+from stack.cli.images import ImageChoice, image_options
 from stack.cli.project import ProjectChoice, load_project, project_options, report
-from stack.cli.session import client_of, say, warn_all
+from stack.cli.session import client_of
+from stack.cli.waiting import DetachWithValue, Waiting, waiting_options
 from stack.deploy.apply import apply
 from stack.deploy.converge import already_over, converge
-from stack.deploy.image_digests import ResolveImage, ask_registry, image_of, resolve_images
-from stack.deploy.observe import observe, stack_label
-from stack.deploy.plan import KeepService, UpdateFile, make_plan
+from stack.deploy.events import EndEvent, Result, WarningEvent
+from stack.deploy.observe import adopt, observe, stack_label, superseded_files
+from stack.deploy.plan import KeepService, Remove, UpdateFile, make_plan
+from stack.deploy.plan_file import PlanFile, check_plan, read_plan
+from stack.deploy.reasons import failure_events
+from stack.deploy.removal import remove_objects
 from stack.engine.client import EngineClient
-from stack.engine.payloads import Json
-from stack.engine.registry_logins import RegistryLogins
-from stack.errors import StackError
-from stack.translate.stack_spec import stack_spec
+from stack.errors import NotConverged, StackError, UsageError
+from stack.translate.stack_spec import StackSpec, stack_spec
 
-_TRUE, _FALSE = frozenset(("1", "t", "true")), frozenset(("0", "f", "false"))
-
-
-class DetachWithValue(click.Command):
-    """Takes ``--detach=true`` and ``--detach=false`` too, as Docker's client does."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Turn a value into the flag that means the same; click refuses other values."""
-        return super().parse_args(ctx, [_without_value(argument) for argument in args])
-
-
-def _without_value(argument: str) -> str:
-    name, _, value = argument.partition("=")
-    if name in ("--detach", "-d"):
-        if value.lower() in _TRUE:
-            return "--detach"
-        if value.lower() in _FALSE:
-            return "--no-detach"
-    return argument
-
-
-@click.command(
-    cls=DetachWithValue,
-    epilog="""\b
+_EXIT_CODES = """\b
 Exit codes:
-  0  every service runs all its tasks (with --detach: the cluster accepted all)
-  1  the cluster refused, or the tasks do not run; the reasons are printed
+  0  converged: every service runs all its tasks, and one-shots have finished well
+     (with --detach: the cluster accepted all)
+  1  failed: the cluster refused, or tasks do not run
   2  wrong usage or a wrong compose file; nothing was changed
-""",
-)
+  3  rolled back: an update failed, and what ran before runs again
+  4  cannot be scheduled: a task fits no node
+  5  timed out
+  10 with --dry-run: there is something to change
+
+\b
+For 1, 3, 4 and 5 the failed task, its node, the reason and the last lines of
+its log are on standard error.
+"""
+
+
+@click.command(cls=DetachWithValue, epilog=_EXIT_CODES)
 @click.argument("stack", required=False, default="")
 @project_options
-@click.option("--prune", is_flag=True, help="Remove services that the file does not name.")
 @click.option(
-    "--detach/--no-detach",
-    "-d",
-    default=False,
-    help="Return as soon as the cluster has accepted the stack, or wait until it runs (default).",
-)
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=click.FloatRange(min=0),
-    default=120.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the tasks.",
-)
-@click.option(
-    "--stable",
-    "stable_s",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long all tasks must run before that counts; 5 once one of them has failed.",
-)
-@click.option(
-    "--resolve-image",
-    type=click.Choice(("always", "changed", "never")),
-    default="always",
-    show_default=True,
-    help="Ask registries for the digests of all images, of new and changed ones, or of none.",
-)
-@click.option(
-    "--with-registry-auth",
-    "with_login",
+    "--prune",
     is_flag=True,
-    help="Let the nodes pull with your logins at registries, as docker login keeps them.",
+    help="After success, also remove the stack's services, secrets, configs and networks that "
+    "the file does not name.",
 )
+@waiting_options
+@click.option(
+    "--output",
+    "form",
+    type=click.Choice(["auto", "plain", "json"]),
+    default="auto",
+    show_default=True,
+    help="auto: a live view on a terminal, else plain: a line for each change of state; "
+    "json: an event a line.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would change, as stack diff.")
+@click.option(
+    "--plan",
+    "plan_path",
+    default="",
+    metavar="FILE",
+    help="Carry out a plan of stack diff -o, if neither stack nor files have changed since.",
+)
+@image_options
 @click.pass_context
-def deploy(  # noqa: PLR0913 - one for each option
+def deploy(  # noqa: PLR0913 (one for each group of options)
     ctx: click.Context,
     stack: str,
     *,
     project: ProjectChoice,
     prune: bool,
-    detach: bool,
-    timeout_s: float,
-    stable_s: float,
-    resolve_image: ResolveImage,
-    with_login: bool,
-) -> None:
+    waiting: Waiting | None,
+    form: Form,
+    dry_run: bool,
+    plan_path: str,
+    images: ImageChoice,
+) -> int:
     """Bring the cluster to the stack that compose files describe.
 
     STACK is the stack's name; without it the file's 'name:' or its folder's name is taken.
     Services that are as the file says are left alone.
     """
-    compose = load_project(project, stack)
-    wanted = stack_spec(compose)
-    report(wanted.notes, strict=project.strict)
-    client = client_of(ctx)
-    observed = observe(client, wanted)
-    seen = frozenset() if detach else already_over(client, wanted.name)
-    logins = _logins(wanted.services) if with_login else {}
-    resolved = resolve_images(
-        wanted.services, observed, resolve_image, logins, ask_registry(client.another)
-    )
-    report(resolved.warnings, strict=project.strict)
-    wanted = msgspec.structs.replace(wanted, services=resolved.services)
-    steps = make_plan(wanted, observed, prune=prune)
+    output = output_of(form)
     try:
-        applied = apply(client, steps, observed, say, logins)
-        warn_all(applied.warnings)
-        if detach:
-            return
-        if all(isinstance(step, KeepService | UpdateFile) for step in steps):
-            stable_s = 0.0  # nothing was started
-        converge(
-            client,
-            wanted.name,
-            applied.service_ids,
-            seen,
-            timeout_s=timeout_s,
-            stable_s=stable_s,
-            say=say,
-        )
+        plan = _read_plan(plan_path) if plan_path else None
+        wanted = _wanted(project, stack or (plan.stack if plan else ""))
+        client = client_of(ctx)
+        if dry_run:
+            changes_form = "json" if form == "json" else "text"
+            return show_differences(client, wanted, images, prune=prune, out="", form=changes_form)
+        images = msgspec.structs.replace(images, strict=project.strict)
+        _carry_out(client, wanted, images, output, waiting, plan=plan, prune=prune)
     except StackError as error:
+        output.tell(EndEvent(result=_result(error), exit_code=error.exit_code, message=str(error)))
+        raise
+    output.tell(EndEvent(result="converged" if waiting else "accepted", exit_code=0))
+    return 0
+
+
+def _wanted(project: ProjectChoice, stack: str) -> StackSpec:
+    wanted = stack_spec(load_project(project, stack))
+    report(wanted.notes, strict=project.strict)
+    return wanted
+
+
+def _read_plan(path: str) -> PlanFile:
+    try:
+        return read_plan(Path(path).read_bytes(), path)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def _carry_out(
+    client: EngineClient,
+    wanted: StackSpec,
+    images: ImageChoice,
+    output: Output,
+    waiting: Waiting | None,
+    *,
+    plan: PlanFile | None,
+    prune: bool,
+) -> None:
+    observed = observe(client, wanted)
+    wanted = images.pinned(client, wanted, observed)
+    if plan is not None:
+        check_plan(plan, wanted, observed)
+        prune = plan.prune
+    observed = adopt(client, wanted, observed)
+    seen = already_over(client, wanted.name) if waiting else frozenset()
+    steps = make_plan(wanted, observed, prune=prune)
+    removals = [step for step in steps if isinstance(step, Remove)]
+    steps = [step for step in steps if not isinstance(step, Remove)]
+    try:
+        applied = apply(
+            client,
+            steps,
+            observed,
+            output.tell,
+            logins=images.logins(wanted.services),
+            exact=plan is not None,
+        )
+        for warning in applied.warnings:
+            output.tell(WarningEvent(message=warning))
+        if waiting is not None:
+            is_new = not all(isinstance(step, KeepService | UpdateFile) for step in steps)
+            converge(
+                client,
+                wanted.name,
+                applied.service_ids,
+                seen,
+                timeout_s=waiting.timeout_s,
+                stable_s=waiting.stable_s if is_new else 0.0,
+                tell=output.tell,
+            )
+    except StackError as error:
+        if isinstance(error, NotConverged):
+            for event in failure_events(client, error.failed):
+                output.tell(event)
         if not observed.services and _is_there(client, wanted.name):
             error.add_note(f"left as deployed; `stack rm {wanted.name}` removes it")
         raise
+    if waiting is not None:  # else a service may still be on its way
+        removals += superseded_files(client, wanted, observed)
+    if removals:
+        timeout_s = waiting.timeout_s if waiting else _PRUNE_TIMEOUT_S
+        remove_objects(client, removals, timeout_s=timeout_s, tell=output.tell)
 
 
-def _logins(services: Iterable[Json]) -> dict[str, str]:
-    """The encoded login at the registry of its image, by name of the service."""
-    known = RegistryLogins(os.environ)
-    found = {spec["Name"]: known.encoded(image_of(spec)) for spec in services}
-    return {name: login for name, login in found.items() if login}
+_PRUNE_TIMEOUT_S = 60.0
+
+
+def _result(error: StackError) -> Result:
+    results: dict[int, Result] = {
+        2: "wrong",
+        3: "rolled back",
+        4: "unschedulable",
+        5: "timed out",
+    }
+    return results.get(error.exit_code, "failed")
 
 
 def _is_there(client: EngineClient, stack: str) -> bool:

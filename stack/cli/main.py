@@ -54,6 +54,7 @@ class LazyGroup(click.Group):
 
 _COMMANDS = {
     "deploy": ("stack.cli.deploy:deploy", "Bring the cluster to the stack of a compose file."),
+    "diff": ("stack.cli.diff:diff", "Show what a deployment would change."),
     "config": ("stack.cli.config:config", "Show a compose file as it is understood."),
     "check": ("stack.cli.check:check", "Tell what a compose file needs to run on several nodes."),
     "ls": ("stack.cli.ls:ls", "List stacks."),

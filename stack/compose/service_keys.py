@@ -387,7 +387,7 @@ SERVICE = {
     "deploy": _DEPLOY,
     "scale": also(INTEGER, keep=True, lowest=0),
     "restart": TEXT,
-    "depends_on": stored(_DEPENDENCIES),
+    "depends_on": _DEPENDENCIES,
     "profiles": NAMES,
     "platform": TEXT,
     "pull_policy": also(

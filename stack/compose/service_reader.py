@@ -89,6 +89,7 @@ def read_service(name: str, reader: Reader, around: Surroundings) -> Service:
         secrets=_file_references(reader, "secrets"),
         credential_spec=_credential_spec(reader.below("credential_spec")),
         depends_on=_dependencies(reader.below("depends_on")),
+        pre_deploy=_pre_deploy(reader.below("x-stack")),
         links=_links(reader),
         **read_container(reader),
     )
@@ -308,6 +309,14 @@ def _dependencies(reader: Reader) -> dict[str, Dependency]:
         )
         for name, item in reader.children()
     }
+
+
+def _pre_deploy(extension: Reader) -> bool:
+    """Read our own part of a service, of which Docker's clients know nothing."""
+    for name in extension.node.entries if extension.node else ():
+        if name != "pre_deploy":
+            raise extension.fail(name, "unknown; there is pre_deploy: true")
+    return bool(extension.boolean("pre_deploy"))
 
 
 def _links(reader: Reader) -> dict[str, str]:

@@ -276,6 +276,7 @@ class Service(_Part, frozen=True, kw_only=True):
     secrets: tuple[FileReference, ...] = ()
     credential_spec: CredentialSpec | None = None
     depends_on: Mapping[str, Dependency] = {}  # also what links and shared namespaces imply
+    pre_deploy: bool = False  # x-stack.pre_deploy: must complete before all others are touched
     links: Mapping[str, str] = {}  # alias -> service
     network_mode: str = ""  # host, none, bridge, service:NAME, container:NAME
     container_name: str = ""

@@ -8,13 +8,14 @@ from types import MappingProxyType
 
 import msgspec
 
+from stack.deploy.events import Action, ObjectEvent
 from stack.deploy.plan import (
     CreateFile,
     CreateNetwork,
     CreateService,
     KeepService,
     Observed,
-    RemoveService,
+    Remove,
     Step,
     UpdateFile,
     UpdateService,
@@ -22,7 +23,7 @@ from stack.deploy.plan import (
 )
 from stack.engine.client import EngineClient
 from stack.engine.payloads import FileKind, Json, Named, Service
-from stack.errors import EngineError, OutOfSequence, StackError
+from stack.errors import OutOfSequence
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -36,17 +37,27 @@ def apply(
     client: EngineClient,
     steps: Iterable[Step],
     observed: Observed,
-    say: Callable[[str], None],
+    tell: Callable[[ObjectEvent], None],
+    *,
     logins: Mapping[str, str] = MappingProxyType({}),
+    exact: bool = False,
 ) -> Applied:
     """Send what the steps need, one after the other, telling each before it is sent.
 
     A service that changed since it was observed is read again and updated once more; the file
-    wins over the other change, as it would have a moment later.  `observed` gives the IDs of
-    secrets and configs that are there, `logins` the encoded login at the image's registry by name
-    of the service; one is sent with an unchanged service too, as it may be newer than the last.
+    wins over the other change, as it would have a moment later.
+
+    Args:
+        client: the API.
+        steps: without removals.
+        observed: gives the IDs of secrets and configs that are there.
+        tell: told of each object.
+        logins: the encoded login at the image's registry by name of the service; one is sent
+            with an unchanged service too, as it may be newer than the last.
+        exact: refuse instead, where a service changed since it was observed.
 
     Raises:
+        OutOfSequence: `exact`, and a service changed; the earlier steps stay done.
         EngineError: the API refused a step; the earlier ones stay done.
     """
     files = FileIds(observed)
@@ -55,34 +66,37 @@ def apply(
     for step in steps:
         match step:
             case CreateNetwork(request):
-                say(f"Creating network {request['Name']}")
+                tell(ObjectEvent(action="create", kind="network", name=request["Name"]))
                 _, said = client.create_network(request)
                 warnings += said
             case CreateFile(kind, request):
-                say(f"Creating {kind} {request['Name']}")
+                tell(ObjectEvent(action="create", kind=kind, name=request["Name"]))
                 files.add(kind, request["Name"], client.create_file(kind, request))
             case UpdateFile():
-                _update_file(client, step, say)
+                _update_file(client, step, tell)
             case CreateService(spec):
-                say(f"Creating service {spec['Name']}")
+                tell(ObjectEvent(action="create", kind="service", name=spec["Name"]))
                 service_id, said = client.create_service(
                     files.filled(spec), logins.get(spec["Name"], "")
                 )
                 services.append(service_id)
                 warnings += said
             case UpdateService(service_id, _, spec):
-                say(f"Updating service {spec['Name']} (id: {service_id})")
-                warnings += _update(client, step, files, logins.get(spec["Name"], ""))
+                tell(_about("update", service_id, spec["Name"]))
+                warnings += _update(client, step, files, logins.get(spec["Name"], ""), exact=exact)
                 services.append(service_id)
             case KeepService(service_id, name):
-                say(f"Service {name} is unchanged (id: {service_id})")
+                tell(_about("keep", service_id, name))
                 if login := logins.get(name):
-                    _send_login(client, observed.services[name], login)
+                    send_login(client, observed.services[name], login)
                 services.append(service_id)
-            case RemoveService(service_id, name):
-                say(f"Removing service {name}")
-                client.remove_service(service_id)
+            case Remove():
+                raise AssertionError("removals come last, by themselves")
     return Applied(tuple(services), tuple(dict.fromkeys(warnings)))
+
+
+def _about(action: Action, service_id: str, name: str) -> ObjectEvent:
+    return ObjectEvent(action=action, kind="service", name=name, id=service_id)
 
 
 class FileIds:
@@ -110,30 +124,24 @@ class FileIds:
         return spec
 
 
-def _update_file(client: EngineClient, step: UpdateFile, say: Callable[[str], None]) -> None:
-    kind, name = step.kind, step.request["Name"]
-    if step.has_other_labels:
-        say(f"Updating {kind} {name}")
+def _update_file(
+    client: EngineClient, step: UpdateFile, tell: Callable[[ObjectEvent], None]
+) -> None:
+    kind, name, current = step.kind, step.request["Name"], step.current
+    tell(ObjectEvent(action="update", kind=kind, name=name, id=current["ID"]))
     try:
-        try:
-            _send(client, step, step.current)
-        except OutOfSequence:
-            ask = client.secret if kind == "secret" else client.config
-            _send(client, step, ask(step.current["ID"]))
-    except EngineError as error:
-        if "only updates to Labels are allowed" not in str(error):
-            raise
-        raise StackError(
-            f"{kind} {name} has another content in the cluster, where it never changes: "
-            f"give it a new name in the file, as 'name: {name}_2'"
-        ) from None
+        _send(client, step, current)
+    except OutOfSequence:
+        ask = client.secret if kind == "secret" else client.config
+        _send(client, step, ask(current["ID"]))
 
 
 def _send(client: EngineClient, step: UpdateFile, current: Named) -> None:
     client.update_file(step.kind, current["ID"], current["Version"]["Index"], step.request)
 
 
-def _send_login(client: EngineClient, current: Service, login: str) -> None:
+def send_login(client: EngineClient, current: Service, login: str) -> None:
+    """Give a service that stays as it is a newer login."""
     try:
         client.update_service(current["ID"], current["Version"]["Index"], current["Spec"], login)
     except OutOfSequence:
@@ -141,10 +149,14 @@ def _send_login(client: EngineClient, current: Service, login: str) -> None:
         client.update_service(current["ID"], current["Version"]["Index"], current["Spec"], login)
 
 
-def _update(client: EngineClient, step: UpdateService, files: FileIds, login: str) -> list[str]:
+def _update(
+    client: EngineClient, step: UpdateService, files: FileIds, login: str, *, exact: bool
+) -> list[str]:
     try:
         return client.update_service(step.service_id, step.version, files.filled(step.spec), login)
     except OutOfSequence:
+        if exact:
+            raise
         current = client.service(step.service_id)
         spec = updated_spec(current, step.spec)
         version = current["Version"]["Index"]

@@ -8,11 +8,27 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
+from stack.deploy.events import ServiceEvent
 from stack.deploy.observe import stack_label
-from stack.deploy.progress import ENDED, Progress, progress_of, update_id
+from stack.deploy.progress import (
+    ENDED,
+    UNDER_WAY,
+    WAITS_FOR,
+    Progress,
+    progress_of,
+    update_id,
+)
 from stack.engine.client import EngineClient
-from stack.engine.payloads import Task
-from stack.errors import EngineUnreachable, NotConverged, Unavailable
+from stack.engine.payloads import Service, Task
+from stack.errors import (
+    EngineUnreachable,
+    FailedTask,
+    NotConverged,
+    RolledBack,
+    TimedOut,
+    Unavailable,
+    Unschedulable,
+)
 
 _POLL_S = 0.2
 _UNPLACED_S = 10.0  # how long "no suitable node" may last before it counts as final
@@ -36,7 +52,12 @@ def already_over(client: EngineClient, stack: str) -> frozenset[str]:
     """
     label = {"label": stack_label(stack)}
     ended = [t["ID"] for t in client.tasks(label) if t.get("Status", {}).get("State", "") in ENDED]
-    return frozenset((*ended, *map(update_id, client.services(label))))
+    settled = (one for one in client.services(label) if not _is_updating(one))
+    return frozenset((*ended, *map(update_id, settled)))
+
+
+def _is_updating(service: Service) -> bool:
+    return (service.get("UpdateStatus") or {}).get("State", "") in UNDER_WAY
 
 
 def converge(
@@ -47,10 +68,10 @@ def converge(
     *,
     timeout_s: float,
     stable_s: float,
-    say: Callable[[str], None],
+    tell: Callable[[ServiceEvent], None],
     pace: Pace = Pace(),  # noqa: B008 (frozen)
 ) -> None:
-    """Poll until every service runs all its tasks of the present spec.
+    """Poll until every service runs all its tasks of the present spec, and no update is watched.
 
     Args:
         client: the API.
@@ -59,14 +80,16 @@ def converge(
         seen: what was over before; see `already_over`.
         timeout_s: seconds until giving up.
         stable_s: seconds that all must run before it counts; more once a task has failed.
-        say: told a line whenever a service's progress changes.
+        tell: told whenever a service's progress changes.
         pace: clock and sleep.
 
     Raises:
-        NotConverged: the time is over, or a task was rejected, failed again and again, found no
-            node for some seconds, or an update was stopped; the message holds the reasons.
+        NotConverged: a task was rejected, failed again and again, or an update was paused.
+        RolledBack: the cluster took an update back; this is said once it has.
+        Unschedulable: a task found no node for some seconds.
+        TimedOut: the time is over.
     """
-    watch = _Watch(say, stable_s)
+    watch = _Watch(tell, stable_s)
     started = pace.now()
     while True:
         try:
@@ -79,7 +102,7 @@ def converge(
         if services is not None and watch.judge(services, now):
             return
         if now - started > timeout_s:
-            raise NotConverged(watch.summary(f"not running after {timeout_s:g} s"))
+            raise watch.timed_out(f"not running after {timeout_s:g} s")
         pace.sleep(_POLL_S)
 
 
@@ -90,10 +113,14 @@ def _look(
     current = _by_service(client.tasks({"label": label, "_up-to-date": "true"}))
     everything = _by_service(client.tasks({"label": label}))
     services = client.services({"label": label}, status=True)
+    services.sort(key=lambda service: str(service["Spec"]["Name"]))
     wanted = set(service_ids)
+    gone = wanted - {service["ID"] for service in services}
+    if gone:
+        raise NotConverged(f"somebody removed services meanwhile: {', '.join(sorted(gone))}")
     return [
         progress_of(service, current[service["ID"]], everything[service["ID"]], seen)
-        for service in sorted(services, key=lambda service: str(service["Spec"]["Name"]))
+        for service in services
         if service["ID"] in wanted
     ]
 
@@ -108,10 +135,10 @@ def _by_service(tasks: list[Task]) -> defaultdict[str, list[Task]]:
 class _Watch:
     """Remembers between two looks what only time can tell."""
 
-    def __init__(self, say: Callable[[str], None], stable_s: float) -> None:
-        self._say = say
+    def __init__(self, tell: Callable[[ServiceEvent], None], stable_s: float) -> None:
+        self._tell = tell
         self._stable_s = stable_s
-        self._lines: dict[str, str] = {}
+        self._told: dict[str, ServiceEvent] = {}
         self._unplaced_since: dict[str, float] = {}
         self._failures: dict[str, frozenset[str]] = {}
         self._steady_since: float | None = None
@@ -121,22 +148,28 @@ class _Watch:
         """Whether all is well; raises when it cannot become so."""
         self._last = services
         for service in services:
-            if self._lines.get(service.name) != service.line:
-                self._lines[service.name] = service.line
-                self._say(service.line)
+            event = service.event
+            if self._told.get(service.name) != event:
+                self._told[service.name] = event
+                self._tell(event)
         if all(service.is_done for service in services):
             return self._is_steady(services, now)
         self._steady_since = None
         for service in services:
-            if service.is_done:
-                continue
-            self._give_up_when_hopeless(service, now)
+            if not service.is_done:
+                self._give_up_when_hopeless(service, now)
         return False
 
-    def summary(self, headline: str) -> str:
-        """The services that are not as they should be, with reasons."""
-        lines = [service.stopped or service.line for service in self._last if not service.is_done]
-        return "; ".join([headline, *lines])
+    def timed_out(self, headline: str) -> NotConverged:
+        """The services that are not as they should be, with reasons.
+
+        One that did not find a node all the while is unschedulable, however short that was.
+        """
+        left = [service for service in self._last if not service.is_done]
+        lines = [service.stopped or service.line for service in left]
+        failed = tuple(one for service in left for one in service.culprits[-1:])
+        kind = Unschedulable if left and all(map(_is_unplaced, left)) else TimedOut
+        return kind("; ".join([headline, *lines]), failed)
 
     def _is_steady(self, services: list[Progress], now: float) -> bool:
         failures = {service.name: service.failed for service in services}
@@ -146,19 +179,35 @@ class _Watch:
         return now - self._steady_since >= lasting
 
     def _give_up_when_hopeless(self, service: Progress, now: float) -> None:
-        if service.stopped:
-            reasons = [service.stopped, *service.failures[:1]]
-            raise NotConverged(f"{service.name}: {': '.join(reasons)}")
-        if service.rejected:
-            raise NotConverged(f"{service.name}: a task cannot run: {service.rejected[0]}")
-        if service.crashes >= _MOST_CRASHES:
-            reasons = [f"a task failed {service.crashes} times", *service.failures[-1:]]
-            raise NotConverged(f"{service.name}: {': '.join(reasons)}")
-        unplaced = next((reason for reason in service.waiting if _NO_NODE in reason), "")
-        nowhere = service.wanted is None
-        if not unplaced and not nowhere:
-            self._unplaced_since.pop(service.name, None)
+        name, failed = service.name, service.culprits[-1:]
+        if service.update == "rollback_completed":
+            raise RolledBack(f"{name}: {_with_reason(service.stopped, failed)}", failed)
+        if service.stopped and service.update != "rollback_started":
+            raise NotConverged(f"{name}: {_with_reason(service.stopped, failed)}", failed)
+        if not service.is_judged_by_cluster:
+            if service.rejected:
+                raise NotConverged(f"{name}: a task cannot run: {service.rejected[0]}", failed)
+            if service.crashes >= _MOST_CRASHES:
+                reasons = [f"a task failed {service.crashes} times", *service.failures[-1:]]
+                raise NotConverged(f"{name}: {': '.join(reasons)}", failed)
+        if not _is_unplaced(service):
+            self._unplaced_since.pop(name, None)
             return
-        since = self._unplaced_since.setdefault(service.name, now)
+        since = self._unplaced_since.setdefault(name, now)
         if now - since > _UNPLACED_S:
-            raise NotConverged(f"{service.name}: {unplaced or 'no node fits its placement'}")
+            reason = _unplaced_reason(service) or "no node fits its placement"
+            raise Unschedulable(f"{name}: {reason}", failed)
+
+
+def _is_unplaced(service: Progress) -> bool:
+    is_held_back = any(reason.startswith(WAITS_FOR) for reason in service.waiting)
+    return not is_held_back and (service.wanted is None or bool(_unplaced_reason(service)))
+
+
+def _unplaced_reason(service: Progress) -> str:
+    return next((reason for reason in service.waiting if _NO_NODE in reason), "")
+
+
+def _with_reason(text: str, failed: tuple[FailedTask, ...]) -> str:
+    reasons = [task.reason for task in failed if task.reason and task.reason not in text]
+    return ": ".join([text, *reasons])

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from stack.deploy.plan import Observed
+import msgspec
+
+from stack.deploy.plan import Observed, Remove
+from stack.deploy.progress import is_given_up
+from stack.deploy.versions import (
+    CONTENT_LABEL,
+    digest_of,
+    has_known_content,
+    superseded,
+    with_versions,
+)
 from stack.engine.client import EngineClient
-from stack.engine.payloads import Json, Named
-from stack.errors import NotConverged, NotFound, StackError
+from stack.engine.payloads import FileKind, Json, Named, Service, Task
+from stack.errors import EngineError, NotConverged, NotFound, StackError
 from stack.translate.names import NAMESPACE_LABEL
 from stack.translate.stack_spec import StackSpec
 
@@ -30,7 +40,7 @@ def observe(client: EngineClient, wanted: StackSpec) -> Observed:
         EngineError: the API refused, for example because the node is no manager.
     """
     label = stack_label(wanted.name)
-    services = client.services({"label": label})
+    services = client.services({"label": label}, status=True)
     networks = client.networks({"label": label})
     ids = {network["Name"]: network["Id"] for network in networks}
     own = {request["Name"] for request in wanted.networks}
@@ -44,9 +54,71 @@ def observe(client: EngineClient, wanted: StackSpec) -> Observed:
     return Observed(
         services={service["Spec"]["Name"]: service for service in services},
         network_ids=ids,
-        secrets=_files("secret", client.secret, wanted.secrets, wanted.external_secrets),
-        configs=_files("config", client.config, wanted.configs, wanted.external_configs),
+        secrets=_files("secret", client, wanted.name, wanted.secrets, wanted.external_secrets),
+        configs=_files("config", client, wanted.name, wanted.configs, wanted.external_configs),
+        given_up=_given_up(client, label, services),
+        own_networks=frozenset(network["Name"] for network in networks),
     )
+
+
+def _given_up(client: EngineClient, label: str, services: Iterable[Service]) -> frozenset[str]:
+    """The services of which a deployment must run failed tasks again, though its file is equal."""
+    current: dict[str, list[Task]] = {one["ID"]: [] for one in services}
+    if current:
+        for task in client.tasks({"label": label, "_up-to-date": "true"}):
+            current.get(task.get("ServiceID", ""), []).append(task)
+    return frozenset(one["ID"] for one in services if is_given_up(one, current[one["ID"]]))
+
+
+def adopt(client: EngineClient, wanted: StackSpec, observed: Observed) -> Observed:
+    """Find out whether secrets that another client made are as the file says, and label them.
+
+    Only the cluster can tell: it accepts an update with an equal content and no other.
+
+    Raises:
+        EngineError: the API refused for another reason.
+    """
+    known = dict(observed.secrets)
+    for request in wanted.secrets:
+        item = known.get(request["Name"])
+        if item is None or has_known_content(item) or "Data" not in request:
+            continue
+        labels = {**request["Labels"], CONTENT_LABEL: digest_of(request)}
+        body = {**request, "Labels": labels}
+        try:
+            client.update_file("secret", item["ID"], item["Version"]["Index"], body)
+            known[request["Name"]] = client.secret(item["ID"])
+        except EngineError as error:
+            if "only updates to Labels are allowed" not in str(error):
+                raise
+            spec = {**item["Spec"], "Labels": {**labels, CONTENT_LABEL: "other"}}
+            known[request["Name"]] = {**item, "Spec": spec}
+    return msgspec.structs.replace(observed, secrets=known)
+
+
+def superseded_files(client: EngineClient, wanted: StackSpec, observed: Observed) -> list[Remove]:
+    """Versions of the stack's secrets and configs that nothing refers to any more.
+
+    Args:
+        client: asked anew, as the services have changed meanwhile.
+        wanted: as the file describes it.
+        observed: the stack before it was deployed; without versions nothing is asked.
+    """
+    wanted = with_versions(wanted, observed.secrets, observed.configs)
+    found: dict[FileKind, list[Named]] = {
+        "secret": [*superseded(wanted, "secret", observed.secrets, ())],
+        "config": [*superseded(wanted, "config", observed.configs, ())],
+    }
+    if not any(found.values()):
+        return []
+    services = client.services({"label": stack_label(wanted.name)})
+    return [
+        Remove(kind, item["ID"], item["Spec"]["Name"])
+        for kind, items in found.items()
+        for item in superseded(
+            wanted, kind, {item["Spec"]["Name"]: item for item in items}, services
+        )
+    ]
 
 
 def stack_label(stack: str) -> str:
@@ -55,10 +127,13 @@ def stack_label(stack: str) -> str:
 
 
 def _files(
-    kind: str, ask: Callable[[str], Named], own: Iterable[Json], external: Iterable[str]
+    kind: FileKind, client: EngineClient, stack: str, own: Iterable[Json], external: Iterable[str]
 ) -> dict[str, Named]:
-    """Ask for secrets or configs by name, those of the stack and those from outside."""
-    found: dict[str, Named] = {}
+    """Ask for secrets or configs: those of the stack, of its names, and from outside."""
+    listed, ask = (
+        (client.secrets, client.secret) if kind == "secret" else (client.configs, client.config)
+    )
+    found = {item["Spec"]["Name"]: item for item in listed({"label": stack_label(stack)})}
     for name in external:
         try:
             found[name] = ask(name)
@@ -67,6 +142,8 @@ def _files(
                 f"{kind} {name} is declared external and does not exist: create it"
             ) from None
     for request in own:
+        if request["Name"] in found:
+            continue
         with contextlib.suppress(NotFound):
             current = ask(request["Name"])
             if current["Spec"]["Name"] == request["Name"]:  # and not an ID that begins so

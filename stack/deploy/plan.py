@@ -10,7 +10,11 @@ from copy import deepcopy
 
 import msgspec
 
+from stack.deploy.events import Kind
+from stack.deploy.progress import dependencies
+from stack.deploy.versions import base_of, is_version_of, with_versions
 from stack.engine.payloads import FileKind, Json, Named, Service
+from stack.translate.names import NAMESPACE_LABEL
 from stack.translate.stack_spec import StackSpec
 
 
@@ -21,6 +25,8 @@ class Observed(msgspec.Struct, frozen=True):
     network_ids: Mapping[str, str]
     secrets: Mapping[str, Named] = {}
     configs: Mapping[str, Named] = {}
+    own_networks: frozenset[str] = frozenset()  # names of those that are labelled as the stack's
+    given_up: frozenset[str] = frozenset()  # IDs of services whose last attempt failed
 
 
 class CreateNetwork(msgspec.Struct, frozen=True):
@@ -37,12 +43,11 @@ class CreateFile(msgspec.Struct, frozen=True):
 
 
 class UpdateFile(msgspec.Struct, frozen=True):
-    """One that is there; of a secret, only the cluster can tell whether it is as the file says."""
+    """One that is there with the same content and other labels."""
 
     kind: FileKind
     current: Named
     request: Json
-    has_other_labels: bool
 
 
 class CreateService(msgspec.Struct, frozen=True):
@@ -59,10 +64,11 @@ class UpdateService(msgspec.Struct, frozen=True):
     spec: Json
 
 
-class RemoveService(msgspec.Struct, frozen=True):
-    """A service that the file no longer has."""
+class Remove(msgspec.Struct, frozen=True):
+    """An object of the stack that the file no longer has."""
 
-    service_id: str
+    kind: Kind
+    object_id: str
     name: str
 
 
@@ -74,13 +80,7 @@ class KeepService(msgspec.Struct, frozen=True):
 
 
 Step = (
-    CreateNetwork
-    | CreateFile
-    | UpdateFile
-    | CreateService
-    | UpdateService
-    | RemoveService
-    | KeepService
+    CreateNetwork | CreateFile | UpdateFile | CreateService | UpdateService | Remove | KeepService
 )
 
 
@@ -90,8 +90,9 @@ def make_plan(wanted: StackSpec, observed: Observed, *, prune: bool) -> list[Ste
     Args:
         wanted: the stack as the file describes it.
         observed: the stack as the cluster has it.
-        prune: also remove the stack's services that the file does not name.
+        prune: also remove what is labelled as the stack's and the file does not name.
     """
+    wanted = with_versions(wanted, observed.secrets, observed.configs)
     steps: list[Step] = [
         CreateNetwork(request)
         for request in wanted.networks
@@ -100,17 +101,38 @@ def make_plan(wanted: StackSpec, observed: Observed, *, prune: bool) -> list[Ste
     steps += _file_steps("secret", wanted.secrets, observed.secrets)
     steps += _file_steps("config", wanted.configs, observed.configs)
     names = {network_id: name for name, network_id in observed.network_ids.items()}
-    for spec in wanted.services:
+    for spec in in_order(wanted.services):
         current = observed.services.get(spec["Name"])
-        steps.append(CreateService(spec) if current is None else _against(current, spec, names))
+        if current is None:
+            steps.append(CreateService(spec))
+        elif current["ID"] in observed.given_up:
+            steps.append(_run_again(current, spec))
+        else:
+            steps.append(_against(current, spec, names))
     if prune:
-        kept = {spec["Name"] for spec in wanted.services}
-        steps.extend(
-            RemoveService(service["ID"], name)
-            for name, service in sorted(observed.services.items())
-            if name not in kept
-        )
+        steps += _removals(wanted, observed)
     return steps
+
+
+def _removals(wanted: StackSpec, observed: Observed) -> Iterator[Remove]:
+    """What is the stack's and not in the file; other versions of its files are not meant."""
+    kept = {spec["Name"] for spec in wanted.services}
+    for name, service in sorted(observed.services.items()):
+        if name not in kept:
+            yield Remove("service", service["ID"], name)
+    own: tuple[tuple[FileKind, Mapping[str, Named], tuple[Json, ...], tuple[str, ...]], ...] = (
+        ("secret", observed.secrets, wanted.secrets, wanted.external_secrets),
+        ("config", observed.configs, wanted.configs, wanted.external_configs),
+    )
+    for kind, files, requests, external in own:
+        bases = {*map(base_of, requests), *external}
+        for name, item in sorted(files.items()):
+            is_own = (item["Spec"].get("Labels") or {}).get(NAMESPACE_LABEL) == wanted.name
+            if is_own and not any(is_version_of(item, base) for base in bases):
+                yield Remove(kind, item["ID"], name)
+    networks = {request["Name"] for request in wanted.networks}
+    for name in sorted(observed.own_networks - networks - {*wanted.external_networks}):
+        yield Remove("network", observed.network_ids[name], name)
 
 
 def _file_steps(
@@ -120,11 +142,8 @@ def _file_steps(
         current = observed.get(request["Name"])
         if current is None:
             yield CreateFile(kind, request)
-            continue
-        has_other_labels = (current["Spec"].get("Labels") or {}) != request["Labels"]
-        # a config shows its data: one that is as the file says needs no request
-        if has_other_labels or current["Spec"].get("Data") != request.get("Data"):
-            yield UpdateFile(kind, current, request, has_other_labels)
+        elif (current["Spec"].get("Labels") or {}) != request["Labels"]:
+            yield UpdateFile(kind, current, request)
 
 
 def _against(current: Service, spec: Json, network_names: Mapping[str, str]) -> Step:
@@ -132,6 +151,37 @@ def _against(current: Service, spec: Json, network_names: Mapping[str, str]) -> 
     if comparable(current["Spec"], network_names) == comparable(spec, network_names):
         return KeepService(current["ID"], spec["Name"])
     return UpdateService(current["ID"], current["Version"]["Index"], spec)
+
+
+def _run_again(current: Service, spec: Json) -> Step:
+    """Update a service even where its file is the same, as its tasks are not tried again."""
+    spec = updated_spec(current, spec)
+    spec["TaskTemplate"]["ForceUpdate"] += 1
+    return UpdateService(current["ID"], current["Version"]["Index"], spec)
+
+
+def in_order(specs: Iterable[Json]) -> list[Json]:
+    """Services with those on which they depend before them, else in the order of the file.
+
+    So the cluster never takes the former state of a dependency for the one to wait for.
+    """
+    by_name = {spec["Name"]: spec for spec in specs}
+    ordered: dict[str, Json] = {}
+    for name in by_name:
+        pending = [name]
+        while pending:
+            last = pending[-1]
+            missing = [
+                other
+                for other in dependencies(by_name[last])
+                if other in by_name and other not in ordered and other not in pending
+            ]
+            if missing:
+                pending.append(missing[0])
+            else:
+                ordered[last] = by_name[last]
+                pending.pop()
+    return list(ordered.values())
 
 
 def updated_spec(current: Service, spec: Json) -> Json:
@@ -177,7 +227,7 @@ def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
     """A service spec in a form in which equal meanings are equal values.
 
     A server adds what it takes by default and stores IDs of networks and files; both are undone
-    here.  Files are told apart by name: one that is in use cannot be exchanged under its name.
+    here.  Files are told apart by name: a changed content has another.
 
     Args:
         spec: as sent or as read back.
@@ -196,6 +246,7 @@ def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
             for reference in container.get(f"{kind}s") or []
         ]
         container[f"{kind}s"] = sorted(references, key=str)
+    container["Hosts"] = sorted(container.get("Hosts") or [])  # the file may give a map
     attachments = template.get("Networks") or spec.pop("Networks", None) or []
     for attachment in attachments:
         attachment["Target"] = network_names.get(attachment["Target"], attachment["Target"])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable
 
 import msgspec
 
+from stack.deploy.events import Phase, ServiceEvent, service_line
 from stack.engine.payloads import JobStatus, Json, Service, Task
+from stack.errors import FailedTask
+from stack.translate.extensions import EXTENSION_LABEL
 
 ENDED = frozenset(("complete", "shutdown", "failed", "rejected", "orphaned", "remove"))
 """States from which a task never moves on."""
@@ -23,7 +27,9 @@ class Progress(msgspec.Struct, frozen=True):
     `wanted` is None while the cluster has not yet said how many tasks a global service has.
     `rejected` holds reasons why a task of the present spec will never run; `waiting` reasons why
     one does not run yet; `failed` IDs of its tasks that ran and failed; `crashes` how often that
-    was in the slot where it was most often.
+    was in the slot where it was most often.  `update` is the state of an update that belongs to
+    this deployment, `stopped` why it does not go on.  `culprits` are the tasks to blame, the
+    newest last.
     """
 
     name: str
@@ -35,21 +41,55 @@ class Progress(msgspec.Struct, frozen=True):
     failures: tuple[str, ...] = ()
     failed: frozenset[str] = frozenset()
     crashes: int = 0
+    update: str = ""
     stopped: str = ""
+    is_judged_by_cluster: bool = False
+    culprits: tuple[FailedTask, ...] = ()
 
     @property
     def is_done(self) -> bool:
-        """Whether all wanted tasks run or have ended well."""
-        return self.wanted is not None and self.running >= self.wanted and not self.stopped
+        """Whether all wanted tasks run or have ended well, and no update is under way."""
+        return (
+            self.wanted is not None
+            and self.running >= self.wanted
+            and not self.stopped
+            and self.update not in UNDER_WAY
+        )
+
+    @property
+    def phase(self) -> Phase:
+        """Where the service is on its way."""
+        if self.stopped:
+            return "rolling back" if self.update == "rollback_started" else "stopped"
+        if self.is_done:
+            return "completed" if self.is_job else "running"
+        if self.rejected:
+            return "failed"
+        if self.waiting:
+            return "waiting"
+        return "updating" if self.update == "updating" else "starting"
+
+    @property
+    def event(self) -> ServiceEvent:
+        """The state as it is told; with a reason when a task cannot start."""
+        reasons = self.rejected or self.failures or self.waiting
+        return ServiceEvent(
+            name=self.name,
+            phase=self.phase,
+            running=self.running,
+            wanted=self.wanted,
+            is_job=self.is_job,
+            reason=reasons[0] if reasons and not self.is_done else "",
+        )
 
     @property
     def line(self) -> str:
-        """The state in one line; the reason is added when a task cannot start."""
-        wanted = "?" if self.wanted is None else self.wanted
-        reasons = self.rejected or self.failures or self.waiting
-        reason = f": {reasons[0]}" if reasons and not self.is_done else ""
-        verb = "completed" if self.is_job else "running"
-        return f"{self.name}: {self.running}/{wanted} {verb}{reason}"
+        """The state in one line."""
+        return service_line(self.event)
+
+
+UNDER_WAY = ("updating", "rollback_started")
+"""States of an update that is not over."""
 
 
 def progress_of(
@@ -77,25 +117,54 @@ def progress_of(
     # A failed task is started again, unless the service says that it is not.
     hopeless = ("rejected", "failed") if _condition(service) == "none" else ("rejected",)
     crashes = max(Counter(_place(service, task) for task in failed).values(), default=0)
-    if is_job and crashes > _attempts(service):
+    if crashes > _attempts(service):
         hopeless = ("rejected", "failed")
-    update = service.get("UpdateStatus") or {}
+    rejected = [task for task in fresh if _state(task) in hopeless or _can_never_start(task)]
+    update = {} if update_id(service) in seen else service.get("UpdateStatus") or {}
+    state, message = update.get("State", ""), update.get("Message", "")
+    if state == "paused" and wanted is not None and finished >= wanted:
+        state = "completed"  # what the cluster took for an early end was a good one
+    waiting = [task for task in live if _state(task) in ("new", "allocated", "pending")]
+    blamed = _blamed(message, everything, seen) if state in _STOPPED else []
     return Progress(
         name=service["Spec"]["Name"],
         running=running + finished,
         wanted=wanted,
         is_job=is_job,
-        waiting=_reasons(task for task in live if _state(task) in ("new", "allocated", "pending")),
-        rejected=_reasons(
-            task for task in fresh if _state(task) in hopeless or _can_never_start(task)
-        ),
+        waiting=_reasons(waiting) or (() if current else _awaited(service["Spec"])),
+        rejected=_reasons(rejected),
         failures=_reasons(failed),
         failed=frozenset(task["ID"] for task in failed),
         crashes=crashes,
-        stopped=""
-        if update_id(service) in seen
-        else _stopped(update.get("State", ""), update.get("Message", ""), everything),
+        update=state,
+        stopped=_stopped(state, message, blamed),
+        is_judged_by_cluster=_is_judged_by_cluster(service),
+        culprits=_culprits(service, blamed or rejected or failed or waiting),
     )
+
+
+def dependencies(spec: Json) -> dict[str, str]:
+    """What a service waits for, by its spec: names and conditions."""
+    text = (spec.get("Labels") or {}).get(EXTENSION_LABEL, "")
+    if "depends_on" not in text:
+        return {}
+    found: Json = json.loads(text).get("depends_on", {})
+    return {name: one.get("condition", "service_started") for name, one in found.items()}
+
+
+def is_given_up(service: Service, current: Collection[Task]) -> bool:
+    """Whether tasks of a service have failed and none is tried again.
+
+    Args:
+        service: as listed with counts.
+        current: its tasks that were made from its present spec.
+    """
+    progress = progress_of(service, current, current, ())
+    is_alive = any(
+        task.get("DesiredState") in ("ready", "running", "complete") and _state(task) not in ENDED
+        for task in current
+    )
+    return bool(current) and not is_alive and not progress.is_done and bool(progress.rejected)
 
 
 def job_mode(service: Service) -> bool:
@@ -187,9 +256,66 @@ _STOPPED = {
 }
 
 
-def _stopped(state: str, message: str, everything: Collection[Task]) -> str:
+def _awaited(spec: Json) -> tuple[str, ...]:
+    """What a service that has no task yet may be waiting for."""
+    names = [f"{name} {_AWAITED.get(how, how)}" for name, how in dependencies(spec).items()]
+    return (f"{WAITS_FOR} {', '.join(names)}",) if names else ()
+
+
+WAITS_FOR = "waits for"
+_AWAITED = {
+    "service_started": "to start",
+    "service_healthy": "to be healthy",
+    "service_completed_successfully": "to complete",
+}
+
+
+def _stopped(state: str, message: str, blamed: Iterable[Task]) -> str:
     """Say that an update does not go on, and what became of the task that its message names."""
     text = _STOPPED.get(state, "")
+    return ": ".join(part for part in (text, message, *_reasons(blamed)) if part) if text else ""
+
+
+def _blamed(message: str, tasks: Collection[Task], seen: Collection[str]) -> list[Task]:
+    """The task that an update's message ends with, else all that failed in this deployment."""
     culprit = message.rpartition(" task ")[2]
-    reasons = _reasons(task for task in everything if task["ID"] == culprit)
-    return ": ".join(part for part in (text, message, *reasons) if part) if text else ""
+    named = [task for task in tasks if task["ID"] == culprit]
+    return named or [
+        task for task in tasks if _state(task) in ("failed", "rejected") and task["ID"] not in seen
+    ]
+
+
+def _is_judged_by_cluster(service: Service) -> bool:
+    """Whether the cluster will say itself how an update ends: it takes a failing one back."""
+    config = service["Spec"].get("UpdateConfig") or {}
+    state = (service.get("UpdateStatus") or {}).get("State", "")
+    rolls_back = config.get("FailureAction") == "rollback" and "PreviousSpec" in service
+    return (rolls_back and state in ("", "updating")) or state == "rollback_started"
+
+
+def _culprits(service: Service, tasks: Iterable[Task]) -> tuple[FailedTask, ...]:
+    return tuple(
+        FailedTask(
+            service=service["Spec"]["Name"],
+            task_id=task["ID"],
+            slot=task.get("Slot", 0),
+            node_id=task.get("NodeID", ""),
+            reason=(_reasons([task]) or ("",))[0],
+            exit_code=_exit_code(task),
+            has_terminal=bool(
+                ((task.get("Spec") or {}).get("ContainerSpec") or {}).get("TTY", False)
+            ),
+            may_have_logs=_state(task) in ("failed", "complete", "shutdown", "running", "starting"),
+        )
+        for task in sorted(tasks, key=lambda task: task.get("CreatedAt", ""))
+    )
+
+
+def _exit_code(task: Task) -> int | None:
+    status = task.get("Status", {})
+    container = status.get("ContainerStatus") or {}
+    if status.get("State") not in ("failed", "complete") or not container.get("ContainerID"):
+        return None
+    code: int = container.get("ExitCode", 0)
+    never_started = status.get("State") == "failed" and not code
+    return None if never_started else code

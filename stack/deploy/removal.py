@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from stack.deploy.converge import Pace
+from stack.deploy.events import ObjectEvent
 from stack.deploy.observe import stack_label
-from stack.deploy.progress import ENDED
+from stack.deploy.plan import Remove
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Named
-from stack.errors import EngineError, NotConverged, NotFound
+from stack.errors import EngineError, NotFound, TimedOut
 
 _POLL_S = 0.2
 _IDS_A_REQUEST = 100  # keeps the request line short enough for every server
@@ -25,7 +26,7 @@ def remove_stack(
 ) -> bool:
     """Remove a stack's services, secrets, configs and networks, in this order.
 
-    Networks go last, when no task uses them any more.
+    Returns when nothing of it is left.  Networks go last, when no task uses them any more.
 
     Args:
         client: the API.
@@ -38,7 +39,7 @@ def remove_stack(
         Whether there was anything to remove.
 
     Raises:
-        NotConverged: tasks still ran when the time was over.
+        TimedOut: tasks still ran when the time was over.
         EngineError: the API refused a removal.
     """
     filters = {"label": stack_label(stack)}
@@ -54,6 +55,52 @@ def remove_stack(
         say(f"Removing network {network['Name']}")
         _remove_network(client, network["Id"], timeout_s, pace)
     return bool(services or networks or files)
+
+
+def remove_objects(
+    client: EngineClient,
+    removals: Collection[Remove],
+    *,
+    timeout_s: float,
+    tell: Callable[[ObjectEvent], None],
+    pace: Pace = Pace(),  # noqa: B008 (frozen)
+) -> None:
+    """Remove what a file no longer names: services first, networks when their tasks are gone.
+
+    A secret or config that something outside of the stack uses stays.
+
+    Raises:
+        TimedOut: tasks were still there when the time was over.
+        EngineError: the API refused a removal.
+    """
+    services = [one.object_id for one in removals if one.kind == "service"]
+    has_networks = any(one.kind == "network" for one in removals)
+    tasks: list[str] = []
+    if services and has_networks:
+        tasks = [task["ID"] for task in client.tasks({"service": services})]
+    for one in sorted(removals, key=lambda one: _ORDER.index(one.kind)):
+        tell(ObjectEvent(action="remove", kind=one.kind, name=one.name, id=one.object_id))
+        match one.kind:
+            case "service":
+                _unless_gone(client.remove_service, one.object_id)
+            case "secret":
+                _unless_in_use(client.remove_secret, one.object_id)
+            case "config":
+                _unless_in_use(client.remove_config, one.object_id)
+            case "network":
+                _wait_for_tasks(client, tasks, timeout_s, pace)
+                _remove_network(client, one.object_id, timeout_s, pace)
+
+
+_ORDER = ("service", "secret", "config", "network")
+
+
+def _unless_in_use(remove: Callable[[str], None], identifier: str) -> None:
+    try:
+        _unless_gone(remove, identifier)
+    except EngineError as error:
+        if "in use" not in str(error):
+            raise
 
 
 def _remove_files(client: EngineClient, filters: dict[str, str], say: Callable[[str], None]) -> int:
@@ -94,15 +141,14 @@ def _wait_for_tasks(client: EngineClient, tasks: list[str], timeout_s: float, pa
     left = tasks
     while left := list(_still_there(client, left)):
         if pace.now() - started > timeout_s:
-            raise NotConverged(f"{len(left)} tasks still run after {timeout_s:g} s")
+            raise TimedOut(f"{len(left)} tasks are still there after {timeout_s:g} s")
         pace.sleep(_POLL_S)
 
 
 def _still_there(client: EngineClient, tasks: list[str]) -> Iterator[str]:
     for start in range(0, len(tasks), _IDS_A_REQUEST):
         for task in client.tasks({"id": tasks[start : start + _IDS_A_REQUEST]}):
-            if task.get("Status", {}).get("State", "") not in ENDED:
-                yield task["ID"]
+            yield task["ID"]
 
 
 def _remove_network(client: EngineClient, network_id: str, timeout_s: float, pace: Pace) -> None:

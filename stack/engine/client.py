@@ -105,7 +105,13 @@ class EngineClient:
         return found
 
     def logs(
-        self, place: str, query: Mapping[str, object], *, framed: bool, moments: bool
+        self,
+        place: str,
+        query: Mapping[str, object],
+        *,
+        framed: bool,
+        moments: bool,
+        patience_s: float | None = None,
     ) -> Iterator[LogLine]:
         """Iterate over lines of a log as they come; nothing else can be asked meanwhile.
 
@@ -114,8 +120,9 @@ class EngineClient:
             query: the parameters, with ``details``.
             framed: whether the containers have no terminal.
             moments: whether ``timestamps`` is among the parameters.
+            patience_s: longest silence, in seconds; without it there may be any.
         """
-        pieces = self._connection.stream(f"/{place}/logs", query)
+        pieces = self._connection.stream(f"/{place}/logs", query, patience_s=patience_s)
         return log_lines(pieces, framed=framed, moments=moments)
 
     def distribution(self, image: str, login: str = "") -> Json:

@@ -149,8 +149,19 @@ class Connection:
             self._prefix = self._negotiate()
         return self._exchange(method, self._prefix + path + _query_string(query), body, headers)
 
-    def stream(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[bytes]:
+    def stream(
+        self,
+        path: str,
+        query: Mapping[str, object] | None = None,
+        *,
+        patience_s: float | None = None,
+    ) -> Iterator[bytes]:
         """Send a GET request and iterate over the answer's bytes as they come, however late.
+
+        Args:
+            path: as with `request`.
+            query: as with `request`.
+            patience_s: the longest silence, in seconds; without it there may be any.
 
         Raises:
             EngineError: the API answered with an error; see `stack.errors` for the kinds.
@@ -165,7 +176,7 @@ class Connection:
             answer = connection.getresponse()
             if answer.status >= 400:
                 raise _error(answer.status, answer.read())
-            opened.settimeout(None)
+            opened.settimeout(patience_s)
             while piece := answer.read1(_PIECE_BYTES):
                 yield piece
         except (http.client.HTTPException, OSError) as error:

@@ -49,6 +49,7 @@ class Service(TypedDict, total=False):
     ID: str
     Version: Version
     Spec: Json
+    PreviousSpec: Json
     Endpoint: Json
     UpdateStatus: UpdateStatus
     ServiceStatus: ServiceStatus
@@ -63,6 +64,7 @@ class TaskStatus(TypedDict, total=False):
     Err: str
     Timestamp: str
     PortStatus: Json
+    ContainerStatus: Json
 
 
 class Task(TypedDict, total=False):

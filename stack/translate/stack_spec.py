@@ -12,6 +12,7 @@ from stack.translate.attached_files import object_name, object_request
 from stack.translate.names import PREDEFINED_NETWORKS
 from stack.translate.networks import network_name, network_request
 from stack.translate.notes import notes
+from stack.translate.pre_deploy import with_pre_deploy
 from stack.translate.service import service_spec
 
 
@@ -35,6 +36,7 @@ def stack_spec(compose: Compose) -> StackSpec:
     Raises:
         ComposeError: what no cluster can do.
     """
+    compose = with_pre_deploy(compose)
     own = [network for network in compose.networks.values() if not network.external]
     external = [network for network in compose.networks.values() if network.external]
     names = (network_name(compose.name, network) for network in external)

@@ -9,6 +9,7 @@ import re
 import shlex
 import textwrap
 import tomllib
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from stack.check.rules import RULES
 from stack.cli.main import cli
 from stack.compose.keys import ROOT as COMPOSE_KEYS
 from stack.compose.keys import Key, Status
+from stack.deploy.events import AnyEvent
 from tests.compat.compose_differences import DIFFERENCES as COMPOSE_DIFFERENCES
 from tests.compat.stack_differences import DIFFERENCES
 
@@ -80,6 +82,21 @@ def extension_schema_block() -> str:
             line = f"    {member:<20}{_json_type(about)}{needed}"
             lines += textwrap.wrap(line, 100, subsequent_indent=" " * 24)
         parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def deploy_events_block() -> str:
+    """Return the events of a deployment as text: each with its members and their types."""
+    parts = []
+    for kind in typing.get_args(AnyEvent):
+        schema = msgspec.json.schema(kind)["$defs"][kind.__name__]
+        tag = kind.__struct_config__.tag
+        lines = [f"{tag}: {' '.join((kind.__doc__ or '').split())}"]
+        for member, about in schema["properties"].items():
+            if member != "event":
+                line = f"    {member:<12}{_json_type(about)}"
+                lines += textwrap.wrap(line, 100, subsequent_indent=" " * 16)
+        parts.append("\n".join((*textwrap.wrap(lines[0], 100), *lines[1:])))
     return "\n\n".join(parts)
 
 
@@ -168,6 +185,7 @@ BLOCKS = {
     "extension-schema": ("docs/design/extensions.md", extension_schema_block),
     "stack-differences": ("docs/compatibility.md", stack_differences_block),
     "compose-differences": ("docs/compatibility.md", compose_differences_block),
+    "deploy-events": ("docs/deploy.md", deploy_events_block),
     "task-states": ("docs/design/task-model.md", task_states_block),
     "import-layers": ("docs/architecture.md", import_layers_block),
 }

@@ -75,7 +75,7 @@ def test_a_host_port_that_is_taken_is_told_and_takes_nothing_away(cluster: Clust
     cluster.deploy("shop", {"web": WEB})
     before = cluster.container_ids("shop_web")
     clash = {**idle(), "ports": WEB["ports"]}
-    said = cluster.deploy("other", {"web": clash}, "--timeout", "2", code=1)
+    said = cluster.deploy("other", {"web": clash}, "--timeout", "2", code=4)
     [line] = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
     assert "other_web: 0/1 running: no suitable node" in line
     assert "host-mode port already in use on 3 nodes" in line
@@ -90,7 +90,7 @@ def test_a_host_port_that_a_foreign_container_has_is_told(cluster: Cluster) -> N
     for host in (1, 2, 3):
         cluster.docker("run", "-d", "-p", "8080:8080", "stackyard/test:1", host=host)
     said = cluster.deploy(
-        "shop", {"web": {**WEB, "deploy": {"replicas": 1}}}, "--timeout", "3", code=1
+        "shop", {"web": {**WEB, "deploy": {"replicas": 1}}}, "--timeout", "3", code=5
     )
     [line] = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
     assert "shop_web" in line

@@ -98,7 +98,7 @@ def test_a_global_service_follows_the_nodes(cluster: Cluster) -> None:
 def test_reservations_that_fit_nowhere_wait_until_there_is_room(cluster: Cluster) -> None:
     total = cluster.api("GET", "/info")["MemTotal"]
     reserve = {"resources": {"reservations": {"memory": str(int(total * 0.7))}}}
-    said = cluster.deploy("shop", {"big": idle(replicas=4, **reserve)}, "--timeout", "2", code=1)
+    said = cluster.deploy("shop", {"big": idle(replicas=4, **reserve)}, "--timeout", "2", code=4)
     assert "insufficient resources on 3 nodes" in said.stderr
     three = cluster.wait_running("shop_big", 3)
     assert sorted(c.host for c in three) == [1, 2, 3]

@@ -41,8 +41,6 @@ def check_extensions(extensions: Extensions, spec: ServiceSpec) -> None:
 
 def kept_only(extensions: Extensions) -> Iterator[str]:
     """Yield a sentence for each setting that is kept but not carried out in this version."""
-    if extensions.depends_on:
-        yield f"{_PLACE}.depends_on is kept but not carried out in this version: no start order"
     if extensions.networks:
         yield (
             f"{_PLACE}.networks is kept but not carried out in this version: addresses and the "

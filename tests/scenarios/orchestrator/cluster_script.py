@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+from cluster.model.extensions import EXTENSION_LABEL
 from cluster.model.service import GlobalJobMode, ReplicatedJobMode, ReplicatedMode, ServiceMode
 from cluster.model.task import Task
 from cluster.model.units import SECOND_NS
 from cluster.model.update_policy import RestartPolicy, UpdateConfig
+from cluster.orchestrator.dependencies import waits_for
 from tests.support.builders import make_cluster, make_node, make_service
 from tests.support.cluster_model import START, Behaviour, ClusterModel, one_task_runs_per_slot
 from tests.support.datadriven import Command
@@ -24,7 +28,10 @@ class ClusterScript:
     update NAME [image=..] [replicas=N]
     rollback NAME
     remove NAME | lose NODE | restore NODE | kill TASK | run SECONDS | leader
-    tasks NAME [all=1] | status NAME | specs NAME
+    tasks NAME [all=1] | status NAME | specs NAME | waits NAME
+
+    A service may have after=NAME:CONDITION[:restart][:optional],… with the condition started,
+    healthy or completed.
     """
 
     def __init__(self) -> None:
@@ -84,6 +91,7 @@ class ClusterScript:
                 is_global="global" in options,
                 job=self._job(options),
                 image=options.get("image", "web:1"),
+                labels=self._dependencies(options),
                 constraints=[options["constraint"]] if "constraint" in options else [],
                 host_ports=[int(options["port"])] if "port" in options else [],
                 cpus=float(options.get("cpus", "0")),
@@ -110,6 +118,27 @@ class ClusterScript:
             max_concurrent=int(options.get("concurrent", "1")),
             total_completions=int(options["job"]),
         )
+
+    def _dependencies(self, options: dict[str, str]) -> dict[str, str]:
+        """``after=db:healthy,job:completed,log:started:restart:optional``."""
+        conditions = {
+            "healthy": "service_healthy",
+            "completed": "service_completed_successfully",
+            "started": "service_started",
+        }
+        document = {}
+        for text in filter(None, options.get("after", "").split(",")):
+            name, condition, *words = text.split(":")
+            document[name] = {
+                "condition": conditions[condition],
+                "restart": "restart" in words,
+                "required": "optional" not in words,
+            }
+        return {EXTENSION_LABEL: json.dumps({"depends_on": document})} if document else {}
+
+    def _do_waits(self, command: Command) -> str:
+        service = self._model.service(command.args[0])
+        return ", ".join(waits_for(self._model.state, service)) or "nothing"
 
     def _policy(self, options: dict[str, str], prefix: str) -> UpdateConfig:
         return UpdateConfig(

@@ -99,12 +99,6 @@ def test_parts_with_the_profile() -> None:
     assert sorted(made) == ["parts_debug", "parts_front", "parts_greeter"]
 
 
-def test_parts_says_that_the_start_order_is_not_applied_yet() -> None:
-    notices = [str(notice) for notice in loaded("parts/docker-compose.yml").notices]
-    assert len(notices) == 1
-    assert "services.front.depends_on: stored in the service, but stackd does not" in notices[0]
-
-
 def test_settings() -> None:
     given = loaded("settings/docker-compose.yml", API_KEY="k", TITLE="T").compose
     spec = stack_spec(given)

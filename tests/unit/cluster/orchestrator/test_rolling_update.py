@@ -127,7 +127,7 @@ def test_a_task_without_a_place_in_an_empty_slot_holds_up_nobody() -> None:
 def test_a_task_that_held_out_for_the_monitor_is_settled_however_it_ended() -> None:
     once = make_service("web", replicas=5, spec_version=2, restart=RestartPolicy(condition="none"))
     for since, begun in ((980, [2]), (992, []), (0, [])):
-        for state in (S.COMPLETE, S.FAILED):
+        for state in (S.COMPLETE, S.FAILED) if begun else (S.FAILED,):
             ended = make_task(
                 "new1",
                 once,
@@ -139,6 +139,15 @@ def test_a_task_that_held_out_for_the_monitor_is_settled_however_it_ended() -> N
                 at=995,
             )
             assert advance(once, ended, old(2))[0] == begun
+
+
+def test_a_one_shot_is_settled_once_it_has_ended_well_however_soon() -> None:
+    once = make_service("web", replicas=5, spec_version=2, restart=RestartPolicy(condition="none"))
+    for state, begun in ((S.COMPLETE, [2]), (S.FAILED, [])):
+        ended = make_task(
+            "new1", once, state=state, desired=S.SHUTDOWN, node="a", made_at=970, at=995
+        )
+        assert advance(once, ended, old(2))[0] == begun
 
 
 def test_status_begins_and_ends() -> None:

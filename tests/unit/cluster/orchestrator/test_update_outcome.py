@@ -10,7 +10,7 @@ from cluster.model.service import FailedSlot, Service, UpdateState, UpdateStatus
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.model.units import SECOND_NS
-from cluster.model.update_policy import UpdateConfig
+from cluster.model.update_policy import RestartPolicy, UpdateConfig
 from cluster.orchestrator.slots import group
 from cluster.orchestrator.update_outcome import judged, last_monitor_ns, policy_in_force
 from tests.support.builders import make_service, make_task, seconds
@@ -158,3 +158,15 @@ def test_with_the_spec_its_credentials_come_back() -> None:
     found = judge(service, ended(1))
     assert found.spec == service.previous_spec
     assert (found.registry_auth, found.previous_registry_auth) == (old, None)
+
+
+@pytest.mark.parametrize("condition", ["none", "on-failure"])
+def test_a_one_shot_that_ended_well_has_not_failed(condition: str) -> None:
+    service = web()
+    template = replace(
+        service.spec.task_template, restart_policy=RestartPolicy(condition=condition)
+    )
+    done = replace(ended(3, S.COMPLETE), spec=template)
+    assert judge(service, done) == service
+    failed = replace(ended(3, S.FAILED), spec=template)
+    assert state_and_message(judge(service, failed))[0] == "paused"

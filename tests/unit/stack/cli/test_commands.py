@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from stack.cli.deploy_output import LiveView
 from stack.cli.main import run
+from stack.deploy.events import EndEvent, ObjectEvent, ServiceEvent
+from stack.deploy.versions import CONTENT_LABEL
 from tests.unit.stack.engine_server import EngineServer, serving
 
 FILE = """
@@ -75,7 +79,11 @@ def test_only_what_changed_is_updated_and_prune_removes(cli: Cli) -> None:
     out = cli(*DEPLOY, "-c", "v2.yml", "--prune", "shop")
     assert "Updating service shop_db" in out
     assert "Removing service shop_web" in out
-    assert [one.split("/")[1] for one in cli.engine.requests] == ["services", "services"]
+    assert [one.split("/")[1] for one in cli.engine.requests] == [
+        "services",
+        "services",
+        "networks",
+    ]
 
 
 def test_an_update_that_comes_too_late_is_done_again_once(cli: Cli) -> None:
@@ -112,10 +120,57 @@ def test_a_wrong_file_changes_nothing(cli: Cli) -> None:
 def test_a_rejected_task_is_exit_code_one_with_the_reason(cli: Cli) -> None:
     cli.engine.outcome = lambda _: {"State": "rejected", "Err": "No such image: i:latest"}
     cli(*DEPLOY, code=1)
+    detail = "  task shop_db.1 on alpha: No such image: i:latest\n"
     reason = "error: shop_db: a task cannot run: No such image: i:latest\n"
-    assert cli.err == reason + "left as deployed; `stack rm shop` removes it\n"
-    cli(*DEPLOY, "--timeout", "0", code=1)  # the stack was there before
+    assert cli.err == detail + reason + "left as deployed; `stack rm shop` removes it\n"
+    cli(*DEPLOY, code=1)  # tried again; the stack was there before
     assert "left as deployed" not in cli.err
+
+
+def test_events_are_a_json_object_a_line_and_the_last_one_tells_the_end(cli: Cli) -> None:
+    cli.engine.outcome = lambda _: {"State": "failed", "Err": "task: non-zero exit (3)"}
+    cli.engine.log = b""
+    Path("c.yml").write_text(
+        "services: {a: {image: i, deploy: {restart_policy: {condition: none}}}}"
+    )
+    cli(*DEPLOY, "-c", "c.yml", "--output", "json", code=1)
+    events = [json.loads(line) for line in cli.out.splitlines()]
+    assert [one["event"] for one in events] == ["object", "object", "service", "failure", "end"]
+    assert all(one["time"].endswith("+00:00") for one in events)
+    assert events[2].items() >= {"name": "shop_a", "phase": "failed", "running": 0}.items()
+    assert events[3]["node"] == "alpha"
+    assert events[4].items() >= {"result": "failed", "exit_code": 1}.items()
+    Path("bad.yml").write_text("services: {a: {imagee: i}}")
+    cli(*DEPLOY, "-c", "bad.yml", "--output", "json", code=2)
+    [end] = [json.loads(line) for line in cli.out.splitlines()]
+    assert (end["result"], end["exit_code"]) == ("wrong", 2)
+
+
+def test_the_live_view_keeps_one_line_a_service(capsys: pytest.CaptureFixture[str]) -> None:
+    view = LiveView()
+    view.tell(ObjectEvent(action="create", kind="service", name="web"))
+    for running in (0, 1):
+        for name in ("web", "db"):
+            view.tell(ServiceEvent(name=name, phase="starting", running=running, wanted=1))
+    view.tell(EndEvent(result="converged", exit_code=0))
+    assert _screen(capsys.readouterr().out) == [
+        "Creating service web",
+        "db: 1/1 running",
+        "web: 1/1 running",
+    ]
+
+
+def _screen(text: str) -> list[str]:
+    """What a terminal shows after `text`, of which only "up" and "erase below" are known."""
+    rows: list[str] = [""]
+    for part in re.split(r"(\x1b\[\d+A\x1b\[J|\n)", text):
+        if part == "\n":
+            rows.append("")
+        elif part.startswith("\x1b"):
+            rows = [*rows[: len(rows) - 1 - int(part[2 : part.index("A")])], ""]
+        else:
+            rows[-1] += part
+    return [row for row in rows if row]
 
 
 def test_detach_does_not_wait(cli: Cli) -> None:
@@ -123,7 +178,7 @@ def test_detach_does_not_wait(cli: Cli) -> None:
     assert "running" not in cli("deploy", "-d")
     assert "running" not in cli("deploy", "--detach=true", "shop")
     assert "running" not in cli("deploy", "-c", "docker-compose.yml", "-d=1", "shop")
-    cli(*DEPLOY, "--detach=false", "--timeout", "0", "shop", code=1)
+    cli(*DEPLOY, "--detach=false", "--timeout", "0", "shop", code=5)
     cli("deploy", "--detach=perhaps", code=2)
 
 
@@ -329,19 +384,84 @@ def test_a_stack_with_files_is_deployed_with_their_ids(with_files: Cli) -> None:
     assert "hush" not in out + with_files.err
     again = with_files(*DEPLOY)
     assert "Service shop_web is unchanged" in again
-    assert [one.split("/")[1] for one in with_files.engine.requests] == ["secrets"]
+    assert with_files.engine.requests == []
 
 
-def test_another_content_under_the_same_name_is_refused_with_a_way_out(with_files: Cli) -> None:
+def names(cli: Cli, kind: str = "secrets") -> list[str]:
+    return sorted(item["Spec"]["Name"] for item in cli.engine.files[kind])
+
+
+def used_secret(cli: Cli) -> str:
+    (service,) = cli.engine.services.values()
+    secrets = service["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"]
+    return next(s["SecretName"] for s in secrets if s["SecretName"] != "given")
+
+
+def test_another_content_becomes_another_version_and_the_old_one_goes(with_files: Cli) -> None:
     with_files(*DEPLOY)
     Path("pass.txt").write_text("other")
-    with_files(*DEPLOY, code=1)
-    assert "secret shop_pass has another content in the cluster" in with_files.err
-    assert "name: shop_pass_2" in with_files.err
+    out = with_files(*DEPLOY)
+    assert "Updating service shop_web" in out
+    second = used_secret(with_files)
+    assert second.startswith("shop_pass-")
+    assert "Removing secret shop_pass" in out
+    assert names(with_files) == ["given", second]
+    assert "unchanged" in with_files(*DEPLOY)
+    assert with_files.engine.requests == []
+    Path("pass.txt").write_text("hush")
+    with_files(*DEPLOY)
+    assert used_secret(with_files) == "shop_pass"
+    assert names(with_files) == ["given", "shop_pass"]
+
+
+def test_a_version_that_a_rollback_returns_to_is_kept(with_files: Cli) -> None:
+    with_files(*DEPLOY)
+    (service,) = with_files.engine.services.values()
+    service["PreviousSpec"] = service["Spec"]
+    Path("pass.txt").write_text("other")
+    assert "Removing" not in with_files(*DEPLOY)
+    assert "shop_pass" in names(with_files)
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_a_secret_of_another_client_is_taken_over_where_it_is_the_same(
+    with_files: Cli, is_same: bool
+) -> None:
+    with_files(*DEPLOY)
+    for item in with_files.engine.files["secrets"]:
+        item["Spec"]["Labels"].pop(CONTENT_LABEL, None)
+    if not is_same:
+        Path("pass.txt").write_text("other")
+    out = with_files(*DEPLOY)
+    assert ("Service shop_web is unchanged" in out) is is_same
+    assert ("shop_pass" in names(with_files)) is is_same
+    assert "unchanged" in with_files(*DEPLOY)
+    assert with_files.engine.requests == []
+
+
+def test_prune_removes_all_that_the_file_no_longer_names(with_files: Cli) -> None:
+    with_files(*DEPLOY)
     Path("docker-compose.yml").write_text(
-        WITH_FILES.replace("file: pass.txt", "file: pass.txt, name: shop_pass_2")
+        "services: {web: {image: i, networks: [n]}}\nnetworks: {n: }"
     )
-    assert "Creating secret shop_pass_2" in with_files(*DEPLOY)
+    with_files(*DEPLOY)
+    assert names(with_files) == ["given", "shop_pass"]
+    out = with_files(*DEPLOY, "--prune")
+    assert [line for line in out.splitlines() if line.startswith("Removing")] == [
+        "Removing secret shop_pass",
+        "Removing config shop_conf",
+        "Removing network shop_default",
+    ]
+    assert names(with_files) == ["given"]
+    assert [n["Name"] for n in with_files.engine.networks.values()] == ["shop_n"]
+
+
+def test_nothing_is_pruned_when_the_deployment_fails(cli: Cli) -> None:
+    cli(*DEPLOY)
+    cli.engine.outcome = lambda _: {"State": "rejected", "Err": "No such image: i:2"}
+    Path("v2.yml").write_text("services: {db: {image: i:2}}")
+    cli(*DEPLOY, "-c", "v2.yml", "--prune", "shop", code=1)
+    assert {one["Spec"]["Name"] for one in cli.engine.services.values()} == {"shop_web", "shop_db"}
 
 
 def test_labels_of_files_follow_the_compose_file(with_files: Cli) -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from stack.deploy.apply import apply
 from stack.deploy.converge import Pace, converge
+from stack.deploy.events import ObjectEvent, ServiceEvent, line_of
 from stack.deploy.observe import observe
 from stack.deploy.plan import make_plan
 from stack.engine.client import EngineClient
-from stack.errors import NotConverged
+from stack.errors import NotConverged, RolledBack, TimedOut, Unschedulable
 from stack.translate.stack_spec import stack_spec
 from tests.unit.stack.engine_server import EngineServer, serving
 from tests.unit.stack.project import load_texts
@@ -44,14 +45,17 @@ class Stage:
         wanted = stack_spec(load_texts(text, stack="st").compose)
         observed = observe(self.client, wanted)
         plan = make_plan(wanted, observed, prune=False)
-        self.ids = apply(self.client, plan, observed, self.lines.append).service_ids
+        self.ids = apply(self.client, plan, observed, self.tell).service_ids
+
+    def tell(self, event: ObjectEvent | ServiceEvent) -> None:
+        self.lines.append(line_of(event))
 
     def wait(self, *, timeout_s: float = 60.0, stable_s: float = 1.0) -> None:
         pace = Pace(now=lambda: self.time.now, sleep=self.time.sleep)
         self.lines.clear()
         converge(
             self.client, "st", self.ids, (), timeout_s=timeout_s, stable_s=stable_s,
-            say=self.lines.append, pace=pace,
+            tell=self.tell, pace=pace,
         )  # fmt: skip
 
     def states(self, *states: dict) -> None:
@@ -106,7 +110,9 @@ def test_a_rejected_task_ends_the_waiting_with_its_reason(stage: Stage) -> None:
 def test_a_task_without_a_node_ends_the_waiting_after_some_seconds(stage: Stage) -> None:
     stage.engine.outcome = lambda _: PENDING
     stage.deploy()
-    with pytest.raises(NotConverged, match=r"^st_web: no suitable node \(2 nodes not available\)$"):
+    with pytest.raises(
+        Unschedulable, match=r"^st_web: no suitable node \(2 nodes not available\)$"
+    ):
         stage.wait()
     assert stage.time.now == pytest.approx(10, abs=0.5)
 
@@ -122,7 +128,7 @@ def test_a_node_that_comes_in_time_is_waited_for(stage: Stage) -> None:
 def test_a_global_service_that_fits_no_node_is_told(stage: Stage) -> None:
     stage.deploy("services: {web: {image: i, deploy: {mode: global}}}")
     stage.engine.tasks.clear()
-    with pytest.raises(NotConverged, match="st_web: no node fits its placement"):
+    with pytest.raises(Unschedulable, match="st_web: no node fits its placement"):
         stage.wait()
 
 
@@ -130,7 +136,7 @@ def test_when_the_time_is_over_all_that_does_not_run_is_listed(stage: Stage) -> 
     stage.engine.outcome = lambda _: PREPARING
     stage.deploy("services: {a: {image: i}, b: {image: i}}")
     stage.states(RUNNING, PREPARING)
-    with pytest.raises(NotConverged, match=r"^not running after 3 s; st_b: 0/1 running$"):
+    with pytest.raises(TimedOut, match=r"^not running after 3 s; st_b: 0/1 running$"):
         stage.wait(timeout_s=3)
 
 
@@ -153,3 +159,51 @@ def test_a_slot_that_fails_three_times_ends_the_waiting(stage: Stage) -> None:
     ):
         stage.wait(timeout_s=120)
     assert stage.time.now == pytest.approx(15, abs=0.5)
+
+
+def update(stage: Stage, state: str, message: str = "") -> Callable[[], None]:
+    def act() -> None:
+        for service in stage.engine.services.values():
+            service["UpdateStatus"] = {"State": state, "StartedAt": "now", "Message": message}
+
+    return act
+
+
+def test_an_update_is_waited_for_until_the_cluster_calls_it_complete(stage: Stage) -> None:
+    stage.deploy()
+    update(stage, "updating")()
+    stage.time.at(6, update(stage, "completed"))
+    stage.wait(stable_s=0)
+    assert stage.lines == ["st_web: 2/2 running, updating", "st_web: 2/2 running"]
+    assert stage.time.now == pytest.approx(6, abs=0.3)
+
+
+def test_a_rollback_is_waited_for_and_names_the_task_that_failed(stage: Stage) -> None:
+    stage.deploy()
+    for service in stage.engine.services.values():
+        service["PreviousSpec"] = service["Spec"]
+        service["Spec"] = {**service["Spec"], "UpdateConfig": {"FailureAction": "rollback"}}
+    rejected = {"State": "rejected", "Err": "No such image: i:2"}
+    first = {**stage.engine.tasks[0], "ID": "t-bad", "Status": rejected}
+    stage.engine.tasks.append({**first, "DesiredState": "shutdown"})
+    update(stage, "updating")()
+    stage.time.at(2, update(stage, "rollback_started", "update rolled back due to task t-bad"))
+    stage.time.at(4, update(stage, "rollback_completed", "rollback completed"))
+    with pytest.raises(RolledBack, match=r"^st_web: .*rolled back.*: No such image: i:2$") as error:
+        stage.wait()
+    assert stage.time.now == pytest.approx(4, abs=0.3)
+    assert [task.task_id for task in error.value.failed] == ["t-bad"]
+
+
+def test_a_service_that_somebody_removes_is_no_success(stage: Stage) -> None:
+    stage.deploy()
+    stage.engine.services.clear()
+    with pytest.raises(NotConverged, match="somebody removed"):
+        stage.wait()
+
+
+def test_what_finds_no_node_until_the_end_is_unschedulable(stage: Stage) -> None:
+    stage.engine.outcome = lambda _: PENDING
+    stage.deploy()
+    with pytest.raises(Unschedulable, match=r"^not running after 2 s"):
+        stage.wait(timeout_s=2)

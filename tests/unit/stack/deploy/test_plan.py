@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 
+import msgspec
 import pytest
 
 from stack.deploy.plan import (
@@ -10,12 +11,14 @@ from stack.deploy.plan import (
     CreateService,
     KeepService,
     Observed,
-    RemoveService,
+    Remove,
     UpdateFile,
     UpdateService,
     comparable,
+    in_order,
     make_plan,
 )
+from stack.deploy.versions import digest_of, with_versions
 from stack.translate.stack_spec import StackSpec, stack_spec
 from tests.unit.stack.project import load_texts
 
@@ -128,7 +131,7 @@ def test_services_that_the_file_lost_are_removed_only_when_asked() -> None:
     old = {"ID": "s2", "Version": {"Index": 1}, "Spec": {"Name": "st_old"}}
     seen = Observed({**seen.services, "st_old": old}, seen.network_ids)
     assert make_plan(stack, seen, prune=False) == [KeepService("s1", "st_web")]
-    assert make_plan(stack, seen, prune=True)[1:] == [RemoveService("s2", "st_old")]
+    assert make_plan(stack, seen, prune=True)[1:] == [Remove("service", "s2", "st_old")]
 
 
 def test_init_false_differs_from_init_unsaid() -> None:
@@ -148,7 +151,8 @@ configs: {conf: {content: text}}
 def with_files(**changes) -> tuple[StackSpec, Observed]:
     """The stack, and a cluster that has its files but for the changes to them."""
     stack = stack_spec(load_texts(FILES, stack="st", environment={"PASS": "x"}).compose)
-    (secret,), (config,) = stack.secrets, stack.configs
+    versioned = with_versions(stack, {}, {})
+    (secret,), (config,) = versioned.secrets, versioned.configs
     shown = {name: value for name, value in secret.items() if name != "Data"}
     return stack, Observed(
         {},
@@ -168,22 +172,51 @@ def test_files_come_after_networks_and_before_services() -> None:
     ]
 
 
-def test_only_a_secret_is_sent_again_because_its_data_is_not_shown() -> None:
+def test_files_that_are_there_are_not_sent_again() -> None:
     stack, seen = with_files()
-    step, created = make_plan(stack, seen, prune=False)
-    assert isinstance(step, UpdateFile)
-    assert (step.kind, step.has_other_labels) == ("secret", False)
+    (created,) = make_plan(stack, seen, prune=False)
     assert isinstance(created, CreateService)
 
 
-@pytest.mark.parametrize(
-    ("changes", "has_other_labels"), [({"Data": "b3RoZXI="}, False), ({"Labels": {}}, True)]
-)
-def test_a_config_is_sent_when_it_differs(changes: dict, has_other_labels: bool) -> None:
-    stack, seen = with_files(**changes)
-    _, step, _ = make_plan(stack, seen, prune=False)
+def test_a_config_without_our_label_is_known_by_its_data() -> None:
+    stack, seen = with_files(Labels={"a": "b"})
+    step, _ = make_plan(stack, seen, prune=False)
     assert isinstance(step, UpdateFile)
-    assert (step.kind, step.has_other_labels) == ("config", has_other_labels)
+    assert step.request["Name"] == "st_conf"
+
+
+def test_another_content_is_another_version_which_its_users_refer_to() -> None:
+    stack, seen = with_files(Data="b3RoZXI=", Labels={})
+    created, service = make_plan(stack, seen, prune=True)
+    assert isinstance(created, CreateFile)
+    name = created.request["Name"]
+    assert name.startswith("st_conf-")
+    assert created.request["Labels"]["com.stackyard.version-of"] == "st_conf"
+    assert isinstance(service, CreateService)
+    (reference,) = service.spec["TaskTemplate"]["ContainerSpec"]["Configs"]
+    assert reference["ConfigName"] == name
+    assert reference["File"]["Name"] == "conf"
+
+
+def test_names_of_versions_are_never_too_long() -> None:
+    key = "a" * 60
+    text = FILES.replace("conf:", f"{key}:").replace("[conf]", f"[{key}]")
+    stack = stack_spec(load_texts(text, stack="st", environment={"PASS": "x"}).compose)
+    there = {"ID": "c", "Version": {"Index": 1}, "Spec": {"Name": f"st_{key}", "Data": "eA=="}}
+    versioned = with_versions(stack, {}, {f"st_{key}": there})
+    assert len(versioned.configs[0]["Name"]) == 64
+
+
+def test_digests_differ_by_name_and_content_and_show_neither() -> None:
+    stack, _ = with_files()
+    (secret,) = stack.secrets
+    digests = {
+        digest_of(secret),
+        digest_of({**secret, "Name": "x"}),
+        digest_of({**secret, "Data": "b3RoZXI="}),
+    }
+    assert len(digests) == 3
+    assert digest_of({"Name": "x", "Driver": {"Name": "vault"}}) == ""
 
 
 def test_references_with_and_without_ids_are_equal() -> None:
@@ -208,3 +241,26 @@ def test_a_job_is_kept_as_it_is_read_back_and_made_anew_when_it_differs(deploy: 
     other = wanted("services: {web: {image: busybox, deploy: {mode: replicated-job, replicas: 7}}}")
     (step,) = make_plan(other, observed(spec), prune=False)
     assert isinstance(step, UpdateService)
+
+
+def test_services_come_after_those_they_depend_on() -> None:
+    stack = wanted(
+        """
+        services:
+          web: {image: i, depends_on: [api, cache]}
+          api: {image: i, depends_on: {db: {condition: service_healthy}}}
+          cache: {image: i}
+          db: {image: i}
+        """
+    )
+    names = [spec["Name"] for spec in in_order(stack.services)]
+    assert names == ["st_db", "st_api", "st_cache", "st_web"]
+
+
+def test_a_service_that_was_given_up_runs_again_though_its_file_is_the_same() -> None:
+    stack = wanted()
+    seen = observed(read_back(stack.services[0]))
+    seen = msgspec.structs.replace(seen, given_up=frozenset(("s1",)))
+    (step,) = make_plan(stack, seen, prune=False)
+    assert isinstance(step, UpdateService)
+    assert step.spec["TaskTemplate"]["ForceUpdate"] == 1

@@ -1,6 +1,9 @@
 """Tasks to a line and a verdict."""
 
-from stack.deploy.progress import Progress, progress_of, update_id
+import json
+
+from stack.deploy.progress import Progress, is_given_up, progress_of, update_id
+from stack.translate.extensions import EXTENSION_LABEL
 
 
 def service(mode: dict | None = None, condition: str = "any", **more: object) -> dict:
@@ -158,3 +161,45 @@ def test_a_job_whose_attempts_are_used_up_is_hopeless() -> None:
     found["Spec"]["TaskTemplate"]["RestartPolicy"]["MaxAttempts"] = 1
     assert judge(found, *failed[:1]).rejected == ()
     assert judge(found, *failed).rejected == ("task: non-zero exit (4)",)
+
+
+def test_a_one_shot_that_is_tried_no_more_is_hopeless() -> None:
+    found = service({"Replicated": {"Replicas": 1}}, "on-failure")
+    found["Spec"]["TaskTemplate"]["RestartPolicy"]["MaxAttempts"] = 1
+    failed = [task(name, "failed", "task: non-zero exit (4)") for name in "ab"]
+    assert judge(found, *failed[:1]).rejected == ()
+    assert judge(found, *failed).rejected == ("task: non-zero exit (4)",)
+
+
+def test_a_one_shot_whose_end_the_cluster_took_for_too_early_is_done() -> None:
+    paused = {"State": "paused", "StartedAt": "now", "Message": "early termination of task a"}
+    found = service({"Replicated": {"Replicas": 1}}, "none", UpdateStatus=paused)
+    assert judge(found, task("a", "complete", desired="shutdown")).is_done
+
+
+def test_the_task_to_blame_is_told_with_node_and_exit_code() -> None:
+    failed = {**task("a", "failed", "task: non-zero exit (3)", slot=2), "NodeID": "n"}
+    failed["Status"]["ContainerStatus"] = {"ContainerID": "c", "ExitCode": 3}
+    [culprit] = judge(service(), failed).culprits
+    assert (culprit.service, culprit.slot, culprit.node_id, culprit.exit_code) == ("web", 2, "n", 3)
+
+
+def test_a_service_is_given_up_when_it_failed_and_nothing_is_tried_again() -> None:
+    failed = task("a", "failed", "exit", desired="shutdown")
+    one = {"Replicated": {"Replicas": 1}}
+    assert is_given_up(service(one, "none"), [failed])
+    assert not is_given_up(service(one), [failed, task("b", "preparing", desired="ready")])
+    assert not is_given_up(service(one, "none"), [task("a", "complete", desired="shutdown")])
+    assert not is_given_up(service(one, "none"), [])
+
+
+def test_a_service_without_tasks_says_what_it_waits_for() -> None:
+    label = json.dumps({"depends_on": {"db": {"condition": "service_healthy"}}})
+    waiting = service()
+    waiting["Spec"]["Labels"] = {EXTENSION_LABEL: label}
+    progress = judge(waiting)
+    assert (progress.phase, progress.line) == (
+        "waiting",
+        "web: 0/2 running: waits for db to be healthy",
+    )
+    assert judge(waiting, task("a", "preparing")).waiting == ()

@@ -468,6 +468,7 @@ def test_the_label_is_one_text_for_one_meaning() -> None:
 NOT_TRANSLATED = {
     "configs", "secrets",  # refused by the loader in this version
     "expose", "profiles", "use_api_socket",  # for the loader alone
+    "pre_deploy",  # turns the service into a job; see test_pre_deploy.py
     "post_start", "pre_stop",  # not applied: a warning of the loader says so
 }  # fmt: skip
 

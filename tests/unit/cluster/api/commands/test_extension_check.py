@@ -107,7 +107,6 @@ def test_settings_that_are_only_kept_are_told() -> None:
         extended({"depends_on": {"db": {}}, "networks": {"n": {"ipv4_address": "10.0.0.2"}}}),
     )
     assert [text.split(" ")[0] for text in warnings] == [
-        'Labels["com.stackyard.ext"].depends_on',
         'Labels["com.stackyard.ext"].networks',
     ]
     assert all("not carried out in this version" in text for text in warnings)

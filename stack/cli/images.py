@@ -1,0 +1,79 @@
+"""How a command finds the digests of images: --resolve-image and --with-registry-auth."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+import msgspec
+
+from stack.cli.project import report
+from stack.deploy.image_digests import ResolveImage, ask_registry, image_of, resolve_images
+from stack.deploy.plan import Observed
+from stack.engine.client import EngineClient
+from stack.engine.payloads import Json
+from stack.engine.registry_logins import RegistryLogins
+from stack.translate.stack_spec import StackSpec
+
+
+class ImageChoice(msgspec.Struct, frozen=True):
+    """Which images are pinned, and whether with the user's logins."""
+
+    resolve: ResolveImage
+    with_login: bool
+    strict: bool = False  # a registry that does not answer is an error
+
+    def logins(self, services: Iterable[Json]) -> dict[str, str]:
+        """The encoded login at the registry of its image, by name of the service."""
+        if not self.with_login:
+            return {}
+        known = RegistryLogins(os.environ)
+        found = {spec["Name"]: known.encoded(image_of(spec)) for spec in services}
+        return {name: login for name, login in found.items() if login}
+
+    def pinned(self, client: EngineClient, wanted: StackSpec, observed: Observed) -> StackSpec:
+        """The stack with images pinned; what registries do not answer is warned of.
+
+        Raises:
+            ComposeError: `strict`, and a registry did not answer.
+        """
+        logins = self.logins(wanted.services)
+        resolved = resolve_images(
+            wanted.services, observed, self.resolve, logins, ask_registry(client.another)
+        )
+        report(resolved.warnings, strict=self.strict)
+        return msgspec.structs.replace(wanted, services=resolved.services)
+
+
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options, given to the command as `images`."""
+
+    @functools.wraps(command)
+    def with_images(
+        *arguments: Any, resolve_image: ResolveImage, with_login: bool, **rest: Any
+    ) -> Any:
+        return command(*arguments, images=ImageChoice(resolve_image, with_login), **rest)
+
+    options = (
+        click.option(
+            "--resolve-image",
+            type=click.Choice(("always", "changed", "never")),
+            default="always",
+            show_default=True,
+            help="Ask registries for the digests of all images, of new and changed ones, or of "
+            "none.",
+        ),
+        click.option(
+            "--with-registry-auth",
+            "with_login",
+            is_flag=True,
+            help="Let the nodes pull with your logins at registries, as docker login keeps them.",
+        ),
+    )
+    decorated: Callable[..., Any] = with_images
+    for add in reversed(options):
+        decorated = add(decorated)
+    return decorated
