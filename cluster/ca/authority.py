@@ -10,10 +10,12 @@ import datetime
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from cluster.ca.chain import is_self_signed
 from cluster.ca.identity import ROLE_NAMES
 from cluster.errors import InvalidArgument
 from cluster.model.cluster import RootCa
@@ -39,12 +41,47 @@ def new_root_ca(now: Timestamp) -> RootCa:
         .serial_number(x509.random_serial_number())
         .not_valid_before(_date(Timestamp(now - BACKDATE_NS)))
         .not_valid_after(_date(now) + _ROOT_VALIDITY)
-        # one intermediate may stand between: a new root cross-signed by this one
-        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+        # later roots, cross-signed by this one, may stand between
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_key_usage(is_authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
+    return RootCa(cert_pem=_pem(certificate), key_pem=_key_pem(key))
+
+
+def imported_root_ca(cert_pem: str, key_pem: str, now: Timestamp) -> RootCa:
+    """Take a root that was made elsewhere.
+
+    Raises:
+        InvalidArgument: it is no root of a kind that can sign for nodes, has ended, or the key is
+            another one's; the message says which.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(cert_pem.encode())
+    except ValueError as error:
+        raise InvalidArgument(
+            "CAConfig.SigningCACert: not readable as a PEM certificate"
+        ) from error
+    try:
+        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise InvalidArgument(
+            "CAConfig.SigningCAKey: not readable as a PEM key without passphrase"
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.key_size < 256:
+        raise InvalidArgument("CAConfig.SigningCAKey: must be an ECDSA key of at least 256 bits")
+    if certificate.public_key() != key.public_key():
+        raise InvalidArgument("CAConfig.SigningCAKey: is not the key of SigningCACert")
+    if not _may_sign(certificate):
+        raise InvalidArgument("CAConfig.SigningCACert: is not a CA that may sign certificates")
+    if not is_self_signed(cert_pem):
+        raise InvalidArgument("CAConfig.SigningCACert: must be a root, signed by its own key")
+    if not certificate.not_valid_before_utc <= _date(now) < certificate.not_valid_after_utc:
+        raise InvalidArgument(
+            "CAConfig.SigningCACert: holds from "
+            f"{certificate.not_valid_before_utc} to {certificate.not_valid_after_utc}, not now"
+        )
     return RootCa(cert_pem=_pem(certificate), key_pem=_key_pem(key))
 
 
@@ -63,6 +100,18 @@ def new_key_and_request() -> tuple[str, str]:
     return _key_pem(key), request.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def _may_sign(certificate: x509.Certificate) -> bool:
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return constraints.ca
+    return constraints.ca and usage.key_cert_sign
+
+
 class Authority:
     """Signs with one root."""
 
@@ -77,6 +126,29 @@ class Authority:
             raise ValueError("the root CA's key is no ECDSA key")  # noqa: TRY004 - a wrong value
         self._key = key
         self._certificate = x509.load_pem_x509_certificate(root.cert_pem.encode())
+
+    def cross_sign(self, root_pem: str) -> str:
+        """Certify the key of another root, so that whoever trusts this one believes that one.
+
+        It ends when the first of both roots does.
+        """
+        root = x509.load_pem_x509_certificate(root_pem.encode())
+        own = self._certificate
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(root.subject)
+            .issuer_name(own.subject)
+            .public_key(root.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(max(root.not_valid_before_utc, own.not_valid_before_utc))
+            .not_valid_after(min(root.not_valid_after_utc, own.not_valid_after_utc))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_key_usage(is_authority=True), critical=True)
+            .add_extension(_subject_key_identifier(root), critical=False)
+            .add_extension(_authority_key_identifier(own), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return _pem(certificate)
 
     def sign(
         self,
@@ -112,7 +184,6 @@ class Authority:
         )
         ends = min(_date(Timestamp(now + validity_ns)), self._certificate.not_valid_after_utc)
         names = x509.SubjectAlternativeName([x509.DNSName(ROLE_NAMES[role]), x509.DNSName(node_id)])
-        issuer_key = self._key.public_key()
         certificate = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -131,9 +202,7 @@ class Authority:
             )
             .add_extension(names, critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False
-            )
+            .add_extension(_authority_key_identifier(self._certificate), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         return _pem(certificate)
@@ -152,6 +221,19 @@ def _requested_key(csr_pem: str) -> ec.EllipticCurvePublicKey:
     if not request.is_signature_valid:
         raise InvalidArgument("the certificate request is not signed with its own key")
     return public_key
+
+
+def _subject_key_identifier(certificate: x509.Certificate) -> x509.SubjectKeyIdentifier:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())
+
+
+def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    # as the issuer itself writes it: there is more than one way to compute it
+    identifier = _subject_key_identifier(issuer)
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
 
 def _key_usage(*, is_authority: bool) -> x509.KeyUsage:

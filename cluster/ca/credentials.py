@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cluster.ca.chain import certificates_in, is_signed_by, issuer_info, leads_to
 from cluster.ca.identity import NodeIdentity, identity_of
 from cluster.model.node import TlsInfo
 from cluster.model.spec_struct import ObjectStruct
 
 
 class NodeCredentials(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """PEM texts; `key_pem` is a secret and never leaves the node."""
+    """PEM texts; `key_pem` is a secret and never leaves the node.
+
+    `certificate_pem` is the node's certificate and, after a change of roots, what leads from it up
+    to older roots that other nodes may still trust.
+    """
 
     key_pem: str
     certificate_pem: str
@@ -31,31 +34,28 @@ class NodeCredentials(ObjectStruct, frozen=True, kw_only=True, gc=False):
 
 
 def belong_together(credentials: NodeCredentials) -> bool:
-    """Whether the certificate is that of the key and was signed by the root.
+    """Whether the certificate is that of the key and leads up to the root.
 
     Raises:
         ValueError: one of the texts is no PEM of its kind.
     """
     key = serialization.load_pem_private_key(credentials.key_pem.encode(), password=None)
     certificate = x509.load_pem_x509_certificate(credentials.certificate_pem.encode())
-    root = x509.load_pem_x509_certificate(credentials.root_ca_pem.encode())
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         return False
-    try:
-        certificate.verify_directly_issued_by(root)
-    except Exception:  # noqa: BLE001 - the library raises errors of several kinds for "no"
+    if not leads_to(credentials.certificate_pem, credentials.root_ca_pem):
         return False
     return certificate.public_key() == key.public_key()
 
 
-def tls_info(root_ca_pem: str) -> TlsInfo:
-    """Describe the CA that a node trusts, as the Engine API shows it."""
-    root = x509.load_pem_x509_certificate(root_ca_pem.encode())
-    public_key = root.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+def tls_info(credentials: NodeCredentials) -> TlsInfo:
+    """Describe which CA the node trusts and which has signed for it, as the Engine API does."""
+    leaf, *between = certificates_in(credentials.certificate_pem)
+    candidates = [*between, *certificates_in(credentials.root_ca_pem)]
+    issuer = next(one for one in candidates if is_signed_by(leaf, one))
+    subject, public_key = issuer_info(issuer)
     return TlsInfo(
-        trust_root=root_ca_pem,
-        cert_issuer_subject=base64.b64encode(root.subject.public_bytes()).decode(),
-        cert_issuer_public_key=base64.b64encode(public_key).decode(),
+        trust_root=credentials.root_ca_pem,
+        cert_issuer_subject=subject,
+        cert_issuer_public_key=public_key,
     )

@@ -7,10 +7,12 @@ import functools
 import msgspec
 
 from cluster.ca.authority import Authority
-from cluster.ca.identity import NodeIdentity
+from cluster.ca.identity import NodeIdentity, identity_of
 from cluster.ca.join_token import role_for
+from cluster.ca.membership import no_member, noted
+from cluster.ca.root_rotation import chain_of
 from cluster.clock import Clock
-from cluster.errors import InvalidArgument, PermissionDenied, Unavailable
+from cluster.errors import InvalidArgument, Unavailable
 from cluster.model.cluster import Cluster, RootCa
 from cluster.model.ids import NewId, NodeId
 from cluster.model.meta import Meta
@@ -21,7 +23,7 @@ from cluster.store.transaction import Transaction
 
 
 class Issued(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """A new certificate, whose it is, and the root that signed it."""
+    """A new certificate with what leads from it to a root, whose it is, and the root to trust."""
 
     node_id: NodeId
     certificate_pem: str
@@ -77,19 +79,18 @@ class CertificateIssuer:
                 manager_status = ManagerStatus(raft_id=next_raft_id(tx), addr=manager_addr)
             raft_id = manager_status.raft_id if manager_status else 0
             issued = self._sign(cluster, csr_pem, node_id, role, raft_id)
-            tx.create(
-                Node(
-                    id=node_id,
-                    meta=Meta(),
-                    spec=NodeSpec(role=role, availability=availability),
-                    role=role,
-                    status=NodeStatus(
-                        state="unknown", message="joined, not heard of yet", since=tx.now
-                    ),
-                    manager_status=manager_status,
-                    manager_addr=manager_addr,
-                )
+            node = Node(
+                id=node_id,
+                meta=Meta(),
+                spec=NodeSpec(role=role, availability=availability),
+                role=role,
+                status=NodeStatus(
+                    state="unknown", message="joined, not heard of yet", since=tx.now
+                ),
+                manager_status=manager_status,
+                manager_addr=manager_addr,
             )
+            tx.create(_noted(node, issued))
             return issued
 
         return await self._store.update(work)
@@ -106,19 +107,19 @@ class CertificateIssuer:
         def work(tx: Transaction) -> Issued:
             node = tx.state.node(caller.node_id)
             if node is None:
-                raise PermissionDenied(
-                    f"node {caller.node_id} is no member of this cluster any more:"
-                    " leave on that node and join again"
-                )
+                raise no_member(caller.node_id)
             raft_id = node.manager_status.raft_id if node.manager_status else 0
-            return self._sign(_cluster(tx.state.cluster), csr_pem, node.id, node.role, raft_id)
+            cluster = _cluster(tx.state.cluster)
+            issued = self._sign(cluster, csr_pem, node.id, node.role, raft_id)
+            tx.update(_noted(node, issued))
+            return issued
 
         return await self._store.update(work)
 
     def _sign(
         self, cluster: Cluster, csr_pem: str, node_id: NodeId, role: Role, raft_id: int
     ) -> Issued:
-        certificate = _authority(cluster.root_ca).sign(
+        certificate = _authority(cluster.signing_root).sign(
             csr_pem,
             node_id=node_id,
             role=role,
@@ -128,10 +129,14 @@ class CertificateIssuer:
         )
         return Issued(
             node_id=node_id,
-            certificate_pem=certificate,
+            certificate_pem=certificate + chain_of(cluster),
             root_ca_pem=cluster.root_ca.cert_pem,
             raft_id=raft_id,
         )
+
+
+def _noted(node: Node, issued: Issued) -> Node:
+    return noted(node, issued.certificate_pem, identity_of(issued.certificate_pem).not_after)
 
 
 def next_raft_id(tx: Transaction) -> int:

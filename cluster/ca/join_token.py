@@ -43,7 +43,12 @@ class JoinToken(ObjectStruct, frozen=True, kw_only=True, gc=False):
 def new_join_token(root_ca_pem: str) -> str:
     """Make a token with a fresh secret for the cluster of that root."""
     secret = int.from_bytes(secrets.token_bytes(16), "big")
-    return f"{_PREFIX}{root_digest(root_ca_pem)}-{_base36(secret, _SECRET_DIGITS)}"
+    return join_token_of(root_ca_pem, _base36(secret, _SECRET_DIGITS))
+
+
+def join_token_of(root_ca_pem: str, secret: str) -> str:
+    """Return the token with that secret, of 25 digits of base 36, for the cluster of that root."""
+    return f"{_PREFIX}{root_digest(root_ca_pem)}-{secret}"
 
 
 def parse_join_token(text: str) -> JoinToken:

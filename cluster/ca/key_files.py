@@ -11,13 +11,15 @@ import re
 from pathlib import Path
 from typing import Final
 
+from cluster.ca.chain import is_self_signed
 from cluster.ca.credentials import NodeCredentials, belong_together
 from cluster.errors import FatalStorageError
 
 FILE_NAME: Final = "node.pem"
 
 _BLOCK: Final = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?-----END \1-----\n", re.DOTALL)
-_EXPECTED: Final = ["PRIVATE KEY", "CERTIFICATE", "CERTIFICATE"]
+_KEY: Final = "PRIVATE KEY"
+_CERTIFICATE: Final = "CERTIFICATE"
 
 
 class KeyFiles:
@@ -62,11 +64,18 @@ class KeyFiles:
         except (OSError, UnicodeDecodeError) as error:
             raise FatalStorageError(f"{self._path}: cannot be read: {error}") from error
         blocks = list(_BLOCK.finditer(text))
-        if [block[1] for block in blocks] != _EXPECTED:
+        kinds = [block[1] for block in blocks]
+        if len(kinds) < 3 or kinds != [_KEY] + [_CERTIFICATE] * (len(kinds) - 1):
             raise self._damaged("it must hold a private key, a certificate and a root certificate")
-        key, certificate, root = (block[0] for block in blocks)
-        credentials = NodeCredentials(key_pem=key, certificate_pem=certificate, root_ca_pem=root)
+        key, certificate, *others = (block[0] for block in blocks)
         try:
+            roots = [other for other in others if is_self_signed(other)]
+            between = [other for other in others if other not in roots]
+            credentials = NodeCredentials(
+                key_pem=key,
+                certificate_pem="".join((certificate, *between)),
+                root_ca_pem="".join(roots),
+            )
             fits = belong_together(credentials)
         except ValueError as error:
             raise self._damaged("a part of it is not readable as PEM") from error

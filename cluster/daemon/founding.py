@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from cluster.ca.authority import Authority, new_key_and_request, new_root_ca
 from cluster.ca.credentials import NodeCredentials
+from cluster.ca.identity import identity_of
 from cluster.ca.join_token import new_join_token
+from cluster.ca.membership import noted
 from cluster.clock import Clock
 from cluster.daemon.state_dir import Membership
 from cluster.errors import ClusterError, InvalidArgument
@@ -71,7 +73,7 @@ def found_cluster(
     )
     tx = Transaction(ClusterState(), now)
     tx.create(cluster)
-    tx.create(node)
+    tx.create(noted(node, certificate, identity_of(certificate).not_after))
     membership = Membership(
         node_id=node_id,
         cluster_id=cluster_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cluster.allocator.allocate import Allocator
+from cluster.ca.root_rotation import RootRotations
 from cluster.clock import Clock
 from cluster.control.controller import Controller
 from cluster.control.leadership import Duty
@@ -41,6 +42,7 @@ def leader_duties(
             Allocator(),
             Scheduler(),
             TaskReaper(),
+            RootRotations(),
         )
         controller = Controller(store, reconcilers, clock, new_id)
         return (controller.run, dispatcher.run, logs.run, roles.run)

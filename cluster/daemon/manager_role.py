@@ -17,6 +17,8 @@ from cluster.api.local_node import LAST_MANAGER_LEAVES, MANAGER_LEAVES, TOO_FEW_
 from cluster.ca.credentials import NodeCredentials
 from cluster.ca.identity import NodeIdentity
 from cluster.ca.issuer import CertificateIssuer, next_raft_id
+from cluster.ca.membership import check_member
+from cluster.ca.root_rotation import accepted_roots
 from cluster.clock import Clock
 from cluster.control.leadership import run_duties
 from cluster.control.manager_roles import LOSS_OF_QUORUM, quorum_refusal
@@ -26,6 +28,7 @@ from cluster.daemon.state_dir import Membership
 from cluster.dispatcher.log_broker import LogBroker
 from cluster.dispatcher.service import Dispatcher
 from cluster.errors import ClusterError, FailedPrecondition, NotFound, NotLeader, Unavailable
+from cluster.model.cluster import Cluster
 from cluster.model.ids import NewId, NodeId
 from cluster.model.node import Node
 from cluster.raft.quorum import majority
@@ -41,6 +44,7 @@ from cluster.rpc.join_server import JoinServer
 from cluster.rpc.messages import Empty, ForwardPart, ForwardRequest, LeaveRequest
 from cluster.rpc.server import RpcServer
 from cluster.rpc.settings import JOIN_SERVER_NAME
+from cluster.store.change import Deleted
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
 
@@ -102,7 +106,12 @@ class ManagerRole:
         self._join_server = JoinServer(
             credentials, issuer, clock=clock, leader_addr=self.leader_addr
         )
-        self.server = RpcServer(credentials, clock=clock, leader_addr=self.leader_addr)
+        self.server = RpcServer(
+            credentials,
+            clock=clock,
+            leader_addr=self.leader_addr,
+            check_member=lambda caller, pem: check_member(caller, pem, self.store.view()),
+        )
         self._peers.serve_on(self.server)
         self._dispatcher = Dispatcher(self.store, clock=clock, rng=rng, new_id=new_id)
         self._dispatcher.serve_on(self.server)
@@ -388,8 +397,24 @@ class ManagerRole:
             group.create_task(self.store.run(), name="raft")
             group.create_task(run_duties(self.store, self._duties), name="duties")
             group.create_task(self._become_informed(), name="catching up")
+            group.create_task(self._follow_members(), name="members")
             self.listening.set()
             await asyncio.Event().wait()
+
+    async def _follow_members(self) -> None:
+        """Look at certificates of the roots that count now; break off with removed nodes."""
+        async with self.store.subscribe() as feed:
+            self._accept_roots(feed.start)
+            async for committed in feed:
+                for change in committed.changes:
+                    if isinstance(change, Deleted) and isinstance(change.item, Node):
+                        self.server.end_streams_of(change.item.id)
+                    elif isinstance(change.item, Cluster):
+                        self._accept_roots(committed.state)
+
+    def _accept_roots(self, state: ClusterState) -> None:
+        if state.cluster is not None:
+            self.server.accept_roots(accepted_roots(state.cluster))
 
     async def _become_informed(self) -> None:
         while not self.is_informed:

@@ -9,7 +9,8 @@ import msgspec
 import structlog
 
 from cluster.ca.authority import new_key_and_request
-from cluster.ca.credentials import NodeCredentials
+from cluster.ca.chain import is_signed_by
+from cluster.ca.credentials import NodeCredentials, belong_together
 from cluster.ca.key_files import KeyFiles
 from cluster.ca.renewal import renewal_time, retry_delay_s
 from cluster.clock import Clock
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 
 RENEW_TIMEOUT_S = 10.0
 ROLE_RETRY_S = 1.0
+ROTATION_SPREAD_S = 0.5
+FOLLOW_FASTER = 10.0  # than a renewal that is not urgent
 LOOK_S = 0.05  # between two looks at a state that is on its way
 
 
@@ -60,6 +63,7 @@ class Member:
         self._new_id = new_id
         self._group: asyncio.TaskGroup | None = None
         self._managing: asyncio.Task[None] | None = None
+        self._renewing = asyncio.Lock()  # one certificate at a time, each on top of the last
         self._key_files = KeyFiles(state_dir.certificates)
         credentials = self._key_files.load()
         if credentials is None:
@@ -96,6 +100,7 @@ class Member:
             group.create_task(self.worker.run(), name="worker")
             group.create_task(self._renew_certificates(), name="renewal")
             group.create_task(self._follow_role(), name="role")
+            group.create_task(self._follow_roots(), name="roots")
 
     async def wait_ready(self) -> None:
         """Return once a manager knows this node, and a manager has the cluster's state."""
@@ -183,6 +188,40 @@ class Member:
         self.membership = msgspec.structs.replace(self.membership, role="manager", raft_id=raft_id)
         self._state_dir.save(self.membership)
 
+    # -- roots -------------------------------------------------------------------------------
+
+    async def _follow_roots(self) -> None:
+        """Trust what the managers trust, and have a certificate of the root that signs."""
+        failures = 0
+        while True:
+            await self.worker.roots_changed.wait()
+            self.worker.roots_changed.clear()
+            while not await self._has_roots():
+                if not failures:
+                    # all nodes hear of it at the same moment
+                    await asyncio.sleep(self._rng.uniform(0.0, ROTATION_SPREAD_S))
+                try:
+                    await self._renew()
+                    failures = 0
+                except ClusterError as error:
+                    failures += 1
+                    log.warning("certificate of the new root not got yet", error=str(error))
+                    await asyncio.sleep(retry_delay_s(failures, self._rng) / FOLLOW_FASTER)
+
+    async def _has_roots(self) -> bool:
+        """Adopt the root to trust; return whether the certificate needs no renewal for it."""
+        assert self.worker.wanted_roots is not None
+        root_pem, issuer_pem = self.worker.wanted_roots
+        async with self._renewing:
+            mine = self._credentials
+            wanted = msgspec.structs.replace(mine, root_ca_pem=root_pem)
+            if not is_signed_by(mine.certificate_pem, issuer_pem):
+                return False
+            if wanted != mine and belong_together(wanted):
+                await self._adopt(wanted)
+                log.info("root of trust replaced", node=self.membership.node_id)
+            return True
+
     # -- certificate -------------------------------------------------------------------------
 
     async def _renew_certificates(self) -> None:
@@ -202,6 +241,10 @@ class Member:
                 failures = 0
 
     async def _renew(self) -> None:
+        async with self._renewing:
+            await self._renew_once()
+
+    async def _renew_once(self) -> None:
         key_pem, csr_pem = new_key_and_request()
         answer = await self._ask_for_certificate(csr_pem)
         fresh = NodeCredentials(
@@ -209,12 +252,15 @@ class Member:
             certificate_pem=answer.certificate_pem,
             root_ca_pem=answer.root_ca_pem,
         )
+        await self._adopt(fresh)
+        log.info("certificate renewed", node=self.membership.node_id, role=fresh.identity.role)
+
+    async def _adopt(self, fresh: NodeCredentials) -> None:
         await asyncio.to_thread(self._key_files.save, fresh)
         self._credentials = fresh
         self.worker.replace_credentials(fresh)
         if self.manager is not None:
             self.manager.replace_credentials(fresh)
-        log.info("certificate renewed", node=self.membership.node_id, role=fresh.identity.role)
 
     async def _ask_for_certificate(self, csr_pem: str) -> CertificateResponse:
         """Ask one manager after the other; whoever does not lead says who does."""

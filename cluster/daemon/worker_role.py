@@ -83,7 +83,10 @@ class WorkerRole:
             manager_addr=manager_addr,
             on_message=self._on_message,
         )
+        self._is_description_old = asyncio.Event()
         self.registered = asyncio.Event()
+        self.wanted_roots: tuple[str, str] | None = None  # the root to trust, the one that signs
+        self.roots_changed = asyncio.Event()
         self.node: Node | None = None  # this node, as the managers last described it
         self.node_changed = asyncio.Event()
 
@@ -93,8 +96,9 @@ class WorkerRole:
         return self._worker.managers
 
     def replace_credentials(self, credentials: NodeCredentials) -> None:
-        """Connect with a renewed certificate from now on."""
+        """Connect with a renewed certificate from now on, and tell the managers of it."""
         self._credentials = credentials
+        self._is_description_old.set()
 
     async def run(self) -> None:
         """Run tasks and keep the session until cancelled; containers then stay as they are."""
@@ -116,8 +120,15 @@ class WorkerRole:
             log.warning("containers are left behind", seconds=LEAVE_TIMEOUT_S)
 
     async def until_away(self) -> None:
-        """Wait until the engine goes away; return at once while it is away."""
-        await self._executor.until_away()
+        """Wait until the engine goes away, or what was described is old; return at once if so."""
+        async with asyncio.TaskGroup() as group:
+            waiting = (
+                group.create_task(self._executor.until_away()),
+                group.create_task(self._is_description_old.wait()),
+            )
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for one in waiting:
+                one.cancel()
 
     def _connect(self, addr: str) -> AbstractAsyncContextManager[ManagerLink]:
         return NodeChannel(addr, self._credentials)
@@ -128,6 +139,7 @@ class WorkerRole:
         Raises:
             Unavailable: the engine is away.
         """
+        self._is_description_old.clear()
         description = await self._executor.describe()
         resources = description.resources
         generic = (*resources.generic_resources, *self._generic_resources)
@@ -135,12 +147,15 @@ class WorkerRole:
             description,
             hostname=self._hostname,
             resources=msgspec.structs.replace(resources, generic_resources=generic),
-            tls_info=tls_info(self._credentials.root_ca_pem),
+            tls_info=tls_info(self._credentials),
         )
 
     def _on_message(self, message: SessionMessage) -> None:
         if not self.registered.is_set():
             log.info("node registered", node=message.node.id, role=message.node.role)
         self.registered.set()
+        if message.root_ca_pem and message.issuer_pem:
+            self.wanted_roots = message.root_ca_pem, message.issuer_pem
+            self.roots_changed.set()
         self.node = message.node
         self.node_changed.set()

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from cluster.ca.identity import NodeIdentity
+from cluster.ca.membership import no_member
 from cluster.clock import Clock
 from cluster.dispatcher.assignments import Assignments, wanted_by
 from cluster.dispatcher.heartbeats import GRACE_FACTOR, Heartbeats
@@ -235,7 +236,7 @@ class _Term:
         def work(tx: Transaction) -> None:
             node = tx.state.node(node_id)
             if node is None:
-                raise _removed(node_id)
+                raise no_member(node_id)
             # from here on the node is watched, so that it cannot be marked down between
             self._heartbeats.open_session(
                 node_id, session.id, self._clock.monotonic_s(), self._period_s()
@@ -340,7 +341,7 @@ class _Term:
     def _look_at_node(self, change: Change, node: Node) -> None:
         if isinstance(change, Deleted):
             self._heartbeats.end(node.id)
-            self._end_session(node.id, _removed(node.id))
+            self._end_session(node.id, no_member(node.id))
         else:
             self._watch(node)
         if node.manager_status is not None or node.role == "manager":
@@ -405,9 +406,3 @@ def _with_status(
         since=node.status.since if node.status.state == state else tx.now,
     )
     return msgspec.structs.replace(node, status=status)
-
-
-def _removed(node_id: NodeId) -> PermissionDenied:
-    return PermissionDenied(
-        f"node {node_id} is no member of this cluster (any more): leave on that node and join again"
-    )

@@ -63,6 +63,8 @@ def session_message(state: ClusterState, session: Session) -> SessionMessage:
         node=node,
         managers=managers,
         heartbeat_period_ns=cluster.heartbeat_period_ns,
+        root_ca_pem=cluster.root_ca.cert_pem,
+        issuer_pem=cluster.signing_root.cert_pem,
     )
 
 
@@ -74,6 +76,10 @@ def is_news(told: SessionMessage | None, message: SessionMessage) -> bool:
 def _wanted(message: SessionMessage) -> SessionMessage:
     node = message.node
     own = msgspec.structs.replace(
-        node, meta=type(node.meta)(), status=type(node.status)(), description=None
+        node,
+        meta=type(node.meta)(),
+        status=type(node.status)(),
+        description=None,
+        certificates=(),
     )
     return msgspec.structs.replace(message, node=own)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from cluster.model.container import Driver
-from cluster.model.ids import ClusterId
+from cluster.model.ids import ClusterId, NodeId
 from cluster.model.meta import Meta
 from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct, always
-from cluster.model.units import SECOND_NS, DurationNs, Uint64
+from cluster.model.units import SECOND_NS, DurationNs, Timestamp, Uint64
 
 DEFAULT_HEARTBEAT_PERIOD_NS = 1 * SECOND_NS
 MIN_HEARTBEAT_PERIOD_NS = 1 * SECOND_NS
@@ -79,11 +79,50 @@ class RootCa(ObjectStruct, frozen=True, kw_only=True, gc=False):
     cert_pem: str
     key_pem: str
 
+    def __repr__(self) -> str:
+        """Leave the key out."""
+        return "RootCa(...)"
+
+
+class RootRotation(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A root on its way in: it signs already, and nodes still trust the one before.
+
+    `cross_signed_pem` certifies the new root's key by the old root, so that whoever trusts the
+    old one believes what the new one signs.
+    """
+
+    root: RootCa
+    cross_signed_pem: str
+
+    def __repr__(self) -> str:
+        """Leave the key out."""
+        return "RootRotation(...)"
+
+
+class RetiredRoot(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A root that signs no more; nodes that were away since then still trust it alone.
+
+    Its own certificate, the next root's key certified by it, and when the last certificate that
+    it has signed ends.
+    """
+
+    cert_pem: str
+    cross_signed_pem: str
+    until: Timestamp
+
+
+class RemovedNode(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A node that was removed; by `until` every certificate it has is void by itself."""
+
+    id: NodeId
+    until: Timestamp
+
 
 class Cluster(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="cluster", tag_field="kind"):
     """The one cluster object.
 
-    Tokens and `root_ca.key_pem` are secrets: never log this object. `last_raft_id` is the newest
+    Tokens, `unlock_key` and the roots' keys are secrets: never log this object.  `unlock_key` is
+    empty unless managers lock themselves. `last_raft_id` is the newest
     ID that a manager was given in the consensus group; none is ever given again.
     """
 
@@ -94,6 +133,10 @@ class Cluster(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="cluster", 
     worker_token: str
     manager_token: str
     last_raft_id: int = 1
+    root_rotation: RootRotation | None = None
+    retired_roots: tuple[RetiredRoot, ...] = ()  # oldest first
+    removed_nodes: tuple[RemovedNode, ...] = ()
+    unlock_key: str = ""
 
     @property
     def task_history_limit(self) -> int:
@@ -106,6 +149,11 @@ class Cluster(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="cluster", 
         """How often a node must say that it lives; never too often, whatever is stored."""
         period_ns = self.spec.dispatcher.heartbeat_period or DEFAULT_HEARTBEAT_PERIOD_NS
         return max(MIN_HEARTBEAT_PERIOD_NS, period_ns)
+
+    @property
+    def signing_root(self) -> RootCa:
+        """The root that signs certificates now."""
+        return self.root_rotation.root if self.root_rotation else self.root_ca
 
     @property
     def node_cert_expiry_ns(self) -> DurationNs:

@@ -69,6 +69,13 @@ class NodeStatus(ObjectStruct, frozen=True, kw_only=True, gc=False):
     since: Timestamp = Timestamp(0)
 
 
+class IssuedCertificate(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A certificate that the CA has given a node: SHA-256 of its DER form in hex, and its end."""
+
+    digest: str
+    not_after: Timestamp
+
+
 class ManagerStatus(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """A manager's place in the consensus group; `addr` is host:port for other nodes."""
 
@@ -80,7 +87,8 @@ class Node(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="node", tag_fi
     """A member of the cluster.
 
     Writers: `spec` the API's commands; `role` and `manager_status` the CA for a node that joins,
-    then the role manager; `description`, `status` and `manager_addr` the dispatcher.
+    then the role manager; `certificates` the CA; `description`, `status` and `manager_addr` the
+    dispatcher.
     """
 
     id: NodeId
@@ -91,6 +99,7 @@ class Node(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="node", tag_fi
     status: NodeStatus = NodeStatus()
     manager_status: ManagerStatus | None = None
     manager_addr: str = ""  # host:port on which it is reached as long as it is a manager
+    certificates: tuple[IssuedCertificate, ...] = ()  # the newest ones, newest first
 
     @property
     def hostname(self) -> str:

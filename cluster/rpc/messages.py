@@ -40,12 +40,18 @@ class SessionRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
 
 
 class SessionMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """Sent at once, and again whenever a member has changed."""
+    """Sent at once, and again whenever a member has changed.
+
+    `root_ca_pem` is the root to trust, `issuer_pem` the one that signs certificates: a node that
+    has one of another issuer renews it at once.
+    """
 
     session_id: str
     node: Node
     managers: tuple[ManagerAddress, ...] = ()
     heartbeat_period_ns: DurationNs = 0
+    root_ca_pem: str = ""
+    issuer_pem: str = ""
 
 
 class HeartbeatRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):

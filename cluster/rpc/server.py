@@ -5,11 +5,12 @@ It listens on a unix socket only; `cluster.rpc.front` owns the public port and s
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import secrets
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -19,8 +20,10 @@ import structlog
 
 from cluster.ca.credentials import NodeCredentials
 from cluster.ca.identity import NodeIdentity, identity_of
+from cluster.ca.membership import no_member
 from cluster.clock import Clock
 from cluster.errors import ClusterError, InvalidArgument, NotLeader, Unauthenticated
+from cluster.model.ids import NodeId
 from cluster.rpc.authorization import check_caller
 from cluster.rpc.error_status import KIND_KEY, LEADER_KEY, LeaderElsewhere, code_of, kind_of
 from cluster.rpc.front import splice
@@ -52,6 +55,7 @@ class RpcServer:
         *,
         clock: Clock,
         leader_addr: Callable[[], str],
+        check_member: Callable[[NodeIdentity, str], None] | None = None,
     ) -> None:
         """Serve as the node of `credentials`.
 
@@ -59,11 +63,18 @@ class RpcServer:
             credentials: a manager's; only members of the same cluster are served.
             clock: tells whether a certificate has ended.
             leader_addr: host:port of the leader, "" if unknown; sent along with `NotLeader`.
+            check_member: raises a `ClusterError` for the holder of a certificate (PEM) who is no
+                member any more; without it the certificate alone counts.
         """
         self._cluster_id = credentials.identity.cluster_id
+        self._check_member = check_member
+        self._credentials = credentials
+        self._accepted_roots = credentials.root_ca_pem
+        self._streams: dict[NodeId, set[asyncio.Task[object]]] = {}
+        self._ended: set[asyncio.Task[object]] = set()  # those that were broken off
         self._clock = clock
         self._leader_addr = leader_addr
-        self._configuration = _certificate_configuration(credentials)
+        self._configuration = self._new_configuration()
         self._methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         self._server: grpc.aio.Server | None = None
         self._name = ""
@@ -93,9 +104,10 @@ class RpcServer:
         async def answer(body: bytes, context: Context) -> AsyncIterator[bytes]:
             try:
                 caller, request = self._admit(method, body, context)
-                async with aclosing(handler(caller, request)) as responses:
-                    async for response in responses:
-                        yield msgspec.msgpack.encode(response)
+                with self._noting_stream(caller.node_id):
+                    async with aclosing(handler(caller, request)) as responses:
+                        async for response in responses:
+                            yield msgspec.msgpack.encode(response)
             except ClusterError as error:
                 await self._refuse(context, error)
             except Exception:
@@ -106,7 +118,20 @@ class RpcServer:
 
     def replace_credentials(self, credentials: NodeCredentials) -> None:
         """Use a renewed certificate for connections made from now on."""
-        self._configuration = _certificate_configuration(credentials)
+        self._credentials = credentials
+        self._configuration = self._new_configuration()
+
+    def accept_roots(self, roots_pem: str) -> None:
+        """Look at certificates of these roots, on connections made from now on."""
+        if roots_pem != self._accepted_roots:
+            self._accepted_roots = roots_pem
+            self._configuration = self._new_configuration()
+
+    def end_streams_of(self, node_id: NodeId) -> None:
+        """Break off everything that is being sent to a node that is no member any more."""
+        for task in self._streams.get(node_id, ()):
+            self._ended.add(task)
+            task.cancel()
 
     async def serve_connection(self, connection: socket.socket) -> None:
         """Serve one connection that the public port accepted, until it ends."""
@@ -148,10 +173,38 @@ class RpcServer:
             raise Unauthenticated("the connection carries no client certificate")
         caller = _cached_identity_of(certificates[0])
         check_caller(caller, method, self._cluster_id, self._clock.now())
+        if self._check_member is not None:
+            self._check_member(caller, certificates[0].decode())
         try:
             return caller, msgspec.msgpack.decode(body, type=method.request)
         except msgspec.DecodeError as error:
             raise InvalidArgument(f"{method.name}: the request cannot be read: {error}") from error
+
+    @contextmanager
+    def _noting_stream(self, node_id: NodeId) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None, "gRPC runs every call in a task"
+        streams = self._streams.setdefault(node_id, set())
+        streams.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if task not in self._ended:
+                raise
+            task.uncancel()
+            raise no_member(node_id) from None
+        finally:
+            self._ended.discard(task)
+            streams.discard(task)
+            if not streams and self._streams.get(node_id) is streams:
+                del self._streams[node_id]
+
+    def _new_configuration(self) -> grpc.ServerCertificateConfiguration:
+        credentials = self._credentials
+        return grpc.ssl_server_certificate_configuration(
+            [(credentials.key_pem.encode(), credentials.certificate_pem.encode())],
+            self._accepted_roots.encode(),
+        )
 
     async def _refuse(self, context: Context, error: ClusterError) -> NoReturn:
         metadata = [(KIND_KEY, kind_of(error))]
@@ -180,12 +233,3 @@ async def _fail(context: Context, method: Method[Any, Any]) -> NoReturn:
 @functools.lru_cache(maxsize=1024)
 def _cached_identity_of(certificate_pem: bytes) -> NodeIdentity:
     return identity_of(certificate_pem.decode())
-
-
-def _certificate_configuration(
-    credentials: NodeCredentials,
-) -> grpc.ServerCertificateConfiguration:
-    return grpc.ssl_server_certificate_configuration(
-        [(credentials.key_pem.encode(), credentials.certificate_pem.encode())],
-        credentials.root_ca_pem.encode(),
-    )

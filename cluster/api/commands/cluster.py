@@ -74,8 +74,6 @@ def update_cluster(
     """
     check_cluster_spec(spec)
     cluster = the_cluster(tx.state)
-    if spec.ca_config.force_rotate != cluster.spec.ca_config.force_rotate:
-        raise Unimplemented("CAConfig.ForceRotate: rotating the root CA is not in this version")
     tx.update(
         msgspec.structs.replace(
             cluster,

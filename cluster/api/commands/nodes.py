@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from cluster.api.commands.lookup import find_node
 from cluster.errors import FailedPrecondition
-from cluster.model.node import NodeSpec
+from cluster.model.cluster import RemovedNode
+from cluster.model.node import Node, NodeSpec
 from cluster.model.task import TaskStatus
 from cluster.model.task_state import TaskState, Writer, may_move
+from cluster.model.units import SECOND_NS, Timestamp
 from cluster.store.transaction import Transaction
+
+GRACE_NS: Final = 24 * 3600 * SECOND_NS
+"""A removed node is remembered for so long after its certificates have ended: clocks differ."""
 
 
 def update_node(tx: Transaction, node_text: str, version: int, spec: NodeSpec) -> None:
@@ -65,3 +72,16 @@ def remove_node(tx: Transaction, node_text: str, *, force: bool) -> None:
             )
             tx.update(msgspec.structs.replace(task, status=status))
     tx.delete(node)
+    shut_out(tx, node)
+
+
+def shut_out(tx: Transaction, node: Node) -> None:
+    """Remember that a node is removed, until every certificate it has is void by itself."""
+    cluster = tx.state.cluster
+    if cluster is None:
+        return
+    ends = [issued.not_after for issued in node.certificates]
+    until = max((*ends, tx.now + cluster.node_cert_expiry_ns)) + GRACE_NS
+    remembered = (removed for removed in cluster.removed_nodes if removed.until > tx.now)
+    removed_nodes = (*remembered, RemovedNode(id=node.id, until=Timestamp(until)))
+    tx.update(msgspec.structs.replace(cluster, removed_nodes=removed_nodes))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from cluster.api.local_node import InitRequest, JoinRequest
 from cluster.api.payloads.decoding import decode_body
 from cluster.api.payloads.nodes import parse_availability
-from cluster.errors import InvalidArgument
+from cluster.errors import InvalidArgument, Unimplemented
 from cluster.model.cluster import (
     DEFAULT_HEARTBEAT_PERIOD_NS,
     DEFAULT_NODE_CERT_EXPIRY_NS,
@@ -48,6 +51,25 @@ class _JoinBody(SpecStruct, frozen=True, kw_only=True, gc=False):
     remote_addrs: tuple[str, ...] = ()
     join_token: str = ""
     availability: str = ""
+
+
+class RootWish(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """A root that a client brings along, as PEM texts; empty ones mean that it brings none."""
+
+    signing_ca_cert: str = msgspec.field(default="", name="SigningCACert")
+    signing_ca_key: str = msgspec.field(default="", name="SigningCAKey")
+
+    def __repr__(self) -> str:
+        """Leave the key out."""
+        return "RootWish(...)"
+
+
+class _CaBody(RootWish, frozen=True, kw_only=True, gc=False):
+    external_cas: tuple[Mapping[str, Any], ...] = msgspec.field(default=(), name="ExternalCAs")
+
+
+class _UpdateBody(SpecStruct, frozen=True, kw_only=True, gc=False):
+    ca_config: _CaBody = msgspec.field(default_factory=_CaBody, name="CAConfig")
 
 
 def decode_init(body: bytes) -> InitRequest:
@@ -104,6 +126,28 @@ def decode_cluster_spec(body: bytes) -> ClusterSpec:
         InvalidArgument: a member that is wrong, which the message names.
     """
     return with_defaults(decode_body(body, ClusterSpec))
+
+
+def decode_root_wish(body: bytes) -> RootWish | None:
+    """Return the root that the settings of a cluster bring along, None if they bring none.
+
+    Raises:
+        InvalidArgument: a part of it is missing.
+        Unimplemented: an external CA is to sign.
+    """
+    given = decode_body(body, _UpdateBody).ca_config
+    if given.external_cas:
+        raise Unimplemented(
+            "CAConfig.ExternalCAs: a CA outside of the cluster is not supported; give the cluster"
+            " a root of your own with its key (--ca-cert and --ca-key)"
+        )
+    if not given.signing_ca_cert and not given.signing_ca_key:
+        return None
+    if not given.signing_ca_key:
+        raise InvalidArgument("CAConfig.SigningCAKey: it is required beside SigningCACert")
+    if not given.signing_ca_cert:
+        raise InvalidArgument("CAConfig.SigningCACert: it is required beside SigningCAKey")
+    return RootWish(signing_ca_cert=given.signing_ca_cert, signing_ca_key=given.signing_ca_key)
 
 
 def with_defaults(spec: ClusterSpec) -> ClusterSpec:

@@ -12,18 +12,27 @@ from cluster.api.local_node import (
     NOT_PART_OF_SWARM,
     already_in_swarm,
 )
-from cluster.api.payloads.swarm import decode_cluster_spec, decode_init, decode_join
+from cluster.api.payloads.swarm import (
+    decode_cluster_spec,
+    decode_init,
+    decode_join,
+    decode_root_wish,
+)
 from cluster.api.query import lenient_flag, object_version, strict_flag
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
+from cluster.ca.authority import imported_root_ca, new_root_ca
+from cluster.ca.chain import issuer_info
 from cluster.ca.join_token import new_join_token
+from cluster.ca.root_rotation import begin
 from cluster.errors import Unavailable, Unimplemented
+from cluster.store.transaction import Transaction
 
 
 async def inspect(api: ApiContext, request: ApiRequest) -> web.StreamResponse:  # noqa: ARG001
     """Show the cluster with its join tokens."""
-    state = api.state
-    return json_response(swarm_json(the_cluster(state), state))
+    cluster = the_cluster(api.state)
+    return json_response(swarm_json(cluster, issuer_info(cluster.signing_root.cert_pem)))
 
 
 async def init(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
@@ -59,7 +68,8 @@ async def leave(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
 async def update(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Change the cluster's settings, replace its join tokens."""
     store = api.store
-    spec = decode_cluster_spec(await request.body())
+    body = await request.body()
+    spec = decode_cluster_spec(body)
     version = object_version(request.query, "swarm")
     if strict_flag(request.query, "rotateManagerUnlockKey"):
         raise Unimplemented("rotateManagerUnlockKey: locking managers is not in this version")
@@ -68,11 +78,22 @@ async def update(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     rotates_manager = strict_flag(request.query, "rotateManagerToken")
     worker_token = new_join_token(root) if rotates_worker else None
     manager_token = new_join_token(root) if rotates_manager else None
-    await store.update(
-        lambda tx: update_cluster(
+    wish = decode_root_wish(body)
+    now = api.clock.now()
+    brought = imported_root_ca(wish.signing_ca_cert, wish.signing_ca_key, now) if wish else None
+
+    def work(tx: Transaction) -> None:
+        before = the_cluster(tx.state)
+        update_cluster(
             tx, spec, version, new_worker_token=worker_token, new_manager_token=manager_token
         )
-    )
+        fresh = brought
+        if fresh is None and spec.ca_config.force_rotate != before.spec.ca_config.force_rotate:
+            fresh = new_root_ca(now)
+        if fresh is not None and fresh.cert_pem != before.signing_root.cert_pem:
+            tx.update(begin(the_cluster(tx.state), fresh))
+
+    await store.update(work)
     return empty_response()
 
 

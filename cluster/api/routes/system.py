@@ -15,6 +15,7 @@ from cluster.api.passthrough import list_containers
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
 from cluster.api.versions import OLDEST, ApiVersion, served_version
+from cluster.ca.chain import issuer_info
 from cluster.errors import Unavailable
 
 _PING_HEADERS = {
@@ -119,5 +120,7 @@ def _swarm_part(api: ApiContext) -> dict[str, Any]:
         part["Managers"] = sum(1 for n in state.nodes if n.manager_status is not None)
         if part["Managers"] == TWO_MANAGERS:
             part["Warnings"] = [_TWO_MANAGERS_WARNING]
-        part["Cluster"] = cluster_json(state.cluster, state)
+        part["Cluster"] = cluster_json(
+            state.cluster, issuer_info(state.cluster.signing_root.cert_pem)
+        )
     return part

@@ -153,7 +153,10 @@ def test_secrets_do_not_show() -> None:
 
 
 def test_tls_info_describes_the_root() -> None:
-    info = tls_info(root_ca().cert_pem)
+    key, csr = new_key_and_request()
+    info = tls_info(
+        NodeCredentials(key_pem=key, certificate_pem=sign(csr), root_ca_pem=root_ca().cert_pem)
+    )
     assert info.trust_root == root_ca().cert_pem
     assert b"swarm-ca" in base64.b64decode(info.cert_issuer_subject, validate=True)
     public_key = serialization.load_der_public_key(base64.b64decode(info.cert_issuer_public_key))

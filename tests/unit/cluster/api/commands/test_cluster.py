@@ -63,9 +63,6 @@ def test_what_is_not_there_yet_is_refused(store: MemoryStore) -> None:
     locked = with_defaults(ClusterSpec(encryption_config=EncryptionConfig(auto_lock_managers=True)))
     with pytest.raises(Unimplemented, match="locking managers"):
         store.commit(lambda tx: update_cluster(tx, locked, version))
-    rotated = with_defaults(ClusterSpec(ca_config=CaConfig(force_rotate=1)))
-    with pytest.raises(Unimplemented, match="rotating the root CA"):
-        store.commit(lambda tx: update_cluster(tx, rotated, version))
 
 
 def test_before_the_first_entry_there_is_no_cluster() -> None:

@@ -4,15 +4,12 @@ import msgspec
 
 from cluster.api.convert.cluster import cluster_json, swarm_json
 from cluster.api.payloads.decoding import convert_tree
-from cluster.model.cluster import Cluster, ClusterSpec, RootCa
-from cluster.model.ids import ClusterId, NodeId
-from cluster.model.meta import Meta
-from cluster.model.node import Node, NodeDescription, TlsInfo
-from cluster.store.change import Created
-from cluster.store.state import ClusterState
+from cluster.model.cluster import Cluster, ClusterSpec, RootCa, RootRotation
+from cluster.model.ids import ClusterId
 from tests.unit.cluster.api.golden_files import as_json, golden, meta
 
 SHOWN = golden("swarm-inspect")
+ISSUER = SHOWN["TLSInfo"]["CertIssuerSubject"], SHOWN["TLSInfo"]["CertIssuerPublicKey"]
 
 
 def _cluster() -> Cluster:
@@ -27,23 +24,29 @@ def _cluster() -> Cluster:
 
 
 def test_the_cluster_looks_as_recorded() -> None:
-    description = NodeDescription(tls_info=convert_tree(SHOWN["TLSInfo"], TlsInfo))
-    node = Node(id=NodeId("n"), meta=Meta(), description=description)
-    state = ClusterState().apply((Created(node),))
-    assert as_json(swarm_json(_cluster(), state)) == SHOWN
+    assert as_json(swarm_json(_cluster(), ISSUER)) == SHOWN
 
 
 def test_secrets_are_not_shown_where_anybody_may_look() -> None:
-    shown = str(cluster_json(_cluster(), ClusterState()))
+    shown = str(cluster_json(_cluster(), ISSUER))
     assert "SWMTKN" not in shown
     assert "secret" not in shown
 
 
 def test_the_name_is_shown_although_it_is_the_default() -> None:
     cluster = msgspec.structs.replace(_cluster(), spec=ClusterSpec())
-    assert cluster_json(cluster, ClusterState())["Spec"]["Name"] == "default"
+    assert cluster_json(cluster, ISSUER)["Spec"]["Name"] == "default"
 
 
-def test_before_a_node_has_described_itself_the_root_is_known() -> None:
-    shown = cluster_json(_cluster(), ClusterState())
-    assert shown["TLSInfo"] == {"TrustRoot": SHOWN["TLSInfo"]["TrustRoot"]}
+def test_while_a_root_is_on_its_way_in_the_old_one_is_trusted() -> None:
+    fresh = RootCa(cert_pem="new", key_pem="secret")
+    rotation = RootRotation(root=fresh, cross_signed_pem="cross")
+    cluster = msgspec.structs.replace(_cluster(), root_rotation=rotation)
+    shown = cluster_json(cluster, ("subject", "key"))
+    assert shown["RootRotationInProgress"] is True
+    assert shown["TLSInfo"] == {
+        "TrustRoot": SHOWN["TLSInfo"]["TrustRoot"],
+        "CertIssuerSubject": "subject",
+        "CertIssuerPublicKey": "key",
+    }
+    assert "secret" not in str(shown)
