@@ -26,6 +26,10 @@ IS_WORKER = (
     "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster "
     "state. Please run this command on a manager node or promote the current node to a manager."
 )
+LOCKED = (
+    "Swarm is encrypted and needs to be unlocked before it can be used. "
+    'Please use "docker swarm unlock" to unlock it.'
+)
 ALREADY_IN_SWARM = (
     'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm '
     "and join another one."
@@ -216,6 +220,16 @@ class LocalNode(Protocol):
         """
         ...
 
+    async def unlock(self, unlock_key: str) -> None:
+        """Open this manager's keys, and return once it takes part again or after a while.
+
+        Raises:
+            InvalidArgument: what was given has not the form of a key.
+            Unauthenticated: it is not the key.
+            FailedPrecondition: the node is not locked.
+        """
+        ...
+
     def leave_warning(self) -> str:
         """Return what a user must know before this manager leaves."""
         ...
@@ -233,6 +247,8 @@ def not_manager(info: LocalNodeInfo) -> NotManager:
     """Return the error with which a node that is no manager answers for the cluster."""
     if info.local_state == "inactive":
         return NotManager(NOT_IN_SWARM)
+    if info.local_state == "locked":
+        return NotManager(LOCKED)
     if info.local_state == "error" and info.error:
         return NotManager(f"This node could not start as a member of the swarm: {info.error}")
     if info.local_state == "pending":

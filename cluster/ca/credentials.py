@@ -48,6 +48,29 @@ def belong_together(credentials: NodeCredentials) -> bool:
     return certificate.public_key() == key.public_key()
 
 
+def encrypted_key(key_pem: str, wrapping: bytes) -> str:
+    """Return a private key encrypted with a key of 32 bytes, as PEM (PKCS #8)."""
+    key = serialization.load_pem_private_key(key_pem.encode(), password=None)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(wrapping.hex().encode()),
+    ).decode()
+
+
+def decrypted_key(key_pem: str, wrapping: bytes) -> str | None:
+    """Undo `encrypted_key`; None if it was done with another key."""
+    try:
+        key = serialization.load_pem_private_key(key_pem.encode(), wrapping.hex().encode())
+    except ValueError:
+        return None
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
 def tls_info(credentials: NodeCredentials) -> TlsInfo:
     """Describe which CA the node trusts and which has signed for it, as the Engine API does."""
     leaf, *between = certificates_in(credentials.certificate_pem)

@@ -12,22 +12,30 @@ from pathlib import Path
 from typing import Final
 
 from cluster.ca.chain import is_self_signed
-from cluster.ca.credentials import NodeCredentials, belong_together
+from cluster.ca.credentials import (
+    NodeCredentials,
+    belong_together,
+    decrypted_key,
+    encrypted_key,
+)
+from cluster.ca.node_lock import NodeLock
 from cluster.errors import FatalStorageError
 
 FILE_NAME: Final = "node.pem"
 
 _BLOCK: Final = re.compile(r"-----BEGIN ([A-Z ]+)-----\n.*?-----END \1-----\n", re.DOTALL)
-_KEY: Final = "PRIVATE KEY"
+_ENCRYPTED_KEY: Final = "ENCRYPTED PRIVATE KEY"
+_KEYS: Final = ("PRIVATE KEY", _ENCRYPTED_KEY)
 _CERTIFICATE: Final = "CERTIFICATE"
 
 
 class KeyFiles:
     """The file ``node.pem`` in a folder, readable by its owner alone."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use `folder`, which is made when something is saved."""
+    def __init__(self, folder: Path, lock: NodeLock | None = None) -> None:
+        """Use `folder`, which is made when something is saved; `lock` wraps the key."""
         self._folder = folder
+        self._lock = lock
         self._path = folder / FILE_NAME
 
     def save(self, credentials: NodeCredentials) -> None:
@@ -36,7 +44,11 @@ class KeyFiles:
         Raises:
             FatalStorageError: the folder cannot be written.
         """
-        text = credentials.key_pem + credentials.certificate_pem + credentials.root_ca_pem
+        wrapping = self._lock.wrapping_key if self._lock else None
+        key = credentials.key_pem
+        if wrapping is not None:
+            key = encrypted_key(key, wrapping)
+        text = key + credentials.certificate_pem + credentials.root_ca_pem
         fresh = self._folder / (FILE_NAME + ".new")
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,10 +77,12 @@ class KeyFiles:
             raise FatalStorageError(f"{self._path}: cannot be read: {error}") from error
         blocks = list(_BLOCK.finditer(text))
         kinds = [block[1] for block in blocks]
-        if len(kinds) < 3 or kinds != [_KEY] + [_CERTIFICATE] * (len(kinds) - 1):
+        if len(kinds) < 3 or kinds[0] not in _KEYS or set(kinds[1:]) != {_CERTIFICATE}:
             raise self._damaged("it must hold a private key, a certificate and a root certificate")
         key, certificate, *others = (block[0] for block in blocks)
         try:
+            if kinds[0] == _ENCRYPTED_KEY:
+                key = self._decrypted(key)
             roots = [other for other in others if is_self_signed(other)]
             between = [other for other in others if other not in roots]
             credentials = NodeCredentials(
@@ -94,6 +108,13 @@ class KeyFiles:
             (self._folder / (FILE_NAME + ".new")).unlink(missing_ok=True)
         except OSError as error:
             raise FatalStorageError(f"{self._path}: cannot be removed: {error}") from error
+
+    def _decrypted(self, key_pem: str) -> str:
+        for wrapping in self._lock.keys if self._lock else ():
+            clear = decrypted_key(key_pem, wrapping)
+            if clear is not None:
+                return clear
+        raise self._damaged("the node key does not open its private key")
 
     def _damaged(self, why: str) -> FatalStorageError:
         return FatalStorageError(

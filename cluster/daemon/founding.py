@@ -7,6 +7,7 @@ from cluster.ca.credentials import NodeCredentials
 from cluster.ca.identity import identity_of
 from cluster.ca.join_token import new_join_token
 from cluster.ca.membership import noted
+from cluster.ca.node_lock import new_unlock_key
 from cluster.clock import Clock
 from cluster.daemon.state_dir import Membership
 from cluster.errors import ClusterError, InvalidArgument
@@ -52,6 +53,7 @@ def found_cluster(
         root_ca=root,
         worker_token=new_join_token(root.cert_pem),
         manager_token=new_join_token(root.cert_pem),
+        unlock_key=new_unlock_key() if spec.encryption_config.auto_lock_managers else "",
     )
     key_pem, csr_pem = new_key_and_request()
     certificate = Authority(root).sign(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -18,12 +18,14 @@ from cluster.ca.credentials import NodeCredentials
 from cluster.ca.identity import NodeIdentity
 from cluster.ca.issuer import CertificateIssuer, next_raft_id
 from cluster.ca.membership import check_member
+from cluster.ca.node_lock import NodeLock
 from cluster.ca.root_rotation import accepted_roots
 from cluster.clock import Clock
 from cluster.control.leadership import run_duties
 from cluster.control.manager_roles import LOSS_OF_QUORUM, quorum_refusal
 from cluster.control.role_manager import RoleManager, view_of
 from cluster.daemon.leader_duties import leader_duties
+from cluster.daemon.lock_keeper import LockKeeper
 from cluster.daemon.state_dir import Membership
 from cluster.dispatcher.log_broker import LogBroker
 from cluster.dispatcher.service import Dispatcher
@@ -67,7 +69,7 @@ NO_LEADER: Final = (
 class ManagerRole:
     """The manager's part of a node; `run` it, then use `store`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each argument is a part of its own
         self,
         *,
         membership: Membership,
@@ -77,6 +79,8 @@ class ManagerRole:
         clock: Clock,
         rng: random.Random,
         new_id: NewId,
+        lock: NodeLock,
+        save_credentials: Callable[[], Awaitable[None]],
     ) -> None:
         """Open the state on disk.
 
@@ -88,6 +92,8 @@ class ManagerRole:
             clock: the time.
             rng: spreads heartbeats.
             new_id: makes identifiers.
+            lock: wraps the keys of this node on disk.
+            save_credentials: writes the private key anew, as `lock` says.
 
         Raises:
             FatalStorageError: the state is damaged or another process has it.
@@ -97,9 +103,10 @@ class ManagerRole:
         raft_id = membership.raft_id or FIRST_RAFT_ID
         self._peers = RaftPeers(raft_id, self._own_addr, self, self.connect)
         self.store: ReplicatedStore = open_store(
-            raft_dir, clock, raft_id=raft_id, peers=self._peers
+            raft_dir, clock, raft_id=raft_id, peers=self._peers, lock=lock
         )
         self.raft = self.store.driver
+        self.lock_keeper = LockKeeper(lock, self.raft, save_credentials)
         self._peers.attach(self.raft)
         self._listen = split_addr(membership.listen_addr)
         issuer = CertificateIssuer(self.store, clock=clock, new_id=new_id)
@@ -423,6 +430,8 @@ class ManagerRole:
             except NotLeader:
                 continue
             self.is_informed = True
+        # not before: what was read from the disk may name an unlock key of long ago
+        await self.lock_keeper.follow(self.store)
 
 
 def _is_worker(state: ClusterState, node_id: NodeId) -> bool:

@@ -12,6 +12,7 @@ from cluster.ca.authority import new_key_and_request
 from cluster.ca.chain import is_signed_by
 from cluster.ca.credentials import NodeCredentials, belong_together
 from cluster.ca.key_files import KeyFiles
+from cluster.ca.node_lock import NodeLock
 from cluster.ca.renewal import renewal_time, retry_delay_s
 from cluster.clock import Clock
 from cluster.daemon.config import DaemonConfig
@@ -49,8 +50,9 @@ class Member:
         clock: Clock,
         rng: random.Random,
         new_id: NewId,
+        lock: NodeLock,
     ) -> None:
-        """Read the membership's files.
+        """Read the membership's files; `lock` must be open.
 
         Raises:
             FatalStorageError: they are damaged or missing.
@@ -64,7 +66,8 @@ class Member:
         self._group: asyncio.TaskGroup | None = None
         self._managing: asyncio.Task[None] | None = None
         self._renewing = asyncio.Lock()  # one certificate at a time, each on top of the last
-        self._key_files = KeyFiles(state_dir.certificates)
+        self._lock = lock
+        self._key_files = KeyFiles(state_dir.certificates, lock)
         credentials = self._key_files.load()
         if credentials is None:
             raise FatalStorageError(
@@ -95,6 +98,8 @@ class Member:
         """
         async with asyncio.TaskGroup() as group:
             self._group = group
+            if self.manager is None and self._lock.is_there:
+                await self._open_up()  # a demotion was cut off
             if self.manager is not None:
                 self._managing = group.create_task(self.manager.run(), name="manager")
             group.create_task(self.worker.run(), name="worker")
@@ -111,6 +116,7 @@ class Member:
                     break
                 await asyncio.sleep(LOOK_S)
             await self.manager.wait_leader()
+            await self.manager.lock_keeper.settled.wait()
         await self.worker.registered.wait()
 
     def _new_manager(self) -> ManagerRole:
@@ -122,6 +128,8 @@ class Member:
             clock=self._clock,
             rng=self._rng,
             new_id=self._new_id,
+            lock=self._lock,
+            save_credentials=self._save_credentials,
         )
 
     # -- promotion and demotion --------------------------------------------------------------
@@ -176,7 +184,21 @@ class Member:
         if managing is not None:
             managing.cancel()
             await asyncio.wait([managing])
+        if self._lock.is_there:
+            # the order matters: a worker that restarts could not be unlocked
+            await asyncio.to_thread(self._lock.begin_to_open)
+            await self._save_credentials()
         await asyncio.to_thread(self._write_worker)
+        if self._lock.is_there:
+            await asyncio.to_thread(self._lock.complete)
+
+    async def _open_up(self) -> None:
+        await self._save_credentials()
+        await asyncio.to_thread(self._lock.complete)
+
+    async def _save_credentials(self) -> None:
+        async with self._renewing:
+            await asyncio.to_thread(self._key_files.save, self._credentials)
 
     def _write_worker(self) -> None:
         self.membership = msgspec.structs.replace(self.membership, role="worker", raft_id=0)
@@ -184,7 +206,7 @@ class Member:
         self._state_dir.forget_raft()
 
     def _write_manager(self, raft_id: int) -> None:
-        create_joiner(self._state_dir.raft)
+        create_joiner(self._state_dir.raft, self._lock)
         self.membership = msgspec.structs.replace(self.membership, role="manager", raft_id=raft_id)
         self._state_dir.save(self.membership)
 

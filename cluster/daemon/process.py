@@ -26,6 +26,7 @@ from cluster.api.local_node import (
 from cluster.api.server import ApiServer
 from cluster.ca.credentials import NodeCredentials
 from cluster.ca.key_files import KeyFiles
+from cluster.ca.node_lock import NodeLock
 from cluster.clock import SystemClock
 from cluster.control.backoff import pause_ns
 from cluster.daemon.addresses import (
@@ -78,6 +79,8 @@ class NodeProcess:
         self._member: Member | None = None
         self._running: asyncio.Task[None] | None = None
         self._is_joining = False
+        self._lock: NodeLock | None = None
+        self._locked: Membership | None = None  # while an unlock key is waited for
         self._error = ""  # what ended the roles, while they wait to be started again
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -90,9 +93,13 @@ class NodeProcess:
             membership = self._state_dir.load()
             if membership is None:
                 self._state_dir.sweep()
+            self._lock = NodeLock(self._state_dir.root)
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                if membership is not None:
+                if membership is not None and self._lock.is_locked:
+                    self._locked = membership
+                    log.warning("this manager is locked: it needs its unlock key")
+                elif membership is not None:
                     await self._start(membership)
                 api = ApiServer(
                     self, engine_socket=self._config.engine_socket, clock=self._clock, new_id=new_id
@@ -113,6 +120,8 @@ class NodeProcess:
     def info(self) -> LocalNodeInfo:
         """Return this node's place in a cluster."""
         member = self._member
+        if self._locked is not None:
+            return LocalNodeInfo(node_id=self._locked.node_id, local_state="locked")
         if member is None:
             return LocalNodeInfo(local_state="pending" if self._is_joining else "inactive")
         managers = tuple(
@@ -246,6 +255,11 @@ class NodeProcess:
         """
         async with self._changing:
             member = self._member
+            if self._locked is not None:
+                if not force:
+                    raise not_manager(self.info())
+                await self._end_membership()
+                return
             if member is None:
                 raise Unavailable(NOT_PART_OF_SWARM)
             if member.manager is not None and not force:
@@ -258,6 +272,20 @@ class NodeProcess:
             await member.worker.leave()
             await self._end_membership()
             log.info("left the cluster", cluster=member.membership.cluster_id)
+
+    async def unlock(self, unlock_key: str) -> None:
+        """Open this manager's keys and start it; it may take a while until it is of use."""
+        async with self._changing:
+            membership, lock = self._locked, self._lock
+            if membership is None or lock is None:
+                raise FailedPrecondition("swarm is not locked")
+            await asyncio.to_thread(lock.unlock, unlock_key)
+            self._locked = None
+            member = await self._start(membership)
+            log.info("unlocked", cluster=membership.cluster_id)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(JOIN_TIMEOUT_S):
+                    await member.wait_ready()
 
     # -- membership --------------------------------------------------------------------------
 
@@ -289,7 +317,7 @@ class NodeProcess:
                 create_cluster(self._state_dir.raft, initial)
             elif membership.role == "manager":
                 create_joiner(self._state_dir.raft)
-            KeyFiles(self._state_dir.certificates).save(credentials)
+            KeyFiles(self._state_dir.certificates, self._lock).save(credentials)
             self._state_dir.save(membership)
         except BaseException:
             self._state_dir.forget()
@@ -325,6 +353,7 @@ class NodeProcess:
         return member
 
     def _new_member(self, membership: Membership) -> Member:
+        assert self._lock is not None, "run() has it"
         return Member(
             membership,
             config=self._config,
@@ -332,6 +361,7 @@ class NodeProcess:
             clock=self._clock,
             rng=self._rng,
             new_id=new_id,
+            lock=self._lock,
         )
 
     async def _keep(self, member: Member, failed: asyncio.Future[ClusterError] | None) -> None:
@@ -358,11 +388,14 @@ class NodeProcess:
     async def _end_membership(self) -> None:
         running, self._running = self._running, None
         self._member = None
+        self._locked = None
         if running is not None:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
         await asyncio.to_thread(self._state_dir.forget)
+        if self._lock is not None:
+            self._lock.forget()
 
     async def _check_engine(self) -> None:
         """Refuse to become a member beside an engine that is in a Docker Swarm itself.

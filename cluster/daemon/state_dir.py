@@ -3,6 +3,7 @@
     membership.json   written last when the node becomes a member, removed first when it leaves
     certificates/     key, certificate and root
     raft/             log and snapshots (managers only)
+    node-key          wraps the keys in the two folders above while managers lock themselves
     tasks/            what the agent was told and has observed
 
 The membership file decides: without it the rest is left over from a join that never ended, or a
@@ -21,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from cluster.ca.node_lock import FILE_NAME as NODE_KEY
 from cluster.errors import FatalStorageError
 from cluster.model.ids import ClusterId, NodeId
 from cluster.model.node import Role
@@ -128,6 +130,8 @@ class StateDir:
         """Remove what has no meaning without a membership."""
         for folder in (self.certificates, self.raft, self.tasks):
             shutil.rmtree(folder, ignore_errors=True)
+        for leftover in (NODE_KEY, NODE_KEY + ".new"):
+            (self.root / leftover).unlink(missing_ok=True)
 
     def _sync(self) -> None:
         handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)

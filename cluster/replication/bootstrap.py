@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from cluster.ca.node_lock import NodeLock
 from cluster.clock import Clock
 from cluster.errors import FatalStorageError
 from cluster.raft.config import Config
@@ -49,14 +50,14 @@ def create_cluster(directory: Path, initial: Sequence[Change]) -> None:
     RaftStorage.create(directory, snapshot, encode_snapshot(state)).close()
 
 
-def create_joiner(directory: Path) -> None:
+def create_joiner(directory: Path, lock: NodeLock | None = None) -> None:
     """Make a member that knows nothing; the leader of the group it joins sends it everything.
 
     Raises:
         FailedPrecondition: a member is here already, or another process uses the directory.
         FatalStorageError: the disk failed.
     """
-    RaftStorage.create(directory, Snapshot(), encode_snapshot(ClusterState())).close()
+    RaftStorage.create(directory, Snapshot(), encode_snapshot(ClusterState()), lock=lock).close()
 
 
 def has_cluster(directory: Path) -> bool:
@@ -71,6 +72,7 @@ def open_store(
     raft_id: int = FIRST_RAFT_ID,
     peers: Peers | None = None,
     options: DriverOptions = DriverOptions(),  # noqa: B008 - it is frozen
+    lock: NodeLock | None = None,
 ) -> ReplicatedStore:
     """Open a member after `create_cluster` or a restart; it blocks while it reads.
 
@@ -80,6 +82,7 @@ def open_store(
         raft_id: this manager's raft ID.
         peers: the way to the other members, None for a lone voter.
         options: knobs of the loop.
+        lock: wraps the keys of what is on disk.
 
     Returns:
         The store, with the state of the newest snapshot. `ReplicatedStore.run` applies what the
@@ -89,7 +92,7 @@ def open_store(
         FailedPrecondition: no cluster is here, or another process uses it.
         FatalStorageError: something is damaged, or the disk failed.
     """
-    opened = RaftStorage(directory)
+    opened = RaftStorage(directory, lock=lock)
     try:
         recovered = opened.recovered
         core = RaftCore(

@@ -102,6 +102,7 @@ class Driver:
         self._unwritten_hard: HardState | None = None
         self._last_snapshot = core.log.snapshot.index
         self._is_saving = False
+        self._is_snapshot_due = False
         self._is_stopped = False
         self._reads: dict[int, asyncio.Future[int]] = {}
         self._waiting_for_apply: deque[tuple[int, asyncio.Future[int]]] = deque()
@@ -298,6 +299,23 @@ class Driver:
             self._snapshot_thread, self._storage.load_snapshot, snapshot
         )
 
+    async def wrap_keys(self, *, with_new: bool) -> None:
+        """Write the data keys as the node's lock says; `with_new`, seal with a fresh one.
+
+        Then a snapshot follows soon, so that the log under the former key goes.
+
+        Raises:
+            FatalStorageError: the disk failed.
+        """
+        if self._is_stopped:
+            raise Unavailable("this manager stops")
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(
+            self._log_thread, lambda: self._storage.wrap_keys(with_new=with_new)
+        )
+        self._is_snapshot_due = self._is_snapshot_due or with_new
+        self._wake.set()
+
     def report_snapshot(self, peer: int, *, delivered: bool) -> None:
         """Say how the transfer of a snapshot ended."""
         self._core.report_snapshot(peer, delivered=delivered)
@@ -323,6 +341,7 @@ class Driver:
             while self._core.has_ready():
                 await self._handle(self._core.ready(), machine)
                 self._maybe_snapshot(machine, group)
+            self._maybe_snapshot(machine, group)  # one may be wanted though nothing has happened
 
     async def _handle(self, ready: Ready, machine: StateMachine) -> None:
         """Do what a `Ready` says, in the order it prescribes."""
@@ -409,12 +428,16 @@ class Driver:
 
     def _maybe_snapshot(self, machine: StateMachine, group: asyncio.TaskGroup) -> None:
         applied = self._core.log.applied
-        if self._is_saving or applied - self._last_snapshot < self._options.snapshot_entries:
+        if self._is_saving or applied == self._last_snapshot:
+            return
+        many = applied - self._last_snapshot >= self._options.snapshot_entries
+        if not many and not self._is_snapshot_due:
             return
         snapshot = self._core.describe_applied()
         if snapshot is None:
             return
         self._is_saving = True
+        self._is_snapshot_due = False
         group.create_task(self._save_snapshot(snapshot, machine.capture()))
 
     async def _save_snapshot(self, snapshot: Snapshot, encode: Callable[[], bytes]) -> None:

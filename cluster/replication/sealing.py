@@ -1,18 +1,14 @@
-"""Encryption at rest: AES-256-GCM with one data key a node.
+"""Encryption at rest: AES-256-GCM with data keys of the node's own.
 
-The data key never encrypts anything itself. Every file has a salt of its own, from which a key
+A data key never encrypts anything itself. Every file has a salt of its own, from which a key
 for this one file is derived (HKDF, RFC 5869), so the nonces inside a file can simply count: a
 pair of key and nonce is never used twice, not even after a restored backup of the directory.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import os
-import secrets
-from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -20,12 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from cluster.errors import FatalStorageError
-from cluster.replication.durable_files import fatal_errors, write_atomically
-
 SALT_BYTES: Final = 16
 KEY_ID_BYTES: Final = 8
-_FORMAT: Final = "stackyard-data-key 1"
 
 
 class Damaged(Exception):
@@ -62,7 +54,7 @@ class Sealer:
 
 
 class DataKey:
-    """The node's data key."""
+    """A data key of the node."""
 
     __slots__ = ("_key", "id")
 
@@ -75,37 +67,10 @@ class DataKey:
     def __repr__(self) -> str:
         return f"DataKey(id={self.id.hex()})"
 
-    @classmethod
-    def create(cls, path: Path) -> DataKey:
-        """Make a new key and keep it in a file of mode 0600, put there as a whole."""
-        key = secrets.token_bytes(32)
-        write_atomically(path, [f"{_FORMAT}\n{base64.b64encode(key).decode()}\n".encode()])
-        return cls(key)
-
-    @classmethod
-    def load(cls, path: Path) -> DataKey:
-        """Read the key back.
-
-        Raises:
-            FatalStorageError: the file is missing, damaged or readable by others.
-        """
-        with fatal_errors("read the data key", path):
-            mode = path.stat().st_mode & 0o777
-            text = path.read_text(errors="replace")
-        if mode & 0o077:
-            raise FatalStorageError(
-                f"{path}: mode {mode:o} lets others read the data key; run: chmod 600 {path}"
-            )
-        first, _, rest = text.partition("\n")
-        try:
-            key = base64.b64decode(rest.strip(), validate=True)
-        except binascii.Error:
-            key = b""
-        if first != _FORMAT or len(key) != 32:
-            raise FatalStorageError(
-                f"{path}: not a data key of this version; restore the file from a backup"
-            )
-        return cls(key)
+    @property
+    def secret(self) -> bytes:
+        """The key itself, to be kept."""
+        return self._key
 
     def sealer(self, salt: bytes, purpose: bytes) -> Sealer:
         """Derive the key of one file.

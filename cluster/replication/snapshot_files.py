@@ -17,6 +17,7 @@ import msgspec
 
 from cluster.errors import FatalStorageError
 from cluster.raft.entry import Snapshot
+from cluster.replication.data_keys import DataKeys
 from cluster.replication.durable_files import (
     fatal_errors,
     make_directory,
@@ -24,7 +25,7 @@ from cluster.replication.durable_files import (
     sync_directory,
     write_atomically,
 )
-from cluster.replication.sealing import Damaged, DataKey, Sealer, new_salt
+from cluster.replication.sealing import Damaged, Sealer, new_salt
 
 KEPT: Final = 2
 _MAGIC: Final = b"SYSNAP01"
@@ -40,10 +41,10 @@ _read_description = msgspec.msgpack.Decoder(Snapshot).decode
 class SnapshotFiles:
     """The snapshots of one node."""
 
-    def __init__(self, directory: Path, key: DataKey) -> None:
+    def __init__(self, directory: Path, keys: DataKeys) -> None:
         """Use `directory`, which is made if need be."""
         self._directory = directory
-        self._key = key
+        self._keys = keys
         make_directory(directory)
         remove_leftovers(directory)
 
@@ -78,6 +79,16 @@ class SnapshotFiles:
         paths = self._paths()
         return _index_of(paths[0]) if paths else 0
 
+    def key_ids(self) -> set[bytes]:
+        """Return the IDs of the data keys that the snapshots need."""
+        found = set()
+        for path in self._paths():
+            with fatal_errors("read", path), path.open("rb") as file:
+                header = file.read(_HEADER.size)
+            if len(header) == _HEADER.size:
+                found.add(bytes(_HEADER.unpack(header)[2]))
+        return found
+
     def prune(self) -> None:
         """Remove all but the newest `KEPT` snapshots."""
         superfluous = self._paths()[:-KEPT]
@@ -95,8 +106,9 @@ class SnapshotFiles:
 
     def _frames(self, snapshot: Snapshot, data: bytes) -> Iterator[bytes]:
         salt = new_salt()
-        sealer = self._key.sealer(salt, _MAGIC)
-        yield _HEADER.pack(_MAGIC, salt, self._key.id)
+        key = self._keys.current
+        sealer = key.sealer(salt, _MAGIC)
+        yield _HEADER.pack(_MAGIC, salt, key.id)
         yield _frame(sealer.seal(0, _describe(snapshot), _DESCRIPTION))
         count = max(1, -(-len(data) // _CHUNK_BYTES))
         for number in range(1, count + 1):
@@ -118,12 +130,10 @@ class SnapshotFiles:
         magic, salt, key_id = _HEADER.unpack_from(content)
         if magic != _MAGIC:
             raise Damaged("not a snapshot of this version")
-        if key_id != self._key.id:
-            raise FatalStorageError(
-                f"{path}: sealed with data key {key_id.hex()}, but this node's is "
-                f"{self._key.id.hex()}; put the right key file back"
-            )
-        return self._key.sealer(salt, _MAGIC)
+        key = self._keys.find(key_id)
+        if key is None:
+            raise self._keys.unknown(path, key_id)
+        return key.sealer(salt, _MAGIC)
 
 
 def _read_frames(sealer: Sealer, content: bytes) -> tuple[Snapshot, bytes]:

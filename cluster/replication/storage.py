@@ -12,10 +12,11 @@ from typing import Final
 
 import structlog
 
+from cluster.ca.node_lock import NodeLock
 from cluster.errors import FailedPrecondition, FatalStorageError
 from cluster.raft.entry import Entry, HardState, Snapshot
+from cluster.replication.data_keys import DataKeys
 from cluster.replication.durable_files import DirectoryLock, make_directory, remove_leftovers
-from cluster.replication.sealing import DataKey
 from cluster.replication.snapshot_files import SnapshotFiles
 from cluster.replication.wal import DEFAULT_SEGMENT_BYTES, LogContent, WriteAheadLog
 
@@ -54,12 +55,19 @@ class RaftStorage:
     `save_snapshot` is the exception: it may run beside the others.
     """
 
-    def __init__(self, directory: Path, *, segment_bytes: int = DEFAULT_SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        segment_bytes: int = DEFAULT_SEGMENT_BYTES,
+        lock: NodeLock | None = None,
+    ) -> None:
         """Open and recover.
 
         Args:
             directory: holds a member that `create` made.
             segment_bytes: size of a log segment.
+            lock: wraps the data keys.
 
         Raises:
             FailedPrecondition: no member is here, or another process uses it.
@@ -68,16 +76,18 @@ class RaftStorage:
         if not holds_member(directory):
             raise FailedPrecondition(f"{directory}: holds no cluster state")
         self._is_closed = False
+        self._key_file = directory / _KEY_FILE
+        self._node_lock = lock
         self._lock = DirectoryLock(directory)
         try:
-            key = DataKey.load(directory / _KEY_FILE)
-            self._snapshots = SnapshotFiles(directory / _SNAPSHOTS, key)
+            self._keys = DataKeys.load(self._key_file, lock)
+            self._snapshots = SnapshotFiles(directory / _SNAPSHOTS, self._keys)
             if not any((directory / _LOG).glob("*.wal")):
                 raise FatalStorageError(
                     f"{directory / _LOG}: the log is missing while snapshots are there; "
                     "restore the directory from a backup, or remove it and join the cluster anew"
                 )
-            self._wal = WriteAheadLog(directory / _LOG, key, segment_bytes=segment_bytes)
+            self._wal = WriteAheadLog(directory / _LOG, self._keys, segment_bytes=segment_bytes)
             self.recovered = self._recover(self._wal.content)
             if self._wal.content.snapshot != self.recovered.snapshot:
                 self._wal.append((), snapshot=self.recovered.snapshot)
@@ -95,6 +105,7 @@ class RaftStorage:
         data: bytes,
         *,
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
+        lock: NodeLock | None = None,
     ) -> RaftStorage:
         """Make a member that starts from a snapshot.
 
@@ -113,12 +124,12 @@ class RaftStorage:
             for leftover in (directory / _LOG).glob("*"):  # of a creation that was cut off
                 leftover.unlink()
             remove_leftovers(directory)
-            key = DataKey.create(directory / _KEY_FILE)
-            wal = WriteAheadLog(directory / _LOG, key, segment_bytes=segment_bytes)
+            keys = DataKeys.create(directory / _KEY_FILE, lock)
+            wal = WriteAheadLog(directory / _LOG, keys, segment_bytes=segment_bytes)
             wal.append((), HardState(snapshot.term, 0, snapshot.index), snapshot)
             wal.close()
-            SnapshotFiles(directory / _SNAPSHOTS, key).save(snapshot, data)
-        return cls(directory, segment_bytes=segment_bytes)
+            SnapshotFiles(directory / _SNAPSHOTS, keys).save(snapshot, data)
+        return cls(directory, segment_bytes=segment_bytes, lock=lock)
 
     def persist(
         self,
@@ -130,6 +141,21 @@ class RaftStorage:
         self._wal.append(entries, hard, snapshot)
         if snapshot is not None:
             self._drop_old()
+
+    def wrap_keys(self, *, with_new: bool) -> None:
+        """Write the data keys as the node's lock says; `with_new`, go on with a fresh one.
+
+        What is sealed with the former ones stays readable; they are dropped with the last file
+        that needs them.
+
+        Raises:
+            FatalStorageError: the disk failed.
+        """
+        if with_new:
+            self._keys.add_new()
+        self._keys.save(self._key_file, self._node_lock)
+        if with_new:
+            self._wal.change_key()
 
     def save_snapshot(self, snapshot: Snapshot, data: bytes) -> None:
         """Make the file of a snapshot durable; `persist` must note it before it counts."""
@@ -154,6 +180,10 @@ class RaftStorage:
         """Remove old snapshots and the segments that even the oldest kept one contains."""
         self._snapshots.prune()
         self._wal.remove_before(self._snapshots.oldest_index())
+        if len(self._keys.ids) > 1:
+            needed = self._wal.key_ids() | self._snapshots.key_ids()
+            if self._keys.retain(needed):
+                self._keys.save(self._key_file, self._node_lock)
 
     def _recover(self, content: LogContent) -> Recovered:
         """Pair the newest readable snapshot with the entries behind it."""

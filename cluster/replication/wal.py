@@ -30,6 +30,7 @@ import msgspec
 
 from cluster.errors import FatalStorageError
 from cluster.raft.entry import Entry, HardState, Snapshot
+from cluster.replication.data_keys import DataKeys
 from cluster.replication.durable_files import (
     TEMPORARY_SUFFIX,
     fatal_errors,
@@ -37,7 +38,7 @@ from cluster.replication.durable_files import (
     remove_leftovers,
     sync_directory,
 )
-from cluster.replication.sealing import Damaged, DataKey, Sealer, new_salt
+from cluster.replication.sealing import Damaged, Sealer, new_salt
 
 DEFAULT_SEGMENT_BYTES: Final = 64 << 20
 _MAGIC: Final = b"SYWAL001"
@@ -130,26 +131,27 @@ class _Closed:
     path: Path
     sequence: int
     highest_index: int
+    key_id: bytes
 
 
 class WriteAheadLog:
     """The log on disk of one node. Calls block; one thread at a time may make them."""
 
     def __init__(
-        self, directory: Path, key: DataKey, *, segment_bytes: int = DEFAULT_SEGMENT_BYTES
+        self, directory: Path, keys: DataKeys, *, segment_bytes: int = DEFAULT_SEGMENT_BYTES
     ) -> None:
         """Open the log, repair a torn end and start a new segment.
 
         Args:
             directory: made if need be.
-            key: seals the records.
+            keys: seal the records.
             segment_bytes: size of a segment; a batch that is larger gets a segment to itself.
 
         Raises:
             FatalStorageError: a file is damaged (it names file and offset) or the disk failed.
         """
         self._directory = directory
-        self._key = key
+        self._keys = keys
         self._segment_bytes = segment_bytes
         self._closed: list[_Closed] = []
         self._failure: str | None = None
@@ -220,6 +222,25 @@ class WriteAheadLog:
             sync_directory(self._directory)
             del self._closed[0]
 
+    def change_key(self) -> None:
+        """Write with the newest key from now on, in a new segment.
+
+        Raises:
+            FatalStorageError: the disk failed, now or earlier.
+        """
+        if self._failure is not None:
+            raise FatalStorageError(self._failure)
+        try:
+            self._close_segment()
+            self._start_segment()
+        except FatalStorageError as error:
+            self._failure = str(error)
+            raise
+
+    def key_ids(self) -> set[bytes]:
+        """Return the IDs of the data keys that the segments need."""
+        return {self._key_id, *(segment.key_id for segment in self._closed)}
+
     def close(self) -> None:
         """Close the file; everything is durable already."""
         os.close(self._descriptor)
@@ -231,11 +252,12 @@ class WriteAheadLog:
         self._sequence = self._closed[-1].sequence + 1 if self._closed else 1
         self._path = self._directory / f"{self._sequence:020d}.wal"
         salt = new_salt()
-        self._sealer = self._key.sealer(salt, _MAGIC)
+        self._key_id = self._keys.current.id
+        self._sealer = self._keys.current.sealer(salt, _MAGIC)
         self._checksum_seed = zlib.crc32(salt)
         self._batch_number = 1
         self._highest_index = 0
-        header = _header(self._sequence, salt, self._key.id)
+        header = _header(self._sequence, salt, self._key_id)
         self._end = len(header)
         head = self._batch(_records((), self._hard, self._snapshot))
         temporary = self._path.with_name(self._path.name + TEMPORARY_SUFFIX)
@@ -256,7 +278,7 @@ class WriteAheadLog:
             os.ftruncate(self._descriptor, self._end)
             os.fsync(self._descriptor)
             os.close(self._descriptor)
-        self._closed.append(_Closed(self._path, self._sequence, self._highest_index))
+        self._closed.append(_Closed(self._path, self._sequence, self._highest_index, self._key_id))
 
     def _batch(self, records: list[tuple[Kind, bytes]]) -> bytes:
         """Return the bytes of a batch that begins at the segment's end."""
@@ -287,7 +309,7 @@ class WriteAheadLog:
                     "restore it from a backup"
                 )
         for path, sequence in zip(paths, sequences, strict=True):
-            reader = _SegmentReader(path, sequence, self._key)
+            reader = _SegmentReader(path, sequence, self._keys)
             end = reader.replay(content, is_last=path == paths[-1])
             if path == paths[-1]:
                 self._repair(path, end)
@@ -297,7 +319,7 @@ class WriteAheadLog:
                         path.unlink()
                     sync_directory(self._directory)
                     continue
-            self._closed.append(_Closed(path, sequence, reader.highest_index))
+            self._closed.append(_Closed(path, sequence, reader.highest_index, reader.key_id))
         return content
 
     def _repair(self, path: Path, end: int) -> None:
@@ -314,13 +336,16 @@ class WriteAheadLog:
 class _SegmentReader:
     """Reads one segment file."""
 
-    def __init__(self, path: Path, sequence: int, key: DataKey) -> None:
+    def __init__(self, path: Path, sequence: int, keys: DataKeys) -> None:
         self._path = path
         self.highest_index = 0
         self.batches = 0
         with fatal_errors("read", path):
             self._data = path.read_bytes()
-        salt = self._check_header(sequence, key)
+        salt, self.key_id = self._check_header(sequence)
+        key = keys.find(self.key_id)
+        if key is None:
+            raise keys.unknown(path, self.key_id)
         self._sealer: Sealer = key.sealer(salt, _MAGIC)
         self._checksum_seed = zlib.crc32(salt)
 
@@ -407,8 +432,8 @@ class _SegmentReader:
         except (Damaged, msgspec.DecodeError) as error:
             raise self._damaged(offset, str(error)) from error
 
-    def _check_header(self, sequence: int, key: DataKey) -> bytes:
-        """Return the segment's salt."""
+    def _check_header(self, sequence: int) -> tuple[bytes, bytes]:
+        """Return the segment's salt and the ID of its data key."""
         if len(self._data) < _HEADER.size:
             raise self._damaged(0, "the file ends within its header")
         magic, found_sequence, salt, key_id, _ = _HEADER.unpack_from(self._data)
@@ -418,12 +443,7 @@ class _SegmentReader:
             raise self._damaged(0, "the header's checksum does not match")
         if found_sequence != sequence:
             raise self._damaged(0, f"this is segment {found_sequence}, under another name")
-        if key_id != key.id:
-            raise FatalStorageError(
-                f"{self._path}: sealed with data key {key_id.hex()}, but this node's is "
-                f"{key.id.hex()}; put the right key file back"
-            )
-        return bytes(salt)
+        return bytes(salt), bytes(key_id)
 
     def _damaged(self, offset: int, why: str) -> FatalStorageError:
         return FatalStorageError(

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from stack.cli.cluster_identity import ca, lock, unlock, unlock_key
 from stack.cli.session import client_of, say
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Json
@@ -17,6 +18,10 @@ _LISTEN = "0.0.0.0:2377"
 @click.group()
 def cluster() -> None:
     """Make, join and leave a cluster."""
+
+
+for _command in (ca, lock, unlock, unlock_key):
+    cluster.add_command(_command)
 
 
 @cluster.command("init")
@@ -39,8 +44,16 @@ def cluster() -> None:
     default="active",
     help="Whether this node takes tasks.",
 )
+@click.option("--autolock", is_flag=True, help="Managers that restart need an unlock key.")
 @click.pass_context
-def init(ctx: click.Context, *, advertise_addr: str, listen_addr: str, availability: str) -> None:
+def init(
+    ctx: click.Context,
+    *,
+    advertise_addr: str,
+    listen_addr: str,
+    availability: str,
+    autolock: bool,
+) -> None:
     """Make this node the first manager of a new cluster."""
     client = client_of(ctx)
     node_id = client.init_cluster(
@@ -49,6 +62,7 @@ def init(ctx: click.Context, *, advertise_addr: str, listen_addr: str, availabil
             "AdvertiseAddr": advertise_addr,
             "Availability": availability,
             "ForceNewCluster": False,
+            "AutoLockManagers": autolock,
             "Spec": {},
         }
     )
@@ -56,6 +70,9 @@ def init(ctx: click.Context, *, advertise_addr: str, listen_addr: str, availabil
     say("To add a worker, run this on the other node:\n")
     say(f"    {_join_command(client, 'Worker')}\n")
     say("To add a manager, run 'stack cluster token manager' here and follow its answer.")
+    if autolock:
+        say("")
+        ctx.invoke(unlock_key, rotate=False, quiet=False)
 
 
 @cluster.command("join")

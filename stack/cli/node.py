@@ -21,6 +21,7 @@ _COLUMNS = {
     "Availability": "AVAILABILITY",
     "ManagerStatus": "MANAGER STATUS",
     "EngineVersion": "ENGINE VERSION",
+    "TLSStatus": "TLS",
 }
 
 
@@ -36,22 +37,22 @@ def ls(ctx: click.Context, *, form: str, quiet: bool) -> None:
     """List nodes; the one that answers is marked with '*'."""
     client = client_of(ctx)
     nodes = client.nodes()
-    own = _own_id(client)
-    rows = [_row(one, own) for one in sorted(nodes, key=node_name)]
+    swarm = _swarm_of(client)
+    rows = [_row(one, swarm) for one in sorted(nodes, key=node_name)]
     if form == "table" and not quiet:
         for row in rows:
             row["ID"] = f"{row['ID']} *" if row["Self"] else row["ID"]
     show(rows, _COLUMNS, form=form, quiet=quiet)
 
 
-def _own_id(client: EngineClient) -> str:
+def _swarm_of(client: EngineClient) -> Json:
     try:
-        return str((client.info().get("Swarm") or {}).get("NodeID", ""))
+        return client.info().get("Swarm") or {}
     except EngineError:
-        return ""
+        return {}
 
 
-def _row(one: Node, own: str) -> dict[str, object]:
+def _row(one: Node, swarm: Json) -> dict[str, object]:
     spec, description = one.get("Spec") or {}, one.get("Description") or {}
     manager = one.get("ManagerStatus") or {}
     reachability = str(manager.get("Reachability", "")).capitalize()
@@ -62,9 +63,19 @@ def _row(one: Node, own: str) -> dict[str, object]:
         "Availability": str(spec.get("Availability", "")).capitalize(),
         "ManagerStatus": "Leader" if manager.get("Leader") else reachability,
         "EngineVersion": str((description.get("Engine") or {}).get("EngineVersion", "")),
+        "TLSStatus": _tls_status(description, swarm),
         "Labels": spec.get("Labels") or {},
-        "Self": one["ID"] == own,
+        "Self": one["ID"] == swarm.get("NodeID"),
     }
+
+
+def _tls_status(description: Json, swarm: Json) -> str:
+    """Whether the node's certificate is of the root that signs now."""
+    wanted = (swarm.get("Cluster") or {}).get("TLSInfo")
+    shown = description.get("TLSInfo")
+    if not wanted or not shown:
+        return "Unknown"
+    return "Ready" if shown == wanted else "Needs Rotation"
 
 
 @node.command("inspect")
@@ -141,7 +152,7 @@ def remove(ctx: click.Context, names: tuple[str, ...], *, force: bool) -> None:
 def _find(client: EngineClient, name: str) -> Node:
     """A node by ID, its beginning, host name, or the one that answers ("self")."""
     if name == "self":
-        name = _own_id(client) or name
+        name = str(_swarm_of(client).get("NodeID") or name)
     try:
         return client.node(name)
     except EngineError as error:
@@ -151,7 +162,7 @@ def _find(client: EngineClient, name: str) -> Node:
 
 
 def _choices(client: EngineClient, name: str) -> str:
-    rows = [_row(one, "") for one in sorted(client.nodes(), key=lambda one: one["ID"])]
+    rows = [_row(one, {}) for one in sorted(client.nodes(), key=lambda one: one["ID"])]
     found = [row for row in rows if name == row["Hostname"] or str(row["ID"]).startswith(name)]
     shown = ", ".join(f"{row['ID']} ({row['Hostname']}, {row['Status']})" for row in found)
     return f"name one by its ID: {shown}"

@@ -268,6 +268,14 @@ class EngineClient:
         query = {"version": version, **{name: str(value).lower() for name, value in rotate.items()}}
         self._connection.request("POST", "/swarm/update", query, spec)
 
+    def unlock_key(self) -> str:
+        """The key that unlocks managers, "" if they do not lock themselves."""
+        return str(self._connection.request("GET", "/swarm/unlockkey").get("UnlockKey", ""))
+
+    def unlock(self, key: str) -> None:
+        """Unlock the manager that answers."""
+        self._connection.request("POST", "/swarm/unlock", body={"UnlockKey": key})
+
     def _list(self, path: str, query: Mapping[str, object]) -> list[Any]:
         return self._connection.request("GET", path, query) or []
 

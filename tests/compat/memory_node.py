@@ -19,7 +19,7 @@ from cluster.api.local_node import (
     already_in_swarm,
     not_manager,
 )
-from cluster.errors import InvalidArgument
+from cluster.errors import FailedPrecondition, InvalidArgument
 from cluster.model.ids import NewId, NodeId, id_from_int
 from cluster.model.logs import LogLine, LogOptions, LogSelection
 from cluster.model.meta import Meta
@@ -143,6 +143,9 @@ class MemoryNode:
 
     def check_demotion(self, node: Node) -> None:
         pass
+
+    async def unlock(self, unlock_key: str) -> None:
+        raise FailedPrecondition("swarm is not locked")
 
     def leave_warning(self) -> str:
         return LAST_MANAGER_LEAVES

@@ -18,6 +18,7 @@ from cluster.model.task import ContainerStatus, Task, TaskStatus
 from cluster.model.task_state import TaskState
 from tests.compat.conftest import IMAGE, DockerCli
 from tests.compat.memory_node import MANAGER_ID, WORKER_ID, MemoryNode, node
+from tests.support.identities import root_ca
 from tests.support.memory_store import MemoryStore
 
 pytestmark = pytest.mark.integration
@@ -118,9 +119,41 @@ async def test_settings_are_changed(swarm: DockerCli, local_node: MemoryNode) ->
     assert cluster.heartbeat_period_ns == 3_000_000_000
     error = await swarm("swarm", "update", "--cert-expiry", "1m", rc=1)
     assert "minimum certificate expiry time is: 1h0m0s" in error
-    assert "not in this version" in await swarm("swarm", "update", "--autolock", rc=1)
     assert "no unlock key is set" in await swarm("swarm", "unlock-key", rc=1)
     assert "swarm is not locked" in await swarm("swarm", "unlock", rc=1)
+
+
+async def test_managers_are_made_to_lock_themselves(swarm: DockerCli) -> None:
+    out = await swarm("swarm", "update", "--autolock")
+    key = next(word for word in out.split() if word.startswith("SWMKEY-1-"))
+    assert (await swarm("swarm", "unlock-key", "-q")).strip() == key
+    fresh = (await swarm("swarm", "unlock-key", "-q", "--rotate")).strip()
+    assert fresh.startswith("SWMKEY-1-")
+    assert fresh != key
+    await swarm("swarm", "update", "--task-history-limit", "3")
+    assert (await swarm("swarm", "unlock-key", "-q")).strip() == fresh
+    await swarm("swarm", "update", "--autolock=false")
+    assert "no unlock key is set" in await swarm("swarm", "unlock-key", rc=1)
+
+
+async def test_the_root_is_replaced(swarm: DockerCli, tmp_path: Path) -> None:
+    before = await swarm("swarm", "ca")
+    await swarm("swarm", "ca", "--rotate", "--detach")
+    assert await swarm("swarm", "ca") == before  # trusted until all nodes have followed
+    listed = await swarm("node", "ls", "--format", "{{.TLSStatus}}")
+    assert listed.split("\n")[0] == "Needs Rotation"
+    external = ("--external-ca", "protocol=cfssl,url=https://ca.example")
+    said = await swarm("swarm", "update", *external, rc=1)
+    assert "a CA outside of the cluster is not supported" in said
+    root = root_ca("of the user's own")
+    (tmp_path / "ca.pem").write_text(root.cert_pem)
+    (tmp_path / "ca.key").write_text(root.key_pem)
+    own = ("--ca-cert", str(tmp_path / "ca.pem"), "--ca-key", str(tmp_path / "ca.key"))
+    await swarm("swarm", "ca", "--rotate", "--detach", "--cert-expiry", "48h", *own)
+    shown = json.loads(await swarm("info", "--format", "{{json .Swarm.Cluster}}"))
+    assert shown["RootRotationInProgress"] is True
+    assert shown["Spec"]["CAConfig"]["NodeCertExpiry"] == 48 * 3600 * 10**9
+    assert "PRIVATE" not in str(shown)
 
 
 async def test_nodes(swarm: DockerCli, local_node: MemoryNode) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from tests.e2e.conftest import Measure
-from tests.support.cluster import HOSTS, MANAGER, Cluster, idle, wait_for
+from tests.support.cluster import MANAGER, Cluster, idle, wait_for
 
 AWAY = 3
 
@@ -45,7 +42,8 @@ def test_the_root_is_replaced_while_a_node_is_away_and_nobody_is_lost(
         cluster.stack("cluster", "ca", "--rotate")
     second = swarm(cluster)
     assert second["TLSInfo"]["TrustRoot"] != first["TLSInfo"]["TrustRoot"]
-    assert tls_status(cluster) == {"h1": "Ready", "h2": "Ready", "h3": "Needs Rotation"}
+    expected = {"h1": "Ready", "h2": "Ready", "h3": "Needs Rotation"}
+    wait_for("the others to trust the new root", lambda: tls_status(cluster) == expected)
 
     cluster.lab.start_stackd(AWAY)
     with measure("a node that slept through it is ready and has a new certificate"):
@@ -61,3 +59,61 @@ def test_the_root_is_replaced_while_a_node_is_away_and_nobody_is_lost(
     assert "another cluster" in said.stderr
     cluster.join(AWAY)
     cluster.wait_for_node(AWAY, "ready")
+
+
+@pytest.fixture
+def locking(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, which is without a lock again afterwards, whatever became of it."""
+    yield cluster
+    if cluster.swarm_state(MANAGER)["LocalNodeState"] == "locked":
+        cluster.stack("cluster", "leave", "--force")
+    else:
+        cluster.docker("swarm", "update", "--autolock=false")
+
+
+def restart(cluster: Cluster, host: int) -> None:
+    cluster.lab.kill_stackd(host)
+    cluster.lab.start_stackd(host)
+
+
+def test_a_locked_manager_needs_its_key_and_its_tasks_go_on(
+    locking: Cluster, measure: Measure
+) -> None:
+    cluster = locking
+    cluster.deploy("shop", {"web": idle(replicas=3)})
+    cluster.wait_running("shop_web", 3)
+    kept = cluster.container_ids("shop_web")
+    said = cluster.docker("swarm", "update", "--autolock=true").stdout
+    key = next(word for word in said.split() if word.startswith("SWMKEY-1-"))
+    assert cluster.stack("cluster", "unlock-key", "-q").stdout.strip() == key
+    folder = cluster.lab.host(MANAGER).stackd_state
+    wait_for("the keys to be wrapped", lambda: (folder / "node-key").exists())
+
+    restart(cluster, MANAGER)
+    wait_for("h1 to be locked", lambda: cluster.swarm_state(MANAGER)["LocalNodeState"] == "locked")
+    refusal = cluster.docker("node", "ls", code=1).stderr
+    assert "Swarm is encrypted and needs to be unlocked before it can be used" in refusal
+    assert "is encrypted" in cluster.stack("ls", code=1).stderr
+    wrong = key[:-4] + ("AAAA" if not key.endswith("AAAA") else "BBBB")
+    assert "invalid key" in cluster.docker("swarm", "unlock", code=1, stdin=wrong).stderr
+    assert cluster.swarm_state(MANAGER)["LocalNodeState"] == "locked"
+    with measure("unlock a manager"):
+        cluster.docker("swarm", "unlock", stdin=key)
+    assert cluster.swarm_state(MANAGER)["LocalNodeState"] == "active"
+    wait_for("all nodes to be ready", lambda: len(cluster._ready_ids()) == len(HOSTS))
+    cluster.wait_running("shop_web", 3)
+    assert cluster.container_ids("shop_web") == kept
+
+    fresh = cluster.stack("cluster", "unlock-key", "--rotate", "-q").stdout.strip()
+    assert fresh != key
+    restart(cluster, MANAGER)
+    wait_for("h1 to be locked", lambda: cluster.swarm_state(MANAGER)["LocalNodeState"] == "locked")
+    said = cluster.stack("cluster", "unlock", code=1, env={"STACK_UNLOCK_KEY": key}).stderr
+    assert "invalid key" in said
+    cluster.stack("cluster", "unlock", env={"STACK_UNLOCK_KEY": fresh})
+    cluster.docker("swarm", "update", "--autolock=false")
+    wait_for("the keys to be in clear", lambda: not (folder / "node-key").exists())
+    restart(cluster, MANAGER)
+    wait_for("h1 to lead", lambda: cluster.api("GET", "/swarm"))
+    cluster.wait_running("shop_web", 3)
+    assert cluster.container_ids("shop_web") == kept

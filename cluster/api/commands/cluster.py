@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from cluster.errors import InvalidArgument, Unavailable, Unimplemented
+from cluster.errors import InvalidArgument, Unavailable
 from cluster.model.cluster import MIN_HEARTBEAT_PERIOD_NS, Cluster, ClusterSpec
 from cluster.model.units import SECOND_NS
 from cluster.store.state import ClusterState
@@ -30,7 +30,6 @@ def check_cluster_spec(spec: ClusterSpec) -> None:
 
     Raises:
         InvalidArgument: a setting that is wrong.
-        Unimplemented: a setting that this version can't honour.
     """
     if spec.name != CLUSTER_NAME:
         raise InvalidArgument(f'swarm spec must be named "{CLUSTER_NAME}"')
@@ -44,10 +43,6 @@ def check_cluster_spec(spec: ClusterSpec) -> None:
         )
     if (spec.orchestration.task_history_retention_limit or 0) < 0:
         raise InvalidArgument("Orchestration.TaskHistoryRetentionLimit: a negative number")
-    if spec.encryption_config.auto_lock_managers:
-        raise Unimplemented(
-            "EncryptionConfig.AutoLockManagers: locking managers is not in this version"
-        )
 
 
 def update_cluster(
@@ -57,8 +52,10 @@ def update_cluster(
     *,
     new_worker_token: str | None = None,
     new_manager_token: str | None = None,
+    new_unlock_key: str = "",
+    rotates_unlock_key: bool = False,
 ) -> None:
-    """Change settings and replace join tokens.
+    """Change settings, replace join tokens and the unlock key.
 
     Args:
         tx: the transaction.
@@ -66,20 +63,26 @@ def update_cluster(
         version: the cluster's version the user has read.
         new_worker_token: what takes the place of the workers' token, None to keep it.
         new_manager_token: the same for managers.
+        new_unlock_key: becomes the unlock key if there is to be one and is none yet.
+        rotates_unlock_key: whether it takes the place of one that there is, too.
 
     Raises:
         InvalidArgument: a setting that is wrong.
         OutOfSequence: the cluster changed meanwhile.
-        Unimplemented: a setting that this version can't honour.
     """
     check_cluster_spec(spec)
     cluster = the_cluster(tx.state)
+    unlock_key = ""
+    if spec.encryption_config.auto_lock_managers:
+        keeps = cluster.unlock_key and not rotates_unlock_key
+        unlock_key = cluster.unlock_key if keeps else new_unlock_key
     tx.update(
         msgspec.structs.replace(
             cluster,
             spec=spec,
             worker_token=new_worker_token or cluster.worker_token,
             manager_token=new_manager_token or cluster.manager_token,
+            unlock_key=unlock_key,
         ),
         expected_version=version,
     )

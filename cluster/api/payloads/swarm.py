@@ -53,6 +53,10 @@ class _JoinBody(SpecStruct, frozen=True, kw_only=True, gc=False):
     availability: str = ""
 
 
+class _UnlockBody(SpecStruct, frozen=True, kw_only=True, gc=False):
+    unlock_key: str = ""
+
+
 class RootWish(SpecStruct, frozen=True, kw_only=True, gc=False):
     """A root that a client brings along, as PEM texts; empty ones mean that it brings none."""
 
@@ -117,6 +121,18 @@ def decode_join(body: bytes) -> JoinRequest:
         join_token=given.join_token,
         availability=parse_availability(given.availability or "active"),
     )
+
+
+def decode_unlock(body: bytes) -> str:
+    """Return the unlock key that a client gives.
+
+    Raises:
+        InvalidArgument: there is none.
+    """
+    given = decode_body(body, _UnlockBody)
+    if not given.unlock_key:
+        raise InvalidArgument("UnlockKey: it is required; a manager that is not locked shows it")
+    return given.unlock_key
 
 
 def decode_cluster_spec(body: bytes) -> ClusterSpec:

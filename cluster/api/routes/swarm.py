@@ -17,6 +17,7 @@ from cluster.api.payloads.swarm import (
     decode_init,
     decode_join,
     decode_root_wish,
+    decode_unlock,
 )
 from cluster.api.query import lenient_flag, object_version, strict_flag
 from cluster.api.request import ApiRequest
@@ -24,8 +25,9 @@ from cluster.api.routing import Route
 from cluster.ca.authority import imported_root_ca, new_root_ca
 from cluster.ca.chain import issuer_info
 from cluster.ca.join_token import new_join_token
+from cluster.ca.node_lock import new_unlock_key
 from cluster.ca.root_rotation import begin
-from cluster.errors import Unavailable, Unimplemented
+from cluster.errors import Unavailable
 from cluster.store.transaction import Transaction
 
 
@@ -66,13 +68,12 @@ async def leave(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
 
 
 async def update(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """Change the cluster's settings, replace its join tokens."""
+    """Change the cluster's settings, replace its join tokens, unlock key and root."""
     store = api.store
     body = await request.body()
     spec = decode_cluster_spec(body)
     version = object_version(request.query, "swarm")
-    if strict_flag(request.query, "rotateManagerUnlockKey"):
-        raise Unimplemented("rotateManagerUnlockKey: locking managers is not in this version")
+    rotates_unlock_key = strict_flag(request.query, "rotateManagerUnlockKey")
     root = the_cluster(store.view()).root_ca.cert_pem
     rotates_worker = strict_flag(request.query, "rotateWorkerToken")
     rotates_manager = strict_flag(request.query, "rotateManagerToken")
@@ -85,7 +86,13 @@ async def update(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     def work(tx: Transaction) -> None:
         before = the_cluster(tx.state)
         update_cluster(
-            tx, spec, version, new_worker_token=worker_token, new_manager_token=manager_token
+            tx,
+            spec,
+            version,
+            new_worker_token=worker_token,
+            new_manager_token=manager_token,
+            new_unlock_key=new_unlock_key(),
+            rotates_unlock_key=rotates_unlock_key,
         )
         fresh = brought
         if fresh is None and spec.ca_config.force_rotate != before.spec.ca_config.force_rotate:
@@ -98,16 +105,20 @@ async def update(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
 
 
 async def unlock_key(api: ApiContext, request: ApiRequest) -> web.StreamResponse:  # noqa: ARG001
-    """Show the unlock key, which is empty: managers are never locked in this version."""
-    the_cluster(api.state)
-    return json_response({"UnlockKey": ""})
+    """Show the unlock key, which is empty unless managers lock themselves."""
+    return json_response({"UnlockKey": the_cluster(api.state).unlock_key})
 
 
-async def unlock(api: ApiContext, request: ApiRequest) -> web.StreamResponse:  # noqa: ARG001
-    """Refuse: managers are never locked in this version."""
-    if api.node.info().local_state == "inactive":
+async def unlock(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Give a locked manager the key."""
+    state = api.node.info().local_state
+    if state == "inactive":
         raise Unavailable(NOT_PART_OF_SWARM)
-    raise Conflict("swarm is not locked")
+    if state != "locked":
+        raise Conflict("swarm is not locked")
+    key = decode_unlock(await request.body())
+    await api.to_the_end(api.node.unlock(key))
+    return empty_response()
 
 
 ROUTES = (

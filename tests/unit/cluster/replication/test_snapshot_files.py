@@ -6,10 +6,11 @@ import pytest
 
 from cluster.errors import FatalStorageError
 from cluster.raft.entry import ConfState, Snapshot
+from cluster.replication.data_keys import DataKeys
 from cluster.replication.sealing import DataKey
 from cluster.replication.snapshot_files import KEPT, SnapshotFiles
 
-KEY = DataKey(bytes(32))
+KEY = DataKeys([DataKey(bytes(32))])
 CONF = ConfState((1, 2, 3))
 
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from cluster.errors import FatalStorageError
 from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
+from cluster.replication.data_keys import DataKeys
 from cluster.replication.sealing import DataKey
 from cluster.replication.wal import LogContent, WriteAheadLog
 
-KEY = DataKey(bytes(range(32)))
+KEY = DataKeys([DataKey(bytes(range(32)))])
 SMALL = 4096
 
 
@@ -240,7 +241,7 @@ def test_a_swapped_segment_is_refused(tmp_path: Path) -> None:
 def test_another_key_is_refused(tmp_path: Path) -> None:
     write_three_batches(tmp_path)
     with pytest.raises(FatalStorageError, match="put the right key file back"):
-        WriteAheadLog(tmp_path, DataKey(bytes(32)), segment_bytes=SMALL)
+        WriteAheadLog(tmp_path, DataKeys([DataKey(bytes(32))]), segment_bytes=SMALL)
 
 
 def test_nothing_is_readable_on_disk(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from cluster.api.commands.cluster import check_cluster_spec, the_cluster, update_cluster
 from cluster.api.payloads.swarm import with_defaults
-from cluster.errors import InvalidArgument, OutOfSequence, Unavailable, Unimplemented
+from cluster.errors import InvalidArgument, OutOfSequence, Unavailable
 from cluster.model.cluster import (
     CaConfig,
     ClusterSpec,
@@ -58,11 +58,23 @@ def test_wrong_settings_are_named(changes: dict[str, object], message: str) -> N
         check_cluster_spec(msgspec.structs.replace(spec, **changes))
 
 
-def test_what_is_not_there_yet_is_refused(store: MemoryStore) -> None:
-    version = the_cluster(store.view()).meta.version
-    locked = with_defaults(ClusterSpec(encryption_config=EncryptionConfig(auto_lock_managers=True)))
-    with pytest.raises(Unimplemented, match="locking managers"):
-        store.commit(lambda tx: update_cluster(tx, locked, version))
+def test_the_unlock_key_comes_with_the_lock_stays_and_goes_with_it(store: MemoryStore) -> None:
+    def update(key: str, *, auto_lock: bool, rotates: bool = False) -> str:
+        version = the_cluster(store.view()).meta.version
+        encryption = EncryptionConfig(auto_lock_managers=auto_lock)
+        spec = with_defaults(ClusterSpec(encryption_config=encryption))
+        store.commit(
+            lambda tx: update_cluster(
+                tx, spec, version, new_unlock_key=key, rotates_unlock_key=rotates
+            )
+        )
+        return the_cluster(store.view()).unlock_key
+
+    assert update("one", auto_lock=False, rotates=True) == ""
+    assert update("one", auto_lock=True) == "one"
+    assert update("two", auto_lock=True) == "one"
+    assert update("two", auto_lock=True, rotates=True) == "two"
+    assert update("three", auto_lock=False) == ""
 
 
 def test_before_the_first_entry_there_is_no_cluster() -> None:
