@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.conftest import Measure
-from tests.support.cluster import MANAGER, Cluster, idle, wait_for
+from tests.support.cluster import HOSTS, MANAGER, Cluster, idle, wait_for
 
 AWAY = 3
 
@@ -71,6 +76,13 @@ def locking(cluster: Cluster) -> Iterator[Cluster]:
         cluster.docker("swarm", "update", "--autolock=false")
 
 
+def is_wrapped(node_key: Path, *, unlike: bytes = b"") -> bool:
+    """Whether everything on a host's disk is wrapped, by another node key than before."""
+    content = node_key.read_bytes()
+    is_complete = bool(json.loads(content).get("is_complete"))
+    return content != unlike and is_complete
+
+
 def restart(cluster: Cluster, host: int) -> None:
     cluster.lab.kill_stackd(host)
     cluster.lab.start_stackd(host)
@@ -86,8 +98,8 @@ def test_a_locked_manager_needs_its_key_and_its_tasks_go_on(
     said = cluster.docker("swarm", "update", "--autolock=true").stdout
     key = next(word for word in said.split() if word.startswith("SWMKEY-1-"))
     assert cluster.stack("cluster", "unlock-key", "-q").stdout.strip() == key
-    folder = cluster.lab.host(MANAGER).stackd_state
-    wait_for("the keys to be wrapped", lambda: (folder / "node-key").exists())
+    node_key = cluster.lab.host(MANAGER).folder / "stackd" / "node-key"
+    wait_for("the keys to be wrapped", lambda: is_wrapped(node_key))
 
     restart(cluster, MANAGER)
     wait_for("h1 to be locked", lambda: cluster.swarm_state(MANAGER)["LocalNodeState"] == "locked")
@@ -104,15 +116,17 @@ def test_a_locked_manager_needs_its_key_and_its_tasks_go_on(
     cluster.wait_running("shop_web", 3)
     assert cluster.container_ids("shop_web") == kept
 
+    old = node_key.read_bytes()
     fresh = cluster.stack("cluster", "unlock-key", "--rotate", "-q").stdout.strip()
     assert fresh != key
+    wait_for("another key to be asked for", lambda: is_wrapped(node_key, unlike=old))
     restart(cluster, MANAGER)
     wait_for("h1 to be locked", lambda: cluster.swarm_state(MANAGER)["LocalNodeState"] == "locked")
     said = cluster.stack("cluster", "unlock", code=1, env={"STACK_UNLOCK_KEY": key}).stderr
     assert "invalid key" in said
     cluster.stack("cluster", "unlock", env={"STACK_UNLOCK_KEY": fresh})
     cluster.docker("swarm", "update", "--autolock=false")
-    wait_for("the keys to be in clear", lambda: not (folder / "node-key").exists())
+    wait_for("the keys to be in clear", lambda: not node_key.exists())
     restart(cluster, MANAGER)
     wait_for("h1 to lead", lambda: cluster.api("GET", "/swarm"))
     cluster.wait_running("shop_web", 3)
