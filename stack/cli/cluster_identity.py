@@ -65,7 +65,7 @@ def ca(
         return
     if detach:
         return
-    _until(client, lambda found: not found["RootRotationInProgress"])
+    _until(client, lambda found: not found["RootRotationInProgress"] and _follow(client, found))
     behind = [
         str((node.get("Description") or {}).get("Hostname") or node["ID"])
         for node in client.nodes()
@@ -93,6 +93,15 @@ def _change(
     elif rotate:
         config["ForceRotate"] = config.get("ForceRotate", 0) + 1
     client.update_cluster(found["Version"]["Index"], spec)
+
+
+def _follow(client: EngineClient, found: dict[str, Any]) -> bool:
+    """Whether every node that is there trusts the root and has a certificate of it."""
+    return all(
+        (node.get("Description") or {}).get("TLSInfo") == found["TLSInfo"]
+        for node in client.nodes()
+        if (node.get("Status") or {}).get("State") == "ready"
+    )
 
 
 def _until(client: EngineClient, is_done: Callable[[dict[str, Any]], bool]) -> None:

@@ -58,6 +58,7 @@ def test_the_root_is_replaced_while_a_node_is_away_and_nobody_is_lost(
 
     # The tokens of the new root let nodes in, the old ones do not.
     cluster.stack("cluster", "leave", host=AWAY)
+    cluster.stack("node", "rm", "h3")
     manager = f"{cluster.address(MANAGER)}:2377"
     old = before["JoinTokens"]["Worker"]
     said = cluster.stack("cluster", "join", "--token", old, manager, host=AWAY, code=1)

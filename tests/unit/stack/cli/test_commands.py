@@ -263,6 +263,7 @@ def test_nodes(cli: Cli) -> None:
         "Active",
         "Leader",
         "20.10",
+        "Unknown",
     ]
     cli(
         "node",
