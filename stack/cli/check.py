@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 import click
 
-from stack.cli.project import compose_option
+from stack.cli.project import ProjectChoice
+from stack.cli.project_options import source_options
 
 
 @click.command(
@@ -18,7 +19,7 @@ Exit codes:
 """
 )
 @click.argument("arguments", metavar="[FILE]...", nargs=-1)
-@compose_option
+@source_options
 @click.option(
     "--format",
     "form",
@@ -41,7 +42,7 @@ def check(
     ctx: click.Context,
     *,
     arguments: tuple[str, ...],
-    files: tuple[str, ...],
+    project: ProjectChoice,
     form: str,
     nodes: int | None,
     ignored: tuple[str, ...],
@@ -57,7 +58,6 @@ def check(
     from stack.check.report import json_report, text_report
     from stack.check.rules import RULES
     from stack.check.sarif import sarif_report
-    from stack.compose.source import read_source
 
     known = {rule.id for rule in RULES}
     for rule_id in ignored:
@@ -65,8 +65,9 @@ def check(
             raise click.BadParameter(
                 f"{rule_id!r} is none of {', '.join(sorted(known))}", param_hint="--ignore"
             )
-    source = read_source((*files, *arguments))
-    findings = [one for one in find(source, nodes=nodes) if one.rule not in ignored]
+    source = project.source(further_files=arguments)
+    found = find(source, profiles=project.profiles, nodes=nodes)
+    findings = [one for one in found if one.rule not in ignored]
     match form:
         case "json":
             click.echo(json_report(findings))

@@ -10,7 +10,8 @@ import msgspec
 from stack.cli.deploy_output import Form, Output, output_of
 from stack.cli.diff import show_differences
 from stack.cli.images import ImageChoice, image_options
-from stack.cli.project import ProjectChoice, load_project, project_options, report
+from stack.cli.project import ProjectChoice, load_project, report
+from stack.cli.project_options import project_options
 from stack.cli.session import client_of
 from stack.cli.waiting import DetachWithValue, Waiting, waiting_options
 from stack.deploy.apply import apply

@@ -11,7 +11,8 @@ import msgspec
 
 from stack.cli.images import ImageChoice, image_options
 from stack.cli.listings import node_name
-from stack.cli.project import ProjectChoice, load_project, project_options, report
+from stack.cli.project import ProjectChoice, load_project, report
+from stack.cli.project_options import project_options
 from stack.cli.session import client_of
 from stack.deploy.differences import ObjectChange, changes_of, text_lines
 from stack.deploy.observe import observe, stack_label

@@ -1,117 +1,73 @@
-"""The ``stack`` command: its groups, and the one place where errors become exit codes.
-
-A command's module is imported when the command is used, so that ``stack --help`` and completion
-stay fast.
-"""
+"""The start of ``stack``, and the one place where errors become exit codes."""
 
 from __future__ import annotations
 
-import importlib
+import os
 import sys
-from typing import Any
-
-import click
+from typing import TYPE_CHECKING
 
 from stack.errors import StackError
 
-_EXIT_CODES = """\b
-Exit codes:
-  0  done
-  1  the cluster said no, does not answer, or does not run what was asked
-  2  wrong usage or a wrong compose file
-"""
-
-
-class LazyGroup(click.Group):
-    """A group that knows its commands by name, place and summary, and imports them on use."""
-
-    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]], **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self._lazy = lazy
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        """Names in the order of the table."""
-        return list(self._lazy)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command."""
-        if cmd_name not in self._lazy:
-            return None
-        module, _, name = self._lazy[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), name)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        formatter: click.HelpFormatter,
-    ) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[1]) for name, entry in self._lazy.items()])
-
-
-_COMMANDS = {
-    "deploy": ("stack.cli.deploy:deploy", "Bring the cluster to the stack of a compose file."),
-    "diff": ("stack.cli.diff:diff", "Show what a deployment would change."),
-    "config": ("stack.cli.config:config", "Show a compose file as it is understood."),
-    "check": ("stack.cli.check:check", "Tell what a compose file needs to run on several nodes."),
-    "ls": ("stack.cli.ls:ls", "List stacks."),
-    "ps": ("stack.cli.ps:ps", "List the tasks of a stack."),
-    "services": ("stack.cli.services:services", "List the services of a stack."),
-    "rm": ("stack.cli.remove:rm", "Remove stacks and wait until their tasks are gone."),
-    "cluster": ("stack.cli.cluster:cluster", "Make, join and leave a cluster."),
-    "node": ("stack.cli.node:node", "List and change nodes."),
-    "secret": ("stack.cli.attached_files:secret", "List, create and remove secrets."),
-    "configs": ("stack.cli.attached_files:configs", "List, create and remove configs of services."),
-    "service": ("stack.cli.service:service", "List, scale and remove services."),
-}
-
-
-@click.group(cls=LazyGroup, lazy=_COMMANDS, epilog=_EXIT_CODES)
-@click.option(
-    "-H",
-    "--host",
-    default="",
-    help="Engine API to talk to: unix:///path or tcp://address:port. "
-    "Default: $DOCKER_HOST, else stackd's socket, else the Docker Engine's.",
-)
-@click.version_option(package_name="stackyard", prog_name="stack")
-@click.pass_context
-def cli(ctx: click.Context, host: str) -> None:
-    """Deploy Compose files over several hosts, and look after the cluster that runs them."""
-    ctx.obj = host
+if TYPE_CHECKING:  # not every command needs the library
+    import click
 
 
 def main() -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        code = code or 1
+    os._exit(code)  # nothing is open: taking the interpreter apart would only take time
 
 
 def run(arguments: list[str]) -> int:
     """Run one command; gives its exit code."""
     try:
-        code = cli.main(args=arguments, prog_name="stack", standalone_mode=False)
+        return _run_config(arguments[1:]) if arguments[:1] == ["config"] else _run(arguments)
     except StackError as error:
         for line in (f"error: {error}", *getattr(error, "__notes__", ())):
-            click.echo(line, err=True)
+            sys.stderr.write(f"{line}\n")
         return error.exit_code
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
-        return _usage_error(error)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
         return 130
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone; nothing is left to say
         return 1
+
+
+def _run_config(arguments: list[str]) -> int:
+    from stack.cli.quick_config import read_quickly
+    from stack.cli.shown_project import show
+
+    wanted = read_quickly(arguments)
+    if wanted is None:
+        return _run(["config", *arguments])
+    show(wanted)
+    return 0
+
+
+def _run(arguments: list[str]) -> int:
+    import click
+
+    from stack.cli.commands import cli
+
+    try:
+        code = cli.main(args=arguments, prog_name="stack", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        return _usage_error(error)
+    except click.Abort:
+        raise KeyboardInterrupt from None
     return code if isinstance(code, int) else 0  # click gives the code of an exit
 
 
 def _usage_error(error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
     hint = f" (see '{context.command_path} --help')" if context else ""
-    click.echo(f"error: {error.format_message()}{hint}", err=True)
+    sys.stderr.write(f"error: {error.format_message()}{hint}\n")
     return error.exit_code

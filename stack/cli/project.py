@@ -2,87 +2,33 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import click
-import msgspec
+from stack.compose.record import Record
 
-if TYPE_CHECKING:  # reading compose files takes longer to import than a help text to show
+if TYPE_CHECKING:  # what a command does not use it need not import
     from stack.compose.notice import Notice
     from stack.compose.source import Source
     from stack.compose.types import Compose
 
 
-def compose_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add -c to a command that reads compose files."""
-    return click.option(
-        "-c",
-        "-f",
-        "--compose-file",
-        "files",
-        multiple=True,
-        metavar="FILE",
-        help="Compose file; '-' is standard input. Several are merged in their order. "
-        "Default: compose.yaml or docker-compose.yml in this folder.",
-    )(command)
-
-
-class ProjectChoice(msgspec.Struct, frozen=True):
+class ProjectChoice(Record):
     """Which project, as the options of a command say."""
 
-    files: tuple[str, ...]
-    env_files: tuple[str, ...]
-    profiles: tuple[str, ...]
-    strict: bool  # what is not applied is an error
+    files: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    directory: str = ""  # where relative paths start; "" for the first file's folder
+    strict: bool = False  # what is not applied is an error
 
-    def source(self) -> Source:
-        """Read its files."""
+    def source(self, further_files: tuple[str, ...] = ()) -> Source:
+        """Read its files, and further ones merged over them."""
         from stack.compose.source import read_source
 
-        return read_source(self.files, env_files=self.env_files)
-
-
-def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add -c, --env-file, --profile and --strict, given to the command as `project`."""
-
-    @functools.wraps(command)
-    def with_project(
-        *arguments: Any,
-        files: tuple[str, ...],
-        env_files: tuple[str, ...],
-        profiles: tuple[str, ...],
-        strict: bool,
-        **rest: Any,
-    ) -> Any:
-        project = ProjectChoice(files, env_files, profiles, strict)
-        return command(*arguments, project=project, **rest)
-
-    options = (
-        compose_option,
-        click.option(
-            "--env-file",
-            "env_files",
-            multiple=True,
-            metavar="FILE",
-            help="File of variables instead of .env; of several, later ones win.",
-        ),
-        click.option(
-            "--profile",
-            "profiles",
-            multiple=True,
-            metavar="NAME",
-            help="Also the services of this profile; '*' for all.",
-        ),
-        click.option(
-            "--strict", is_flag=True, help="Refuse a file of which something is not applied."
-        ),
-    )
-    decorated: Callable[..., Any] = with_project
-    for add in reversed(options):
-        decorated = add(decorated)
-    return decorated
+        files = (*self.files, *further_files)
+        return read_source(files, env_files=self.env_files, directory=self.directory)
 
 
 def load_project(project: ProjectChoice, stack: str) -> Compose:
@@ -111,6 +57,6 @@ def report(notices: Iterable[Notice | str], *, strict: bool) -> None:
     refused = [str(one) for one in notices if str(one) not in harmless] if strict else []
     for text in dict.fromkeys(str(one) for one in notices):
         if text not in refused:
-            click.echo(f"warning: {text}", err=True)
+            sys.stderr.write(f"warning: {text}\n")
     if refused:
         raise ComposeError("\n".join([*refused, "nothing is done, because of --strict"]))

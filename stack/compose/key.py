@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum, auto
 
-import msgspec
+from stack.compose.record import Record
 
 
 class Status(Enum):
@@ -83,7 +83,7 @@ class Unique(Enum):
     PATH = auto()  # of an env_file: the earlier one stays
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True):
+class Key(Record):
     """One row: a key, and the rows below it.
 
     A value whose row has neither `children` nor `each` nor `items` is not looked into.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
+from stack.compose.record import Record
 from stack.compose.tree import Mark
 
 
-class Notice(msgspec.Struct, frozen=True):
+class Notice(Record):
     """A warning about a place of a compose file; the command goes on."""
 
     mark: Mark

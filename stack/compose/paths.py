@@ -8,8 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-import msgspec
-
+from stack.compose.record import Record
 from stack.compose.tree import Mapping, Node, Scalar, Sequence, map_values, text_at, with_values
 
 _REMOTE = re.compile(
@@ -18,7 +17,7 @@ _REMOTE = re.compile(
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
-class Folder(msgspec.Struct, frozen=True):
+class Folder(Record):
     """Where relative paths start, and what ``~`` stands for."""
 
     path: str

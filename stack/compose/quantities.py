@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _LONGEST = 60  # characters of a quantity; longer ones mean nothing and take long to compute
 
@@ -29,6 +32,14 @@ _POWERS = {None: 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _CPUS = re.compile(r"[+]?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?")
 
 
+def _exact(text: str) -> int | Fraction:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    from fractions import Fraction  # few files need it, and it takes a while to import
+
+    return Fraction(text)
+
+
 def duration_ns(text: str) -> int:
     """Nanoseconds of "1m30s", "1.5h", "2d" or "0".
 
@@ -38,12 +49,13 @@ def duration_ns(text: str) -> int:
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     if rest == "0":
         return 0
-    total, position = Fraction(0), 0
+    total: int | Fraction = 0
+    position = 0
     while position < len(rest) <= _LONGEST:
         part = _DURATION_PART.match(rest, position)
         if not part:
             break
-        total += Fraction(part[1].rstrip(".")) * _NANOSECONDS[part[2]]
+        total += _exact(part[1].rstrip(".")) * _NANOSECONDS[part[2]]
         position = part.end()
     if not rest or position != len(rest) or len(rest) > _LONGEST:
         raise ValueError(f"{text!r} is no duration: write one like 10s or 1m30s")
@@ -61,7 +73,7 @@ def size_bytes(text: str) -> int:
     match = _SIZE.fullmatch(text.removeprefix("+").lower())
     if not match or len(text) > _LONGEST:
         raise ValueError(f"{text!r} is no size: write one like 512m or 1g")
-    number = Fraction(match[1].replace("_", "").rstrip("."))
+    number = _exact(match[1].replace("_", "").rstrip("."))
     size = int(number * 1024 ** _POWERS[match[2]])
     if size >= _BEYOND:
         raise ValueError(f"{text!r} is too large: it does not fit 64 bits")
@@ -76,7 +88,7 @@ def nano_cpus(text: str) -> int:
     """
     if not _CPUS.fullmatch(text) or len(text) > _LONGEST:
         raise ValueError(f"{text!r} is no number of processors: write one like 0.5")
-    nano = Fraction(text.removeprefix("+").rstrip(".")) * 10**9
+    nano = _exact(text.removeprefix("+").rstrip(".")) * 10**9
     if nano.denominator != 1:
         raise ValueError(f"{text!r} is too precise: a billionth of a processor is the limit")
     return int(nano)

@@ -11,8 +11,6 @@ import posixpath
 import re
 from collections.abc import Mapping as AbstractMapping
 
-import msgspec
-
 from stack.compose.casts import cast
 from stack.compose.consistency import check_objects, check_services
 from stack.compose.defaults import set_defaults
@@ -25,6 +23,7 @@ from stack.compose.normalise import normalise
 from stack.compose.notice import Notice
 from stack.compose.paths import Folder, resolve_paths
 from stack.compose.profiles import named_profiles, only_active
+from stack.compose.record import Record
 from stack.compose.short_forms import write_out
 from stack.compose.source import MAX_FILE_BYTES, Source
 from stack.compose.structure import check_required, check_structure
@@ -51,7 +50,7 @@ from stack.errors import ComposeError, UsageError
 _IMPORTED = ("services", "networks", "volumes", "configs", "secrets", "models")
 
 
-class Resolved(msgspec.Struct, frozen=True):
+class Resolved(Record):
     """A project in canonical form: nothing short, nothing relative, nothing left to look up."""
 
     name: str
@@ -61,7 +60,7 @@ class Resolved(msgspec.Struct, frozen=True):
     all_profiles: tuple[str, ...]  # those that services name, sorted
 
 
-class Options(msgspec.Struct, frozen=True):
+class Options(Record):
     """How a project is to be resolved."""
 
     stack: str = ""  # the name the user asked for

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from stack.compose.key import Form, Key, Merge, Status, Unique, Value
 
 TEXT = Key(value=Value.TEXT)
@@ -31,7 +29,7 @@ def rows(row: Key, *names: str) -> dict[str, Key]:
 
 def also(row: Key, **changes: object) -> Key:
     """A row with something changed."""
-    return msgspec.structs.replace(row, **changes)
+    return row.replaced(**changes)
 
 
 def ignored(row: Key, note: str = "") -> Key:

@@ -7,13 +7,13 @@ than all the rest of loading, and its messages cannot name the line.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 from stack.compose.key import Form, Key, Unique, Value
 from stack.compose.keys import ROOT
+from stack.compose.spelling import near_name
 from stack.compose.tree import RESET, Mapping, Mark, Node, Scalar, Sequence, fail, kind_of, to_plain
 
 _USUAL = {
@@ -147,8 +147,8 @@ def _check_scalar(node: Scalar, key: Key, path: str) -> None:
     value = node.value
     if isinstance(value, str):
         if key.choices and value not in key.choices:
-            near = difflib.get_close_matches(value, key.choices, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            near = near_name(value, key.choices)
+            hint = f" (did you mean {near!r}?)" if near else ""
             raise fail(node.mark, path, f"{value!r} is none of {', '.join(key.choices)}{hint}")
         if key.pattern and not re.search(key.pattern, value):
             raise fail(node.mark, path, f"{value!r} does not look like {key.pattern}")
@@ -206,8 +206,8 @@ _NAMES_HINT = "use letters, digits, '.', '_' and '-'"
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    near = near_name(name, known)
+    hint = f" (did you mean '{near}'?)" if near else ""
     return f"unknown key '{name}'{hint}"
 
 

@@ -2,7 +2,7 @@
 
 Nodes are immutable and may be shared: an alias is the same node as its anchor.  All steps of the
 loader take a tree and give a new one, so that a message late in the pipeline can still name the
-file and the line that the user wrote.  They hold no cycles, so the collector need not look at them.
+file and the line that the user wrote.
 """
 
 from __future__ import annotations
@@ -10,31 +10,44 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from collections.abc import Mapping as AbstractMapping
-
-import msgspec
+from typing import Final
 
 from stack.errors import ComposeError
 
 ScalarValue = str | int | float | bool | None
 
 
-class Mark(msgspec.Struct, frozen=True, gc=False):
+class Mark:
     """A place in a file; line and column count from 1, line 0 means "the file as a whole"."""
 
-    file: str
-    line: int = 0
-    column: int = 0
+    __slots__ = ("column", "file", "line")
+
+    def __init__(self, file: str, line: int = 0, column: int = 0) -> None:
+        self.file: Final = file
+        self.line: Final = line
+        self.column: Final = column
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mark):
+            return NotImplemented
+        return (self.file, self.line, self.column) == (other.file, other.line, other.column)
 
-class Scalar(msgspec.Struct, frozen=True, gc=False):
+    def __hash__(self) -> int:
+        return hash((self.file, self.line, self.column))
+
+
+class Scalar:
     """A single value, typed by the YAML rules."""
 
-    value: ScalarValue
-    mark: Mark
-    tag: str = ""
+    __slots__ = ("mark", "tag", "value")
+
+    def __init__(self, value: ScalarValue, mark: Mark, tag: str = "") -> None:
+        self.value: Final = value
+        self.mark: Final = mark
+        self.tag: Final = tag
 
     @property
     def text(self) -> str:
@@ -42,27 +55,36 @@ class Scalar(msgspec.Struct, frozen=True, gc=False):
         return go_text(self.value)
 
 
-class Sequence(msgspec.Struct, frozen=True, gc=False):
+class Sequence:
     """A list."""
 
-    items: tuple[Node, ...]
-    mark: Mark
-    tag: str = ""
+    __slots__ = ("items", "mark", "tag")
+
+    def __init__(self, items: tuple[Node, ...], mark: Mark, tag: str = "") -> None:
+        self.items: Final = items
+        self.mark: Final = mark
+        self.tag: Final = tag
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class Entry:
     """A key's place and its value."""
 
-    key_mark: Mark
-    value: Node
+    __slots__ = ("key_mark", "value")
+
+    def __init__(self, key_mark: Mark, value: Node) -> None:
+        self.key_mark: Final = key_mark
+        self.value: Final = value
 
 
-class Mapping(msgspec.Struct, frozen=True, gc=False):
+class Mapping:
     """A map with text keys, in the order of the file."""
 
-    entries: AbstractMapping[str, Entry]
-    mark: Mark
-    tag: str = ""
+    __slots__ = ("entries", "mark", "tag")
+
+    def __init__(self, entries: AbstractMapping[str, Entry], mark: Mark, tag: str = "") -> None:
+        self.entries: Final = entries
+        self.mark: Final = mark
+        self.tag: Final = tag
 
     def get(self, key: str) -> Node | None:
         """The value of a key, or None when the key is absent."""

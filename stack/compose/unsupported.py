@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from collections.abc import Mapping as AbstractMapping
 
 from stack.compose.keys import ROOT, Key, Status
 from stack.compose.notice import Notice
+from stack.compose.spelling import near_name
 from stack.compose.tree import Mapping, Mark, Node, Sequence, fail, is_null
 
 
@@ -64,6 +64,6 @@ def _check_key(
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    near = near_name(name, known)
+    hint = f" (did you mean '{near}'?)" if near else ""
     return f"unknown key '{name}'{hint}"

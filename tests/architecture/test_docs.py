@@ -22,7 +22,7 @@ from cluster.api.routes import networks, nodes, secrets_configs, services, swarm
 from cluster.model.extensions import Extensions
 from cluster.model.task_state import DESIRED_ORDER, TRANSITIONS, TaskState, Writer
 from stack.check.rules import RULES
-from stack.cli.main import cli
+from stack.cli.commands import cli
 from stack.compose.keys import ROOT as COMPOSE_KEYS
 from stack.compose.keys import Key, Status
 from stack.deploy.events import AnyEvent

@@ -104,7 +104,7 @@ def test_quiet_only_checks(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_strict_refuses_what_is_not_applied(capsys: pytest.CaptureFixture[str]) -> None:
     Path("s.yml").write_text(
-        "version: '3'\nservices:\n  a: {image: x, ports: [{target: 1, app_protocol: h}]}\n"
+        "version: '3'\nservices:\n  a: {image: x, ports: [{target: 1, mode: host, app_protocol: h}]}\n"
     )
     config(capsys, "-c", "s.yml")
     assert config(capsys, "-c", "s.yml", "--strict", code=2).splitlines() == [

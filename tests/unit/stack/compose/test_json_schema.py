@@ -8,6 +8,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stack.compose import structure
 from stack.compose.casts import cast
@@ -70,4 +72,89 @@ def test_the_check_agrees_with_a_schema_library(name: str) -> None:
         refusal = ""
     except ComposeError as error:
         refusal = str(error)
+    assert bool(refusal) == (problem is not None), f"check: {refusal}; schema: {problem}"
+
+
+SCHEMA = json_schema()
+NAMES = st.sampled_from(["a", "b-1", "x-y", "A_.9", "no name", "", "ü", "image"])
+TEXTS = st.sampled_from(["a", "", "10", "1.5", "true", "5m", "10s", "never", "every_12h", "all", "/x:/y", "host", "0x10", " "])  # fmt: skip
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-3, 70_000), st.sampled_from([0.5, 2.0]), TEXTS)  # fmt: skip
+ANY = st.recursive(
+    PLAIN,
+    lambda one: st.lists(one, max_size=2) | st.dictionaries(NAMES, one, max_size=2),
+    max_leaves=4,
+)
+
+
+def documents(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Values that a schema allows, and now and then others, at every depth."""
+    types = schema.get("type", [])
+    kinds = [documents_of(kind, schema) for kind in ([types] if isinstance(types, str) else types)]
+    kinds += [st.sampled_from(schema["enum"])] * 3 if "enum" in schema else []
+    return st.one_of(*kinds, *kinds, *kinds, ANY)
+
+
+def documents_of(kind: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    match kind:
+        case "object":
+            rows = {
+                name: st.deferred(lambda row=row: documents(row))
+                for name, row in schema.get("properties", {}).items()
+            }
+            needed = {name: rows[name] for name in schema.get("required", ()) if name in rows}
+            fixed = st.sets(st.sampled_from(sorted(rows)), max_size=4) if rows else st.just(set())
+            further = schema.get("additionalProperties", True)
+            patterns = [*schema.get("patternProperties", {}).values()]
+            free = [one for one in (further, *patterns) if isinstance(one, dict)]
+            values = st.one_of(*(st.deferred(lambda one=one: documents(one)) for one in free), ANY)
+            return st.tuples(
+                st.fixed_dictionaries(needed) if needed else st.just({}),
+                fixed.flatmap(lambda names: st.fixed_dictionaries({n: rows[n] for n in names})),
+                st.dictionaries(NAMES, values, max_size=1),
+            ).map(lambda parts: {**parts[2], **parts[0], **parts[1]})
+        case "array":
+            items = schema.get("items")
+            return st.lists(documents(items) if isinstance(items, dict) else ANY, max_size=3)
+        case "string":
+            return TEXTS
+        case "integer" | "number":
+            return st.integers(-3, 70_000)
+        case "boolean":
+            return st.booleans()
+        case _:
+            return st.none()
+
+
+def verdict_of_table(tree: Mapping) -> str:
+    try:
+        check_structure(tree)
+        check_required(tree)
+    except ComposeError as error:
+        return str(error)
+    return ""
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(SCHEMA["properties"])), st.data())
+def test_table_and_schema_agree_on_every_document(section: str, data: st.DataObject) -> None:
+    value = data.draw(documents(SCHEMA["properties"][section]))
+    (tree,) = read_yaml(json.dumps({section: value}), "a.yml")
+    assert isinstance(tree, Mapping)
+    refusal = verdict_of_table(tree)
+    problem = next(iter(VALIDATOR.iter_errors(to_plain(tree))), None)
+    assert bool(refusal) == (problem is not None), f"check: {refusal}; schema: {problem}"
+
+
+SERVICE_ROWS: dict[str, Any] = SCHEMA["properties"]["services"]["patternProperties"]["^[a-zA-Z0-9._-]+$"]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", sorted(SERVICE_ROWS["properties"]))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_table_and_schema_agree_on_every_value_of_a_service(key: str, data: st.DataObject) -> None:
+    value = data.draw(documents(SERVICE_ROWS["properties"][key]))
+    (tree,) = read_yaml(json.dumps({"services": {"web": {"image": "i", key: value}}}), "a.yml")
+    assert isinstance(tree, Mapping)
+    refusal = verdict_of_table(tree)
+    problem = next(iter(VALIDATOR.iter_errors(to_plain(tree))), None)
     assert bool(refusal) == (problem is not None), f"check: {refusal}; schema: {problem}"

@@ -81,3 +81,18 @@ def test_the_default_file_is_looked_for_in_the_folders_above(
     found = read_source((), {})
     assert found.folder == str(tmp_path)
     assert found.files[0].name == str(tmp_path / "compose.yml")
+
+
+def test_the_folder_may_be_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "compose.yml").write_text(folder)
+        (tmp_path / folder / ".env").write_text(f"A={folder}\n")
+    monkeypatch.chdir(tmp_path)
+    found = read_source(("here/compose.yml",), {}, directory="there")
+    assert (found.folder, found.environment) == (f"{tmp_path}/there", {"A": "there"})
+    assert [file.content for file in found.files] == [b"here"]
+    found = read_source((), {}, directory="there")
+    assert [file.content for file in found.files] == [b"there"]
+    (tmp_path / "x.env").write_text("A=x\n")  # by the folder of the shell
+    assert read_source((), {}, ("x.env",), directory="there").environment == {"A": "x"}

@@ -1,0 +1,81 @@
+"""The ``stack`` command and its groups.
+
+A command's module is imported when the command is used, so that ``stack --help`` and completion
+stay fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+_EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  the cluster said no, does not answer, or does not run what was asked
+  2  wrong usage or a wrong compose file
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name, place and summary, and imports them on use."""
+
+    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        """Names in the order of the table."""
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command."""
+        if cmd_name not in self._lazy:
+            return None
+        module, _, name = self._lazy[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[1]) for name, entry in self._lazy.items()])
+
+
+_COMMANDS = {
+    "deploy": ("stack.cli.deploy:deploy", "Bring the cluster to the stack of a compose file."),
+    "diff": ("stack.cli.diff:diff", "Show what a deployment would change."),
+    "config": ("stack.cli.config:config", "Show a compose file as it is understood."),
+    "check": ("stack.cli.check:check", "Tell what a compose file needs to run on several nodes."),
+    "ls": ("stack.cli.ls:ls", "List stacks."),
+    "ps": ("stack.cli.ps:ps", "List the tasks of a stack."),
+    "services": ("stack.cli.services:services", "List the services of a stack."),
+    "rm": ("stack.cli.remove:rm", "Remove stacks and wait until their tasks are gone."),
+    "cluster": ("stack.cli.cluster:cluster", "Make, join and leave a cluster."),
+    "node": ("stack.cli.node:node", "List and change nodes."),
+    "secret": ("stack.cli.attached_files:secret", "List, create and remove secrets."),
+    "configs": ("stack.cli.attached_files:configs", "List, create and remove configs of services."),
+    "service": ("stack.cli.service:service", "List, scale and remove services."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=_COMMANDS, epilog=_EXIT_CODES)
+@click.option(
+    "-H",
+    "--host",
+    default="",
+    help="Engine API to talk to: unix:///path or tcp://address:port. "
+    "Default: $DOCKER_HOST, else stackd's socket, else the Docker Engine's.",
+)
+@click.version_option(package_name="stackyard", prog_name="stack")
+@click.pass_context
+def cli(ctx: click.Context, host: str) -> None:
+    """Deploy Compose files over several hosts, and look after the cluster that runs them."""
+    ctx.obj = host
