@@ -37,7 +37,7 @@ VALUES = {
     "a restart that the policy hides": "restart: always, deploy: {restart_policy: {condition: any}}",
     "a condition by another name": "deploy: {restart_policy: {condition: always}}",
     "a policy for pulling": "pull_policy: every_12h",
-    "a name for several containers": "container_name: cc, scale: 2",
+    "a name for several containers": "container_name: cc, deploy: {mode: global}",
     "a variant of an architecture": "platform: linux/arm/v7",
     "a label for SELinux": "volumes: ['/x:/x:z']",
 }
