@@ -45,7 +45,9 @@ def _check_external(path: str, entry: Mapping) -> None:
 
 
 def _check_file_object(path: str, entry: Mapping, sources: tuple[str, ...]) -> None:
-    given = [source for source in sources if source in entry.entries]
+    given = [one for one in sources if one in entry.entries]
+    if given == ["environment"] and not text_at(entry, "environment"):
+        raise fail(entry.mark, f"{path}.environment", "names no variable")
     if text_at(entry, "external") == "true":
         return
     if len(given) > 1:

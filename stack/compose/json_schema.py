@@ -69,3 +69,5 @@ def _add_properties(schema: Schema, key: Key) -> None:
         schema["additionalProperties"] = False
     elif row is not None and key.value is not Value.ANY:
         schema["additionalProperties"] = _schema(row)
+        if key.value is Value.TEXT_MAP:
+            schema["propertyNames"] = {"minLength": 1}

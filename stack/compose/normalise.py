@@ -65,7 +65,7 @@ def _service(service: Node, folder: str) -> Node:
     changes: dict[str, object] = {}
     networks = map_at(service, "networks")
     has_none = networks is None or not networks.entries
-    if has_none and not text_at(service, "network_mode") and "provider" not in service.entries:
+    if has_none and service.get("network_mode") is None and "provider" not in service.entries:
         changes["networks"] = {DEFAULT_NETWORK: None}
     if text_at(service, "pull_policy") == "if_not_present":
         changes["pull_policy"] = "missing"

@@ -304,9 +304,10 @@ def _project_name(source: Source, documents: list[Mapping], options: Options) ->
         if not isinstance(value, Scalar):
             raise fail(value.mark, "name", f"must be text, not {kind_of(value)}")
         name = _normalised(value.text)
-        if not name:
+        if value.text and not name:
             raise fail(value.mark, "name", f"{value.text!r} holds no letter or digit")
-        return name
+        if name:
+            return name
     name = _normalised(posixpath.basename(source.folder.replace("\\", "/").rstrip("/")))
     if not name:
         raise UsageError(f"the folder {source.folder!r} gives no stack name: name the stack")

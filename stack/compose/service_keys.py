@@ -365,7 +365,7 @@ SERVICE = {
     "expose": silent(
         Key(
             value=Value.TEXTS,
-            unique=Unique.NAME,
+            unique=Unique.TEXT,
             distinct=True,
             items=Key(value=Value.TEXT, accepts="string|integer"),
         )
@@ -405,7 +405,7 @@ SERVICE = {
     **rows(TEXT, "cgroup_parent", "ipc", "isolation", "userns_mode", "uts", "runtime"),
     "pid": also(TEXT, accepts="string|null"),
     "use_api_socket": rejected(
-        also(BOOLEAN, accepts="boolean"), "a container of a stack gets no engine socket"
+        also(ANY, accepts="boolean"), "a container of a stack gets no engine socket"
     ),
     # resources
     "blkio_config": fields(

@@ -14,7 +14,18 @@ from functools import lru_cache
 from stack.compose.key import Form, Key, Unique, Value
 from stack.compose.keys import ROOT
 from stack.compose.spelling import near_name
-from stack.compose.tree import RESET, Mapping, Mark, Node, Scalar, Sequence, fail, kind_of, to_plain
+from stack.compose.tree import (
+    DATE,
+    RESET,
+    Mapping,
+    Mark,
+    Node,
+    Scalar,
+    Sequence,
+    fail,
+    kind_of,
+    to_plain,
+)
 
 _USUAL = {
     Value.TEXT: "string",
@@ -101,6 +112,8 @@ def _check(node: Node, key: Key, path: str) -> None:
         case Scalar():
             if accepted and not _fits(node, accepted):
                 raise fail(node.mark, path, _misfit(node, key))
+            if accepted and node.tag == DATE:
+                raise fail(node.mark, path, f"{node.text} is read as a date: put it in quotes")
             _check_scalar(node, key, path)
         case Sequence():
             if accepted and "array" not in accepted:
@@ -195,6 +208,8 @@ def _check_entries(node: Mapping, key: Key, path: str) -> None:
             elif not (key.extensible and name.startswith("x-")):
                 raise fail(entry.key_mark, path, _unknown(name, key.children))
         elif row is not None:
+            if not name and key.value is Value.TEXT_MAP:
+                raise fail(entry.key_mark, path, "a name is empty: every value needs one")
             if key.each is not None and key.names and not re.search(key.names, name):
                 if key.extensible and name.startswith("x-"):
                     continue

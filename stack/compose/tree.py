@@ -156,6 +156,9 @@ RESET = "!reset"
 OVERRIDE = "!override"
 """Tags with which a later file takes a value away or replaces it without merging."""
 
+DATE = "!date"
+"""The tag of an unquoted date; its value is the text."""
+
 
 def placed(value: object, mark: Mark) -> Node:
     """A tree of plain Python values, all at one place; nodes in it stay as they are."""

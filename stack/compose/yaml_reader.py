@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from stack.compose.tree import Entry, Mapping, Mark, Node, Scalar, ScalarValue, Sequence, fail
+from stack.compose.tree import DATE, Entry, Mapping, Mark, Node, Scalar, ScalarValue, Sequence, fail
 from stack.errors import ComposeError
 
 MAX_EXPANDED_NODES = 60_000
@@ -157,7 +157,23 @@ def _key(source: yaml.Node, mark: Mark) -> str:
 def _own_tag(source: yaml.Node) -> str:
     """A tag the user wrote, such as !reset; "" for the standard ones."""
     tag: str = source.tag
+    if isinstance(source, yaml.ScalarNode) and _is_date(source):
+        return DATE
     return "" if tag == _PLAIN or tag.startswith("tag:yaml.org,2002:") else tag
+
+
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+    r"(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9]{2}:[0-9]{2})?)?"
+)
+
+
+def _is_date(source: yaml.ScalarNode) -> bool:
+    """Whether go-yaml makes a moment of an unquoted text, which no key of a compose file takes."""
+    text: str = source.value
+    if text[4:5] != "-" or source.style in ("'", '"', "|", ">") or source.tag != _PLAIN:
+        return False
+    return _DATE.fullmatch(text) is not None
 
 
 def _scalar(source: yaml.ScalarNode) -> ScalarValue:
@@ -196,7 +212,7 @@ _BASES = {"hex": 16, "bin": 2, "oct": 8, "old": 8, "dec": 10}
 
 
 def plain_scalar(text: str) -> ScalarValue:
-    """Type an unquoted scalar by go-yaml v3's rules; dates stay text."""
+    """Type an unquoted scalar by go-yaml v3's rules, dates as text."""
     if text in _NULLS:
         return None
     if text in _BOOLS:

@@ -27,5 +27,4 @@ DIFFERENCES: dict[str, str] = {
     "secret-driver": "a secret may come from a driver, as in docker stack",
     "x-env": "variables and labels may begin with x-; docker-compose mangles them",
     "x-ulimits": "docker-compose mangles a limit whose name begins with x-",
-    "yaml-date": "a date is text; docker-compose refuses it",
 }

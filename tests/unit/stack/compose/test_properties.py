@@ -63,6 +63,7 @@ FIXED: dict[str, st.SearchStrategy[Any]] = {
     "gpus": st.sampled_from(["all", [{"count": 2}]]),
     "logging": st.just({"driver": "x", "options": {"a": 1}}),
     "cgroup": st.just("host"),
+    "use_api_socket": st.booleans(),
     "credential_spec": st.just({"file": "f"}),
     "post_start": st.just([{"command": "a b"}]),
     "pre_stop": st.just([{"command": ["a"], "environment": ["A=1"]}]),
