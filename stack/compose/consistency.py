@@ -46,7 +46,8 @@ def _check_external(path: str, entry: Mapping) -> None:
 
 def _check_file_object(path: str, entry: Mapping, sources: tuple[str, ...]) -> None:
     given = [one for one in sources if one in entry.entries]
-    if given == ["environment"] and not text_at(entry, "environment"):
+    names_nothing = given == ["environment"] and not text_at(entry, "environment")
+    if names_nothing and path.startswith("secrets"):
         raise fail(entry.mark, f"{path}.environment", "names no variable")
     if text_at(entry, "external") == "true":
         return
@@ -71,6 +72,7 @@ def check_services(root: Mapping, known: Collection[str]) -> None:
         path = f"services.{name}"
         _check_origin(service, path)
         _check_references(root, service, path)
+        _check_contexts(root, map_at(service, "build"), f"{path}.build.additional_contexts")
         _check_dependencies(services, known, service, path)
         _check_ports(service, path)
         _check_values(service, path)
@@ -123,7 +125,8 @@ def _check_references(root: Mapping, service: Mapping, path: str) -> None:
         if text_at(mount, "type") == "volume" and name and not _declared(root, "volumes", name):
             problem = f"undefined volume '{name}': declare it under volumes:"
             raise fail(mount.mark, f"{path}.volumes[{index}]", problem)
-        if text_at(mount, "type") == "bind" and not name:
+        has_source = isinstance(mount, Mapping) and "source" in mount.entries
+        if text_at(mount, "type") == "bind" and not has_source:
             raise fail(mount.mark, f"{path}.volumes[{index}]", "a bind mount needs a source")
     models = map_at(service, "models")
     for name, entry in models.entries.items() if models is not None else ():
@@ -141,6 +144,20 @@ def _check_references(root: Mapping, service: Mapping, path: str) -> None:
             if not _declared(root, kind, name):
                 problem = f"undefined {kind[:-1]} '{name}': declare it under {kind}:"
                 raise fail(item.mark, f"{where}.{kind}[{index}]", problem)
+
+
+def _check_contexts(root: Mapping, build: Mapping | None, path: str) -> None:
+    contexts = map_at(build, "additional_contexts")
+    for name, entry in contexts.entries.items() if contexts is not None else ():
+        kind, colon, wanted = text_of(entry.value).partition(":")
+        if not colon or kind != "service":
+            continue
+        services = map_at(root, "services")
+        other = services.get(wanted) if services is not None else None
+        if other is None:
+            raise fail(entry.key_mark, f"{path}.{name}", f"there is no service '{wanted}'")
+        if map_at(other, "build") is None:
+            raise fail(entry.key_mark, f"{path}.{name}", f"service '{wanted}' is not built")
 
 
 def _declared(root: Mapping, kind: str, name: str) -> bool:

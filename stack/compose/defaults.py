@@ -36,11 +36,6 @@ def _service(service: Node) -> Node:
         value = service.get(key)
         if isinstance(value, Sequence):
             changes[key] = _each(value, default)
-    build = service.get("build")
-    if isinstance(build, Mapping):
-        secrets = build.get("secrets")
-        more = {"secrets": _each(secrets, _secret)} if isinstance(secrets, Sequence) else {}
-        changes["build"] = with_values(build, more)
     devices = _at(service, "deploy", "resources", "reservations", "devices")
     if isinstance(devices, Sequence):
         changes["deploy"] = _set(

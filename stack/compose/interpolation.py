@@ -106,6 +106,8 @@ def _pieces(text: str, lookup: Lookup, unset: Callable[[str], None], depth: int)
             position = dollar + 2
         elif following == "{":
             end = _closing_brace(text, dollar + 2)
+            if "\n" in text[dollar:end]:
+                raise _malformed(text[dollar : end + 1])
             yield _braced(text[dollar + 2 : end], lookup, unset, depth)
             position = end + 1
         elif name:

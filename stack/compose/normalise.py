@@ -89,9 +89,9 @@ def _service(service: Node, folder: str) -> Node:
 
 def _build(build: Mapping, folder: str) -> Mapping:
     missing = {}
-    if not text_at(build, "context"):
+    if build.get("context") is None:
         missing["context"] = folder
-    if not text_at(build, "dockerfile") and not text_at(build, "dockerfile_inline"):
+    if build.get("dockerfile") is None and not text_at(build, "dockerfile_inline"):
         missing["dockerfile"] = "Dockerfile"
     return with_values(build, missing) if missing else build
 

@@ -16,6 +16,7 @@ from stack.compose.tree import (
     Scalar,
     Sequence,
     fail,
+    go_text,
     is_null,
     items_at,
     map_at,
@@ -49,12 +50,25 @@ def render(root: Mapping, *, extensions: bool) -> dict[str, Plain]:
         if name == "services" or (value and value is not _NOTHING):
             shown[name] = {} if value is _NOTHING else value
     shown.setdefault("services", {})
+    for service in shown["services"].values():
+        _list_pairs(service)
     if not extensions:
         _fill(shown)
     for name, entry in root.entries.items():
         if name.startswith("x-"):
             shown[name] = to_plain(entry.value)
     return shown
+
+
+def _list_pairs(service: dict[str, Plain]) -> None:
+    """Show as lists what docker-compose always shows so."""
+    keys = service.get("build", {}).get("ssh")
+    if keys:
+        service["build"]["ssh"] = [f"{k}={v}" if v else k for k, v in keys.items()]
+    options = service.get("provider", {}).get("options", {})
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        options[name] = [one if isinstance(one, str) else go_text(one) for one in values]
 
 
 def service_hashes(shown: dict[str, Plain]) -> dict[str, str]:

@@ -113,7 +113,7 @@ _HOOK = fields(
 
 _DEVICE_REQUEST = {
     "capabilities": DISTINCT_TEXTS,
-    "count": Key(accepts="string|integer"),
+    "count": Key(accepts="string|integer", pattern="^(all|[-+]?[0-9]{1,9})$"),
     "device_ids": DISTINCT_TEXTS,
     "driver": TEXT,
     "options": also(KEY_VALUES, merge=Merge.DEEP),
@@ -156,7 +156,7 @@ _HEALTHCHECK = fields(
             accepts="string|array",
         ),
         **rows(also(DURATION, keep=True), "interval", "timeout", "start_period", "start_interval"),
-        "retries": also(INTEGER, accepts="number|string", keep=True),
+        "retries": also(INTEGER, accepts="number|string", keep=True, lowest=0),
         "disable": BOOLEAN,
     }
 )
@@ -164,7 +164,7 @@ _HEALTHCHECK = fields(
 _ORDERS = ("start-first", "stop-first")
 _UPDATE_CONFIG = fields(
     {
-        "parallelism": also(INTEGER, keep=True),
+        "parallelism": also(INTEGER, keep=True, lowest=0),
         **rows(DURATION, "delay", "monitor"),
         "failure_action": TEXT,
         "max_failure_ratio": NUMBER,
@@ -208,7 +208,7 @@ _DEPLOY = fields(
             {
                 "condition": TEXT,
                 **rows(also(DURATION, keep=True), "delay", "window"),
-                "max_attempts": also(INTEGER, keep=True),
+                "max_attempts": also(INTEGER, keep=True, lowest=0),
             }
         ),
         "update_config": _UPDATE_CONFIG,
@@ -222,7 +222,7 @@ _PORTS = list_of(
         {
             **rows(TEXT, "name", "mode", "host_ip", "protocol"),
             "app_protocol": ignored(TEXT),
-            "target": INTEGER,
+            "target": also(INTEGER, lowest=0),
             "published": Key(value=Value.TEXT, accepts="string|integer"),
         },
         accepts="number|string|object",
@@ -292,7 +292,7 @@ _DEPENDENCIES = map_of(
                 choices=("service_started", "service_healthy", "service_completed_successfully"),
             ),
             "restart": BOOLEAN,
-            "required": also(BOOLEAN, accepts="boolean", keep=True),
+            "required": also(ANY, accepts="boolean", keep=True),
         },
         required=("condition",),
     ),

@@ -214,9 +214,9 @@ def _hosts(node: Node, path: str) -> Node:
             name, sign, address = text.partition("=")
             if not sign:
                 name, sign, address = text.partition(":")
-            if not (name and sign and address):
+            if not (name and sign):
                 raise fail(item.mark, path, f"{text!r} is no host: write name:address")
-            pairs.append((name, address, item))
+            pairs += [(name, one, item) for one in address.split(",")]
     else:
         return node
     texts = {}
@@ -235,7 +235,7 @@ def _named_outside(node: Mapping, path: str) -> Mapping:
     name = external.get("name")
     if is_null(name):
         return with_values(node, {"external": True})
-    if node.get("name") is not None:
+    if text_at(node, "name") not in ("", text_at(external, "name")):
         raise fail(
             external.mark, f"{path}.external.name", "there is 'name' already: leave this out"
         )

@@ -84,7 +84,7 @@ def read_source(
     Raises:
         ComposeError: a file is missing or cannot be read.
     """
-    shell = dict(os.environ) if shell is None else shell
+    shell = {"PWD": os.getcwd(), **(os.environ if shell is None else shell)}
     listed = shell.get("COMPOSE_ENV_FILES", "").split(",")
     env_files = env_files or tuple(name for name in listed if name)
     start = os.path.abspath(directory) if directory else os.getcwd()

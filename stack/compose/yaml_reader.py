@@ -149,7 +149,7 @@ def _key(source: yaml.Node, mark: Mark) -> str:
     if not isinstance(source, yaml.ScalarNode):
         raise fail(mark, "", "a key must be text")
     value = _scalar(source)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or _is_date(source):
         raise fail(mark, "", f"key {source.value!r} is not text: put it in quotes")
     return value
 

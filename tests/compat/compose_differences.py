@@ -23,7 +23,6 @@ DIFFERENCES: dict[str, str] = {
     "docker-compose repeats it when it is spelled differently",
     "merge-docs-empty": "an empty document between others is skipped",
     "nets": "ipam.options are kept; docker-compose drops them",
-    "provider": "an option of a provider is printed as it is written",
     "secret-driver": "a secret may come from a driver, as in docker stack",
     "x-env": "variables and labels may begin with x-; docker-compose mangles them",
     "x-ulimits": "docker-compose mangles a limit whose name begins with x-",
