@@ -211,6 +211,8 @@ def _check_values(service: Mapping, path: str) -> None:
         one, two = text_at(above, key), text_at(below, other.rpartition(".")[2])
         if one and two and _parsed(parse, one) != _parsed(parse, two):
             raise _error(service, path, key, f"says {one}, but {other} says {two}: keep one")
+        if one and not two and below is not None and key != "scale":
+            raise _error(service, path, key, f"must stand below deploy too: write {other}: {one}")
     copies = replicas or scale or "1"
     if text_at(service, "container_name") and copies.isdecimal() and int(copies) > 1:
         problem = f"{copies} containers cannot have one name: leave it out"

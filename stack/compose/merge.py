@@ -7,7 +7,7 @@ environment variable.  ``!reset`` takes a key away, ``!override`` replaces witho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as AbstractSequence
 
 from stack.compose.key import Form, Key, Merge, Unique
@@ -152,7 +152,19 @@ def _finish_list(node: Sequence, key: Key) -> Sequence:
                 continue
             last[position if name is None else name] = item  # later wins, at the first's place
         items = tuple(last.values())
+    elif key.distinct:
+        _check_distinct(items)
     return Sequence(items, node.mark)
+
+
+def _check_distinct(items: Iterable[Node]) -> None:
+    seen: dict[str, Node] = {}
+    for item in items:
+        if isinstance(item, Scalar):
+            first = seen.setdefault(repr(item.value), item)
+            if first is not item:
+                problem = f"{item.text!r} is there already, in {first.mark}: leave one out"
+                raise fail(item.mark, "", problem)
 
 
 def _name(item: Node) -> object:
@@ -166,9 +178,11 @@ def _whole_text(item: Node) -> object:
 def _port(item: Node) -> object:
     if not isinstance(item, Mapping):
         return None
-    address, published, target, protocol = (
-        text_at(item, name) for name in ("host_ip", "published", "target", "protocol")
-    )
+    address, target, protocol = (text_at(item, name) for name in ("host_ip", "target", "protocol"))
+    given = item.get("published")
+    published = (
+        given.value if isinstance(given, Scalar) else ""
+    )  # docker-compose tells 80 from "80"
     return (address or "0.0.0.0", published, target, protocol or "tcp")  # noqa: S104 (a name)
 
 

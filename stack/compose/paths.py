@@ -112,6 +112,8 @@ def _set(node: Node, key: str, folder: Folder) -> Node:
     value = node.get(key) if isinstance(node, Mapping) else None
     if not isinstance(node, Mapping) or not isinstance(value, Scalar):
         return node
+    if value.value == "":
+        return with_values(node, {key: folder.path})
     return with_values(node, {key: _text(value, folder)})
 
 

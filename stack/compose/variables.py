@@ -65,9 +65,14 @@ def read_env_files(service: Mapping, path: str, lookup: Lookup, read: ReadFile) 
     given = map_at(service, "environment")
     own = given.entries if given is not None else {}
 
+    def around(name: str) -> str | None:
+        value = lookup(name)
+        entry = own.get(name)
+        return value if entry is None or value is not None else _given(entry.value)
+
     def before(name: str) -> str | None:
-        entry = own.get(name) or entries.get(name)
-        return entry.value.text if entry and isinstance(entry.value, Scalar) else None
+        entry = entries.get(name)
+        return _given(entry.value) if entry else None
 
     for item in items_at(service, "env_file"):
         file = text_at(item, "path")
@@ -79,7 +84,7 @@ def read_env_files(service: Mapping, path: str, lookup: Lookup, read: ReadFile) 
         text = _decoded(content, file, item)
         match text_at(item, "format"):
             case "":
-                found = read_env_text(text, file, lookup, before)
+                found = read_env_text(text, file, around, before)
             case "raw":
                 found = read_raw_env_text(text, file, lookup)
             case other:
@@ -92,6 +97,10 @@ def read_env_files(service: Mapping, path: str, lookup: Lookup, read: ReadFile) 
         return service
     mark = given.mark if given is not None else service.mark
     return with_values(service, {"environment": Mapping({**entries, **own}, mark)})
+
+
+def _given(node: Node) -> str | None:
+    return node.text if isinstance(node, Scalar) and node.value is not None else None
 
 
 def read_label_files(service: Mapping, path: str, lookup: Lookup, read: ReadFile) -> Mapping:

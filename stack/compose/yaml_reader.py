@@ -111,12 +111,17 @@ class _TreeBuilder:
     def _mapping(self, source: yaml.MappingNode, mark: Mark) -> tuple[Node, int]:
         entries: dict[str, Entry] = {}
         merged: list[Mapping] = []
+        merge_mark: Mark | None = None
         size = 1
         for key_source, value_source in source.value:
             key_mark = self._mark(key_source)
             value, value_size = self._node(value_source)
             size += value_size
             if _is_merge_key(key_source):
+                if merge_mark is not None:
+                    problem = f"'<<' is there twice (first in line {merge_mark.line}): "
+                    raise fail(key_mark, "", f"{problem}give it a list of maps")
+                merge_mark = key_mark
                 merged.extend(self._merge_sources(value, key_mark))
                 continue
             key = _key(key_source, key_mark)
