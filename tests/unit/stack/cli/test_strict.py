@@ -17,7 +17,6 @@ IN_NETWORK = {
 }  # fmt: skip
 KEYS = {
     "services.*.build": "build: .",
-    "services.*.depends_on": "depends_on: [other]",
     "services.*.pull_refresh_after": "pull_refresh_after: 1h",
     "services.*.post_start": "post_start: [{command: a}]",
     "services.*.pre_stop": "pre_stop: [{command: a}]",
