@@ -17,7 +17,7 @@ from cluster.api.request import ApiRequest
 
 Handler = Callable[[ApiContext, ApiRequest], Awaitable[web.StreamResponse]]
 
-_CLUSTER_PATH = re.compile(r"/(?:swarm|nodes|services|tasks|secrets|configs)(?:/|$)")
+_CLUSTER_PATH = re.compile(r"/(?:swarm|nodes|services|tasks|secrets|configs|stacks)(?:/|$)")
 
 
 class Route(NamedTuple):

@@ -21,7 +21,16 @@ from cluster.api.front import FrontProtocol, FrontSettings
 from cluster.api.local_node import AskLeader, LocalNode
 from cluster.api.passthrough import pass_through
 from cluster.api.request import ApiRequest
-from cluster.api.routes import networks, nodes, secrets_configs, services, swarm, system, tasks
+from cluster.api.routes import (
+    networks,
+    nodes,
+    secrets_configs,
+    services,
+    stacks,
+    swarm,
+    system,
+    tasks,
+)
 from cluster.api.routing import Match, RouteTable, is_cluster_path, reads_cluster
 from cluster.api.tcp_endpoint import TcpEndpoint
 from cluster.api.tls_front import TlsProtocol
@@ -47,6 +56,7 @@ ROUTES = RouteTable(
         *networks.ROUTES,
         *swarm.ROUTES,
         *secrets_configs.ROUTES,
+        *stacks.ROUTES,
     )
 )
 

@@ -12,6 +12,8 @@ NetworkId = NewType("NetworkId", str)
 SecretId = NewType("SecretId", str)
 ConfigId = NewType("ConfigId", str)
 ClusterId = NewType("ClusterId", str)
+StackId = NewType("StackId", str)
+RevisionId = NewType("RevisionId", str)
 
 NewId = Callable[[], str]
 """Makes a fresh identifier; given to the cores, which roll no dice themselves."""

@@ -8,7 +8,8 @@ from cluster.model.network import Network
 from cluster.model.node import Node
 from cluster.model.secret import Secret
 from cluster.model.service import Service
+from cluster.model.stack import Stack, StackRevision
 from cluster.model.task import Task
 
-StoredObject = Cluster | Node | Service | Task | Network | Secret | Config
+StoredObject = Cluster | Node | Service | Task | Network | Secret | Config | Stack | StackRevision
 """Told apart on the wire and on disk by their ``kind`` tag."""

@@ -11,7 +11,9 @@ from typing import Literal
 from cluster.model.objects import StoredObject
 from cluster.model.spec_struct import ObjectStruct
 
-Kind = Literal["cluster", "node", "service", "task", "network", "secret", "config"]
+Kind = Literal[
+    "cluster", "node", "service", "task", "network", "secret", "config", "stack", "stack revision"
+]
 
 
 class Created(ObjectStruct, frozen=True, kw_only=False, gc=False, tag="created"):

@@ -16,6 +16,7 @@ from cluster.model.node import Node
 from cluster.model.objects import StoredObject
 from cluster.model.secret import Secret
 from cluster.model.service import Service
+from cluster.model.stack import Stack, StackRevision
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.store.change import Change, Deleted
@@ -87,6 +88,22 @@ def _service_keys_by_dependency(service: Service) -> tuple[str, ...]:
     return tuple(sorted({name.lower() for name in dependencies_of(service.spec.labels)}))
 
 
+def _stack_keys(stack: Stack) -> tuple[str, ...]:
+    return (stack.name,)
+
+
+def _revision_keys_by_stack(revision: StackRevision) -> tuple[str, ...]:
+    return (revision.stack,)
+
+
+def _revision_keys_by_secret(revision: StackRevision) -> tuple[str, ...]:
+    return tuple(sorted(set(revision.secrets)))
+
+
+def _revision_keys_by_config(revision: StackRevision) -> tuple[str, ...]:
+    return tuple(sorted(set(revision.configs)))
+
+
 _TABLES: dict[type, Any] = {
     Cluster: {},
     Node: {},
@@ -106,6 +123,12 @@ _TABLES: dict[type, Any] = {
     Network: {"name": _name_keys},
     Secret: {"name": _name_keys},
     Config: {"name": _name_keys},
+    Stack: {"name": _stack_keys},
+    StackRevision: {
+        "stack": _revision_keys_by_stack,
+        "secret": _revision_keys_by_secret,
+        "config": _revision_keys_by_config,
+    },
 }
 
 
@@ -163,6 +186,16 @@ class ClusterState:
         return self._tables[Config]
 
     @property
+    def stacks(self) -> Table[Stack]:
+        """All stacks that were deployed as such; index: name."""
+        return self._tables[Stack]
+
+    @property
+    def revisions(self) -> Table[StackRevision]:
+        """The kept revisions of all stacks; indexes: stack (by name), secret, config."""
+        return self._tables[StackRevision]
+
+    @property
     def cluster(self) -> Cluster | None:
         """The cluster object, None before the cluster is made."""
         return next(iter(self.clusters), None)
@@ -206,6 +239,14 @@ class ClusterState:
     def network_by_name(self, name: str) -> Network | None:
         """Return the network of that name (case does not matter), or None."""
         return next(iter(self.networks.find("name", name.lower())), None)
+
+    def stack_by_name(self, name: str) -> Stack | None:
+        """Return the stack of that name, or None."""
+        return next(iter(self.stacks.find("name", name)), None)
+
+    def revisions_of(self, stack: str) -> list[StackRevision]:
+        """Return the kept revisions of a stack, the oldest first."""
+        return sorted(self.revisions.find("stack", stack), key=lambda one: one.number)
 
     def table_of(self, item: StoredObject) -> Table[Any]:
         """Return the table that holds objects of the kind of `item`."""

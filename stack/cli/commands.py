@@ -52,6 +52,10 @@ class LazyGroup(click.Group):
 _COMMANDS = {
     "deploy": ("stack.cli.deploy:deploy", "Bring the cluster to the stack of a compose file."),
     "diff": ("stack.cli.diff:diff", "Show what a deployment would change."),
+    "status": ("stack.cli.status:status", "Show how far each service of a stack is."),
+    "wait": ("stack.cli.status:wait", "Wait until all services of a stack run."),
+    "history": ("stack.cli.history:history", "List the revisions of a stack."),
+    "rollback": ("stack.cli.history:rollback", "Return to a revision of a stack."),
     "config": ("stack.cli.config:config", "Show a compose file as it is understood."),
     "check": ("stack.cli.check:check", "Tell what a compose file needs to run on several nodes."),
     "ls": ("stack.cli.ls:ls", "List stacks."),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import click
 import msgspec
@@ -17,13 +18,39 @@ from stack.deploy.events import (
     EndEvent,
     FailureEvent,
     ObjectEvent,
+    Result,
     ServiceEvent,
     WarningEvent,
     failure_lines,
     line_of,
 )
+from stack.errors import StackError
 
 Form = Literal["auto", "plain", "json"]
+
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --output, given to the command as `form`."""
+    return click.option(
+        "--output",
+        "form",
+        type=click.Choice(["auto", "plain", "json"]),
+        default="auto",
+        show_default=True,
+        help="auto: a live view on a terminal, else plain: a line for each change of state; "
+        "json: an event a line.",
+    )(command)
+
+
+def result_of(error: StackError) -> Result:
+    """The word for how a command ended that an error ended."""
+    results: dict[int, Result] = {
+        2: "wrong",
+        3: "rolled back",
+        4: "unschedulable",
+        5: "timed out",
+    }
+    return results.get(error.exit_code, "failed")
 
 
 class Output(Protocol):

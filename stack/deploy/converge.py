@@ -93,7 +93,7 @@ def converge(
     started = pace.now()
     while True:
         try:
-            services = _look(client, stack, service_ids, seen)
+            services = look(client, stack, service_ids, seen)
         except (EngineUnreachable, Unavailable):
             if pace.now() - started > timeout_s:
                 raise
@@ -106,9 +106,14 @@ def converge(
         pace.sleep(_POLL_S)
 
 
-def _look(
+def look(
     client: EngineClient, stack: str, service_ids: Collection[str], seen: Collection[str]
 ) -> list[Progress]:
+    """How far services of a stack are now, by name; `seen` as with `converge`.
+
+    Raises:
+        NotConverged: one of them is not there.
+    """
     label = stack_label(stack)
     current = _by_service(client.tasks({"label": label, "_up-to-date": "true"}))
     everything = _by_service(client.tasks({"label": label}))

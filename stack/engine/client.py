@@ -209,6 +209,58 @@ class EngineClient:
         """Remove a config that nothing uses."""
         self._connection.request("DELETE", f"/configs/{_part(config_id)}")
 
+    # stacks, which only stackd keeps
+
+    def stack_history(self, stack: str) -> list[Json]:
+        """The kept revisions of a stack, the newest first.
+
+        Raises:
+            NotFound: there is no such stack, or the server keeps none.
+        """
+        return self._list(f"/stacks/{_part(stack)}/revisions", {})
+
+    def stack_revision(self, stack: str, number: int) -> Json:
+        """One revision with the specs of its services.
+
+        Raises:
+            NotFound: it is not kept.
+        """
+        path = f"/stacks/{_part(stack)}/revisions/{number}"
+        found: Json = self._connection.request("GET", path)
+        return found
+
+    def deploy_stack(self, stack: str, request: Json) -> Json:
+        """Make and change objects of a stack in one step; gives services, revision and warnings.
+
+        Raises:
+            OutOfSequence: a service has changed.
+            Conflict: somebody else is deploying the stack, or a name is taken.
+        """
+        path = f"/stacks/{_part(stack)}/deploy"
+        answer: Json = self._connection.request("POST", path, body=request)
+        return answer
+
+    def roll_back_stack(self, stack: str, request: Json) -> Json:
+        """Return to a revision; answers and errors as with `deploy_stack`."""
+        path = f"/stacks/{_part(stack)}/rollback"
+        answer: Json = self._connection.request("POST", path, body=request)
+        return answer
+
+    def lease_stack(self, stack: str, holder: str, seconds: int, token: str = "") -> str:
+        """Reserve a stack, or with its token go on; gives the token.
+
+        Raises:
+            Conflict: somebody else has it.
+            NotFound: the server has no stacks.
+        """
+        request = {"Holder": holder, "Seconds": seconds, "Token": token}
+        path = f"/stacks/{_part(stack)}/lease"
+        return str(self._connection.request("POST", path, body=request)["Token"])
+
+    def release_stack(self, stack: str, token: str) -> None:
+        """Give a reservation back."""
+        self._connection.request("DELETE", f"/stacks/{_part(stack)}/lease", {"token": token})
+
     # nodes
 
     def nodes(self) -> list[Node]:

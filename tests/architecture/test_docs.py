@@ -18,7 +18,16 @@ import click
 import msgspec
 import pytest
 
-from cluster.api.routes import networks, nodes, secrets_configs, services, swarm, system, tasks
+from cluster.api.routes import (
+    networks,
+    nodes,
+    secrets_configs,
+    services,
+    stacks,
+    swarm,
+    system,
+    tasks,
+)
 from cluster.model.extensions import Extensions
 from cluster.model.task_state import DESIRED_ORDER, TRANSITIONS, TaskState, Writer
 from stack.check.rules import RULES
@@ -213,7 +222,7 @@ def test_the_compatibility_page_names_exactly_the_routes_that_are_served() -> No
     page = (ROOT / "docs/compatibility.md").read_text()
     rows = re.findall(r"^\| `([A-Z]+ /[^`]*)` \| (yes|partly|no) \|", page, re.MULTILINE)
     named = [operation for operation, _ in rows]
-    modules = (networks, nodes, secrets_configs, services, swarm, system, tasks)
+    modules = (networks, nodes, secrets_configs, services, stacks, swarm, system, tasks)
     routes = [route for module in modules for route in module.ROUTES]
     served = [f"{route.method} {route.pattern.removesuffix('/?')}" for route in routes]
     assert sorted(named) == sorted(served)

@@ -172,7 +172,7 @@ def test_a_compose_file_brings_its_secrets_and_configs(with_files: Cluster) -> N
     names = {row["Name"] for row in with_files.rows("secret", "ls")}
     assert names > {"canary", "shop_pass"}  # the old one, as a rollback goes back to it
     with_files.stack(*deploy, env={"PASS": "third"})
-    assert len(with_files.rows("secret", "ls")) == 3, "what nobody can go back to is collected"
+    assert len(with_files.rows("secret", "ls")) == 4, "one for each revision, and the outer one"
     with_files.stack("rm", "shop")
     assert {row["Name"] for row in with_files.rows("secret", "ls")} == {"canary"}
     assert {row["Name"] for row in with_files.rows("configs", "ls")} == {"setting"}

@@ -107,10 +107,14 @@ def test_prune_removes_services_files_and_networks(shop: Cluster) -> None:
     less = {"services": {"other": FILE["services"]["other"]}}
     deploy(shop, less, "--prune")
     assert shop.service_names() == {"shop_other"}
-    assert shop.api("GET", "/secrets") == shop.api("GET", "/configs") == []
+    assert len(shop.api("GET", "/secrets")) == 1, "kept for the revision before"
     swarm = [n["Name"] for n in shop.api("GET", "/networks") if n["Scope"] == "swarm"]
     assert "shop_default" in swarm
     assert "shop_extra" not in swarm
+    shop.stack("rollback", "--stable", "0", "shop", "1")
+    assert shop.service_names() == {"shop_web", "shop_other"}
+    shop.stack("rm", "shop")
+    assert shop.api("GET", "/secrets") == shop.api("GET", "/configs") == []
 
 
 def test_a_secret_shows_in_no_output_and_on_no_disk(shop: Cluster, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from cluster.model.container import (
 from cluster.model.ids import ConfigId, SecretId, ServiceId
 from cluster.model.meta import Meta
 from cluster.model.secret import Secret, SecretSpec
+from cluster.model.stack import StackRevision
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
 
@@ -102,6 +103,7 @@ def remove_secret(tx: Transaction, secret_text: str) -> None:
     secret = find_secret(tx.state, secret_text)
     users = tx.state.services.ids("secret", secret.id)
     _check_unused(tx.state, f"secret '{secret.spec.name}'", users)
+    _check_not_kept(f"secret '{secret.spec.name}'", tx.state.revisions.find("secret", secret.id))
     tx.delete(secret)
 
 
@@ -115,6 +117,7 @@ def remove_config(tx: Transaction, config_text: str) -> None:
     config = find_config(tx.state, config_text)
     users = tx.state.services.ids("config", config.id)
     _check_unused(tx.state, f"config '{config.spec.name}'", users)
+    _check_not_kept(f"config '{config.spec.name}'", tx.state.revisions.find("config", config.id))
     tx.delete(config)
 
 
@@ -167,6 +170,15 @@ def _check_unused(state: ClusterState, what: str, users: Sequence[str]) -> None:
     names = ", ".join(service.spec.name for service in services if service is not None)
     noun = "service" if len(users) == 1 else "services"
     raise InvalidArgument(f"{what} is in use by the following {noun}: {names}")
+
+
+def _check_not_kept(what: str, revisions: Sequence[StackRevision]) -> None:
+    if revisions:
+        one = revisions[-1]
+        raise InvalidArgument(
+            f"{what} is in use by revision {one.number} of stack {one.stack}, which a rollback can "
+            "return to; it is removed with the stack or when newer revisions take its place"
+        )
 
 
 def _check_target(place: str, kind: str, target: FileTarget | None) -> None:

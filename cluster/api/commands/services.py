@@ -12,6 +12,7 @@ from cluster.api.commands.lookup import find_network, find_service
 from cluster.api.commands.networks import NOT_JOINED, PREDEFINED
 from cluster.api.commands.service_check import check_service_spec
 from cluster.api.commands.service_names import name_from_id
+from cluster.api.commands.stack_revisions import forget_stack_without_services
 from cluster.api.payloads.extensions import decode_extensions
 from cluster.errors import FailedPrecondition, InvalidArgument, NotFound, Unimplemented
 from cluster.model.endpoint import EndpointSpec
@@ -28,6 +29,7 @@ from cluster.model.service import (
     TaskSpec,
     UpdateStatus,
 )
+from cluster.model.stack import stack_of
 from cluster.model.task_state import TaskState
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
@@ -124,7 +126,7 @@ def update_service(
     # overwrite the spec that a rollback returns to.
     auth = _auth_for(service, credentials)
     if accepted != service.spec:
-        service = _with_spec(tx, service, accepted)
+        service = with_spec(tx, service, accepted)
     service = msgspec.structs.replace(service, registry_auth=auth)
     tx.update(service, expected_version=version)
     return Accepted(service_id=service.id, warnings=not_carried_out(accepted))
@@ -153,7 +155,7 @@ def roll_back_service(tx: Transaction, service_text: str, version: int) -> Accep
         message="manually requested rollback",
     )
     auth = service.previous_registry_auth
-    service = _with_spec(tx, service, service.previous_spec)
+    service = with_spec(tx, service, service.previous_spec)
     service = msgspec.structs.replace(service, registry_auth=auth)
     if not service.spec.is_job:
         service = msgspec.structs.replace(service, update_status=status)
@@ -173,6 +175,7 @@ def remove_service(tx: Transaction, service_text: str) -> ServiceId:
     for task in tx.state.tasks_of_service(service.id):
         tx.update(msgspec.structs.replace(task, desired_state=TaskState.REMOVE))
     tx.delete(service)
+    forget_stack_without_services(tx, stack_of(service.spec.labels))
     return service.id
 
 
@@ -206,8 +209,8 @@ def not_carried_out(spec: ServiceSpec) -> tuple[str, ...]:
     return (*warnings, *kept_only(decode_extensions(spec.labels)))
 
 
-def _with_spec(tx: Transaction, service: Service, spec: ServiceSpec) -> Service:
-    """Return the service with another spec, which ends an update that is under way."""
+def with_spec(tx: Transaction, service: Service, spec: ServiceSpec) -> Service:
+    """Return the service with another accepted spec, which ends an update that is under way."""
     changed = msgspec.structs.replace(
         service,
         spec=spec,

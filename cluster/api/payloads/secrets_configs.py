@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from cluster.api.payloads.decoding import decode_body
+from cluster.api.payloads.decoding import convert_tree, decode_body
 from cluster.model.config import ConfigSpec
 from cluster.model.secret import SecretSpec
 
@@ -20,6 +20,16 @@ def decode_secret_spec(body: bytes) -> SecretSpec:
         InvalidArgument: no JSON, or a member of a wrong type, which the message names.
     """
     return _without_empty_labels(decode_body(body, SecretSpec))
+
+
+def secret_spec_of(tree: Any) -> SecretSpec:
+    """Return the spec of a secret that plain values hold; errors as with `decode_secret_spec`."""
+    return _without_empty_labels(convert_tree(tree, SecretSpec))
+
+
+def config_spec_of(tree: Any) -> ConfigSpec:
+    """Return the spec of a config that plain values hold; errors as with `decode_config_spec`."""
+    return _without_empty_labels(convert_tree(tree, ConfigSpec))
 
 
 def decode_config_spec(body: bytes) -> ConfigSpec:

@@ -44,7 +44,11 @@ def decode_service_spec(body: bytes, version: ApiVersion) -> ServiceSpec:
         InvalidArgument: no spec, or a member of a wrong type, which the message names.
         Unimplemented: a kind of service that this version does not run.
     """
-    tree = parse_body(body)
+    return service_spec_of(parse_body(body), version)
+
+
+def service_spec_of(tree: Any, version: ApiVersion) -> ServiceSpec:
+    """Return the spec that plain values hold; errors as with `decode_service_spec`."""
     others = convert_tree(tree, _OtherMembers)
     _check_mode(others.mode)
     _check_runtime(others.task_template)

@@ -99,7 +99,7 @@ async def make_network(api: ApiContext, request: ApiRequest) -> web.StreamRespon
             raise PermissionDenied(_ON_WORKER)
         raise not_manager(api.node.info())
     spec = decode_network_spec(tree)
-    if await _is_local_name(api, spec.name):
+    if await is_local_name(api, spec.name):
         raise AlreadyExists(f"network with name {spec.name} already exists")
     network_id = NetworkId(api.new_id())
     await api.store.update(lambda tx: create_network(tx, spec, network_id))
@@ -189,7 +189,8 @@ def _fits(state: ClusterState, network: Network, filters: Filters) -> bool:
     )
 
 
-async def _is_local_name(api: ApiContext, name: str) -> bool:
+async def is_local_name(api: ApiContext, name: str) -> bool:
+    """Whether the local engine has a network of that name."""
     filters = quote(msgspec.json.encode({"name": [name]}).decode())
     answer = await api.engine.ask("GET", f"/networks?filters={filters}")
     return answer.status == 200 and any(n.get("Name") == name for n in answer.json())

@@ -173,6 +173,31 @@ def _screen(text: str) -> list[str]:
     return [row for row in rows if row]
 
 
+def test_status_and_wait_say_how_a_stack_is(cli: Cli) -> None:
+    cli("wait", "shop", code=1)
+    assert cli.err == "error: nothing found in stack: shop\n"
+    cli(*DEPLOY)
+    assert cli("wait", "--stable", "0", "shop").splitlines() == [
+        "shop_db: 1/1 running",
+        "shop_web: 2/2 running",
+    ]
+    reason = "no suitable node (2 nodes not available)"
+    cli.engine.tasks[0]["Status"] = {"State": "pending", "Err": reason}
+    shown = json.loads(cli("status", "shop", "--format", "json"))
+    assert [one["phase"] for one in shown] == ["running", "waiting"]
+    assert shown[1]["reason"] == reason
+    assert "1/2" in cli("status", "shop")
+    cli("wait", "--timeout", "0", "shop", code=4)
+
+
+def test_the_server_without_stacks_says_so(cli: Cli) -> None:
+    cli(*DEPLOY, "--atomic", code=2)
+    assert "--atomic: the server keeps no revisions" in cli.err
+    for command in (("history", "shop"), ("rollback", "shop")):
+        cli(*command, code=1)
+        assert "the server keeps no revisions of stacks; stackd does" in cli.err
+
+
 def test_detach_does_not_wait(cli: Cli) -> None:
     cli.engine.outcome = lambda _: {"State": "pending"}
     assert "running" not in cli("deploy", "-d")

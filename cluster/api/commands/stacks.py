@@ -1,0 +1,270 @@
+"""What a user may do with a stack as a whole, each in one step: deploy it, go back, reserve it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from cluster.api.commands.attached_files import check_references, create_config, create_secret
+from cluster.api.commands.networks import create_network
+from cluster.api.commands.services import (
+    Credentials,
+    create_service,
+    not_carried_out,
+    remove_service,
+    update_service,
+    with_spec,
+)
+from cluster.api.commands.stack_revisions import (
+    record_revision,
+    services_of_stack,
+    stack_object,
+)
+from cluster.api.payloads.stacks import Deployment
+from cluster.errors import AlreadyExists, InvalidArgument, NotFound
+from cluster.model.container import ContainerSpec
+from cluster.model.ids import ConfigId, NetworkId, NewId, SecretId, ServiceId
+from cluster.model.meta import Meta
+from cluster.model.service import Service, ServiceSpec
+from cluster.model.spec_struct import ObjectStruct
+from cluster.model.stack import Lease, Stack, StackRevision, stack_of
+from cluster.model.units import SECOND_NS, Timestamp, after
+from cluster.store.state import ClusterState
+from cluster.store.transaction import Transaction
+
+LONGEST_LEASE_S: Final = 600
+
+
+class Deployed(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """The services, in the order of the request or by name, and the revision that they are."""
+
+    service_ids: tuple[ServiceId, ...]
+    revision: int
+    former_revision: int
+    warnings: tuple[str, ...] = ()
+
+
+def deploy_stack(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) -> Deployed:
+    """Make and change all objects of a deployment and keep what comes of it as a revision.
+
+    Raises:
+        AlreadyExists: somebody else holds the lease, or a name is taken.
+        InvalidArgument: a member that is wrong, or an object of another stack.
+        NotFound: a service, network, secret or config that does not exist.
+        OutOfSequence: a service changed meanwhile.
+        Unimplemented: a wish that this version can't fulfil.
+    """
+    check_lease(tx, name, wanted.lease)
+    former = 0
+    is_change = bool(wanted.services or wanted.networks or wanted.secrets or wanted.configs)
+    if is_change and any(True for _ in services_of_stack(tx.state, name)):
+        # other clients may have changed it: it is that which one can go back to
+        former = record_revision(tx, name, new_id, message="as it was found", author="")
+    for network in wanted.networks:
+        _check_stack(name, f"network {network.name}", stack_of(network.labels))
+        create_network(tx, network, NetworkId(new_id()))
+    for secret in wanted.secrets:
+        create_secret(tx, secret, SecretId(new_id()))
+    for config in wanted.configs:
+        create_config(tx, config, ConfigId(new_id()))
+    ids: list[ServiceId] = []
+    warnings: list[str] = []
+    for service in wanted.services:
+        spec = _with_file_ids(tx.state, service.spec)
+        _check_stack(name, f"service {spec.name}", stack_of(spec.labels))
+        if service.service_id:
+            auth = Credentials(given=service.auth, is_given=service.is_auth_given)
+            accepted = update_service(tx, service.service_id, service.version, spec, auth)
+        else:
+            accepted = create_service(tx, spec, new_id, service.auth)
+        ids.append(accepted.service_id)
+        warnings += accepted.warnings
+    number = record_revision(tx, name, new_id, message=wanted.message, author=wanted.author)
+    return Deployed(
+        service_ids=tuple(ids),
+        revision=number,
+        former_revision=former,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def roll_back_stack(
+    tx: Transaction, name: str, number: int, new_id: NewId, *, author: str, lease: str
+) -> Deployed:
+    """Return to a revision: the same specs, secrets, configs and images; other services go.
+
+    Args:
+        tx: the transaction.
+        name: the stack.
+        number: of the revision; 0 is the one before the present one.
+        new_id: makes identifiers.
+        author: who wants it, as the client says.
+        lease: the token of a lease, "" without.
+
+    Raises:
+        AlreadyExists: somebody else holds the lease, or the name of a removed network is taken.
+        NotFound: there is no such revision.
+        InvalidArgument: a secret or config of it was removed.
+    """
+    check_lease(tx, name, lease)
+    former = stack_object(tx, name, new_id).revision
+    revision = find_revision(tx.state, name, number)
+    for network in revision.networks:
+        if network.id not in tx.state.networks:
+            tx.create(network)
+    present = {service.spec.name: service for service in services_of_stack(tx.state, name)}
+    kept = {spec.name for spec in revision.services}
+    ids: list[ServiceId] = []
+    warnings: list[str] = []
+    for spec in revision.services:
+        ids.append(_return_to(tx, present.get(spec.name), spec, new_id))
+        warnings += not_carried_out(spec)
+    for service in present.values():
+        if service.spec.name not in kept:
+            remove_service(tx, service.id)
+    message = f"rollback to {revision.number}"
+    reached = record_revision(tx, name, new_id, message=message, author=author)
+    return Deployed(
+        service_ids=tuple(ids),
+        revision=reached,
+        former_revision=former,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def find_revision(state: ClusterState, name: str, number: int) -> StackRevision:
+    """Return a revision; 0 is the one before the present one.
+
+    Raises:
+        NotFound: there is none.
+    """
+    revisions = state.revisions_of(name)
+    if not revisions:
+        raise NotFound(f"stack {name} has no revisions: it was not deployed by `stack deploy`")
+    if number == 0:
+        if len(revisions) < 2:
+            raise NotFound(f"stack {name} has no revision before {revisions[-1].number}")
+        return revisions[-2]
+    for revision in revisions:
+        if revision.number == number:
+            return revision
+    kept = ", ".join(str(one.number) for one in revisions)
+    raise NotFound(f"revision {number} of stack {name} is not kept; there are {kept}")
+
+
+def take_lease(
+    tx: Transaction, name: str, *, holder: str, token: str, seconds: int, new_id: NewId
+) -> Lease:
+    """Reserve a stack for one who deploys it, or go on doing so.
+
+    Args:
+        tx: the transaction.
+        name: the stack, which need not exist.
+        holder: who it is, for people.
+        token: of the lease that is to go on, "" for a new one.
+        seconds: how long from now, at most `LONGEST_LEASE_S`.
+        new_id: makes tokens.
+
+    Raises:
+        AlreadyExists: somebody else holds it.
+        InvalidArgument: a time that is too short or too long.
+    """
+    if not 1 <= seconds <= LONGEST_LEASE_S:
+        raise InvalidArgument(f"Seconds: {seconds} is not from 1 to {LONGEST_LEASE_S}")
+    check_lease(tx, name, token)
+    stack = stack_object(tx, name, new_id)
+    lease = Lease(holder=holder, token=token or new_id(), until=after(tx.now, seconds * SECOND_NS))
+    tx.update(replace(stack, lease=lease))
+    return lease
+
+
+def release_lease(tx: Transaction, name: str, token: str) -> None:
+    """Let others deploy the stack; a lease that is over or somebody else's is left alone."""
+    stack = tx.state.stack_by_name(name)
+    if stack is None or stack.lease is None or stack.lease.token != token:
+        return
+    if stack.revision or any(True for _ in services_of_stack(tx.state, name)):
+        tx.update(replace(stack, lease=None))
+    else:
+        tx.delete(stack)
+
+
+def check_lease(tx: Transaction, name: str, token: str) -> None:
+    """Check that nobody else is deploying the stack.
+
+    Raises:
+        AlreadyExists: somebody is.
+    """
+    lease = held_lease(tx.state.stack_by_name(name), tx)
+    if lease is not None and lease.token != token:
+        left = (lease.until - tx.now) // SECOND_NS + 1
+        raise AlreadyExists(
+            f"stack {name} is being deployed by {lease.holder or 'somebody else'}, "
+            f"for at most {left} s unless that is prolonged"
+        )
+
+
+def held_lease(stack: Stack | None, tx: Transaction) -> Lease | None:
+    """Return the stack's lease unless it is over."""
+    lease = stack.lease if stack else None
+    return lease if lease is not None and lease.until > tx.now else None
+
+
+def _check_stack(name: str, what: str, stack: str) -> None:
+    if stack != name:
+        raise InvalidArgument(f"{what}: its label says stack {stack!r}, not {name!r}")
+
+
+def _return_to(
+    tx: Transaction, service: Service | None, spec: ServiceSpec, new_id: NewId
+) -> ServiceId:
+    if spec.task_template.container_spec is not None:
+        check_references(tx.state, spec.task_template.container_spec)
+    if service is not None and service.spec.mode_name != spec.mode_name:
+        remove_service(tx, service.id)
+        service = None
+    if service is None:
+        made = Service(
+            id=ServiceId(new_id()),
+            meta=Meta(),
+            spec=spec,
+            spec_version=tx.revision,
+            job_began_at=tx.now if spec.is_job else Timestamp(0),
+        )
+        tx.create(made)
+        return made.id
+    if service.spec != spec:
+        tx.update(with_spec(tx, service, spec))
+    return service.id
+
+
+def _with_file_ids(state: ClusterState, spec: ServiceSpec) -> ServiceSpec:
+    """Fill in the IDs of secrets and configs that the spec refers to by name only."""
+    container = spec.task_template.container_spec
+    if container is None:
+        return spec
+    filled: ContainerSpec = replace(
+        container,
+        secrets=tuple(
+            one
+            if one.secret_id
+            else replace(one, secret_id=_id_of(state, "secret", one.secret_name))
+            for one in container.secrets
+        ),
+        configs=tuple(
+            one
+            if one.config_id
+            else replace(one, config_id=_id_of(state, "config", one.config_name))
+            for one in container.configs
+        ),
+    )
+    return replace(spec, task_template=replace(spec.task_template, container_spec=filled))
+
+
+def _id_of(state: ClusterState, kind: str, name: str) -> str:
+    table = state.secrets if kind == "secret" else state.configs
+    for item in table.find("name", name.lower()):
+        if item.spec.name == name:
+            return item.id
+    raise NotFound(f"{kind} {name} not found")

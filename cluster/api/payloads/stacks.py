@@ -1,0 +1,119 @@
+"""The bodies of requests about stacks: objects as in the Engine API, several in one request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cluster.api.payloads.decoding import convert_tree, parse_body
+from cluster.api.payloads.networks import decode_network_request, decode_network_spec
+from cluster.api.payloads.secrets_configs import config_spec_of, secret_spec_of
+from cluster.api.payloads.services import service_spec_of
+from cluster.api.versions import ApiVersion
+from cluster.errors import InvalidArgument
+from cluster.model.config import ConfigSpec
+from cluster.model.network import NetworkSpec
+from cluster.model.registry_login import RegistryAuth, decode_registry_auth
+from cluster.model.secret import SecretSpec
+from cluster.model.service import ServiceSpec
+from cluster.model.spec_struct import ObjectStruct, SpecStruct
+
+
+class WantedService(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A service to make, or with an ID one to change that the user has seen in a version."""
+
+    service_id: str = ""
+    version: int = 0
+    spec: ServiceSpec
+    auth: RegistryAuth | None = None
+    is_auth_given: bool = False
+
+
+class Deployment(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """What is to be made and changed of a stack; services may name secrets without their IDs."""
+
+    networks: tuple[NetworkSpec, ...] = ()
+    secrets: tuple[SecretSpec, ...] = ()
+    configs: tuple[ConfigSpec, ...] = ()
+    services: tuple[WantedService, ...] = ()
+    message: str = ""
+    author: str = ""
+    lease: str = ""
+
+
+class _Service(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """A service of a deployment; without ID it is to be made."""
+
+    id: str = msgspec.field(default="", name="ID")
+    version: int = 0
+    spec: Any = None
+    registry_auth: str = ""
+
+
+class _Deployment(SpecStruct, frozen=True, kw_only=True, gc=False):
+    networks: tuple[Any, ...] = ()
+    secrets: tuple[Any, ...] = ()
+    configs: tuple[Any, ...] = ()
+    services: tuple[_Service, ...] = ()
+    message: str = ""
+    author: str = ""
+    lease: str = ""
+
+
+class LeaseRequest(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """Who wants to reserve a stack, and for how long; with a token, to go on."""
+
+    holder: str = ""
+    seconds: int = 0
+    token: str = ""
+
+
+class RollbackRequest(SpecStruct, frozen=True, kw_only=True, gc=False):
+    """Who wants to go back, under which lease; to revision 0 is to the one before."""
+
+    revision: int = 0
+    author: str = ""
+    lease: str = ""
+
+
+def decode_deployment(body: bytes, version: ApiVersion) -> Deployment:
+    """Return a deployment.
+
+    Raises:
+        InvalidArgument: a member that is wrong; the message begins with its place.
+        Unimplemented: a kind of service that this version does not run.
+    """
+    wanted = convert_tree(parse_body(body), _Deployment)
+    services = []
+    for number, service in enumerate(wanted.services):
+        if not isinstance(service.spec, dict):
+            raise InvalidArgument(f"Services[{number}].Spec: it is required")
+        services.append(
+            WantedService(
+                service_id=service.id,
+                version=service.version,
+                spec=service_spec_of(service.spec, version),
+                auth=_auth(service.registry_auth),
+                is_auth_given=bool(service.registry_auth),
+            )
+        )
+    for number, tree in enumerate(wanted.networks):
+        if not decode_network_request(tree).is_for_cluster:
+            raise InvalidArgument(f"Networks[{number}]: a network of one node is made by itself")
+    return Deployment(
+        networks=tuple(decode_network_spec(tree) for tree in wanted.networks),
+        secrets=tuple(secret_spec_of(tree) for tree in wanted.secrets),
+        configs=tuple(config_spec_of(tree) for tree in wanted.configs),
+        services=tuple(services),
+        message=wanted.message,
+        author=wanted.author,
+        lease=wanted.lease,
+    )
+
+
+def _auth(encoded: str) -> RegistryAuth | None:
+    """Return a service's credentials for its registry; an empty object takes them away."""
+    if not encoded or not any(decode_registry_auth(encoded).values()):
+        return None
+    return RegistryAuth(encoded=encoded)

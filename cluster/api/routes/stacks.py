@@ -1,0 +1,138 @@
+"""Stacks as objects: an extension of the Engine API; docs/design/stacks.md describes it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from cluster.api.commands.stack_revisions import services_of_stack
+from cluster.api.commands.stacks import (
+    Deployed,
+    deploy_stack,
+    find_revision,
+    release_lease,
+    roll_back_stack,
+    take_lease,
+)
+from cluster.api.context import ApiContext
+from cluster.api.convert.stacks import full_revision_json, revision_json, stack_json
+from cluster.api.convert.timestamps import rfc3339
+from cluster.api.error_response import empty_response, json_response
+from cluster.api.payloads.decoding import decode_body
+from cluster.api.payloads.stacks import LeaseRequest, RollbackRequest, decode_deployment
+from cluster.api.request import ApiRequest
+from cluster.api.routes.networks import is_local_name
+from cluster.api.routing import Route
+from cluster.errors import AlreadyExists, InvalidArgument, NotFound
+from cluster.model.stack import stack_of
+
+
+async def list_stacks(api: ApiContext, request: ApiRequest) -> web.StreamResponse:  # noqa: ARG001
+    """List all stacks, also those that other clients deployed."""
+    state, now = api.state, api.clock.now()
+    services: dict[str, list[str]] = {}
+    for service in state.services:
+        name = stack_of(service.spec.labels)
+        if name:
+            services.setdefault(name, []).append(service.spec.name)
+    return json_response([stack_json(state, n, services[n], now) for n in sorted(services)])
+
+
+async def inspect_stack(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Show one stack."""
+    state, name = api.state, request.parameter("name")
+    services = [service.spec.name for service in services_of_stack(state, name)]
+    if not services and state.stack_by_name(name) is None:
+        raise NotFound(f"stack {name} not found")
+    return json_response(stack_json(state, name, services, api.clock.now()))
+
+
+async def stack_history(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """List the kept revisions of a stack, the newest first."""
+    state, name = api.state, request.parameter("name")
+    revisions = state.revisions_of(name)
+    if not revisions and not any(True for _ in services_of_stack(state, name)):
+        raise NotFound(f"stack {name} not found")
+    return json_response([revision_json(state, one) for one in reversed(revisions)])
+
+
+async def inspect_revision(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Show one revision with the specs of its services."""
+    state, text = api.state, request.parameter("number")
+    revision = find_revision(state, request.parameter("name"), _number(text))
+    return json_response(full_revision_json(state, revision))
+
+
+async def make_revision(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Deploy: make and change a stack's objects in one step."""
+    store, name = api.store, request.parameter("name")
+    wanted = decode_deployment(await request.body(), request.version)
+    for network in wanted.networks:
+        if await is_local_name(api, network.name):
+            raise AlreadyExists(f"network with name {network.name} already exists")
+    return _deployed(await store.update(lambda tx: deploy_stack(tx, name, wanted, api.new_id)))
+
+
+async def return_to_revision(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Go back to a revision in one step."""
+    store, name = api.store, request.parameter("name")
+    wanted = decode_body(await request.body(), RollbackRequest)
+    deployed = await store.update(
+        lambda tx: roll_back_stack(
+            tx, name, wanted.revision, api.new_id, author=wanted.author, lease=wanted.lease
+        )
+    )
+    return _deployed(deployed)
+
+
+async def reserve_stack(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Take a stack's lease, or go on with it."""
+    store, name = api.store, request.parameter("name")
+    wanted = decode_body(await request.body(), LeaseRequest)
+    lease = await store.update(
+        lambda tx: take_lease(
+            tx,
+            name,
+            holder=wanted.holder,
+            token=wanted.token,
+            seconds=wanted.seconds,
+            new_id=api.new_id,
+        )
+    )
+    return json_response({"Token": lease.token, "Until": rfc3339(lease.until)})
+
+
+async def release_stack(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Give a stack's lease back."""
+    store, name = api.store, request.parameter("name")
+    token = request.query.get("token", "")
+    await store.update(lambda tx: release_lease(tx, name, token))
+    return empty_response(204)
+
+
+ROUTES = (
+    Route("GET", "/stacks", list_stacks),
+    Route("GET", "/stacks/{name}", inspect_stack),
+    Route("GET", "/stacks/{name}/revisions", stack_history),
+    Route("GET", "/stacks/{name}/revisions/{number}", inspect_revision),
+    Route("POST", "/stacks/{name}/deploy", make_revision),
+    Route("POST", "/stacks/{name}/rollback", return_to_revision),
+    Route("POST", "/stacks/{name}/lease", reserve_stack),
+    Route("DELETE", "/stacks/{name}/lease", release_stack),
+)
+
+
+def _deployed(deployed: Deployed) -> web.Response:
+    return json_response(
+        {
+            "Services": list(deployed.service_ids),
+            "Revision": deployed.revision,
+            "FormerRevision": deployed.former_revision,
+            "Warnings": list(deployed.warnings),
+        }
+    )
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text)):
+        raise InvalidArgument(f"revision {text!r} is no number from 1")
+    return int(text)

@@ -1,0 +1,93 @@
+"""``stack status`` and ``stack wait``: how a stack is, and waiting until it is well."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from stack.cli.deploy_output import Form, output_of, output_option, result_of
+from stack.cli.session import client_of
+from stack.cli.tables import show
+from stack.cli.waiting import wait_time_options
+from stack.deploy.converge import converge, look
+from stack.deploy.deployment import Waiting
+from stack.deploy.events import EndEvent
+from stack.deploy.observe import stack_label
+from stack.deploy.reasons import failure_events
+from stack.engine.client import EngineClient
+from stack.errors import NotConverged, StackError
+
+_COLUMNS = {
+    "name": "NAME",
+    "phase": "PHASE",
+    "counts": "RUNNING",
+    "reason": "REASON",
+}
+
+
+@click.command()
+@click.argument("stack")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="table, or json: an array of objects.",
+)
+@click.pass_context
+def status(ctx: click.Context, stack: str, *, form: str) -> None:
+    """Show how far each service of a stack is, and why one is not well."""
+    client = client_of(ctx)
+    events = [progress.event for progress in look(client, stack, _services(client, stack), ())]
+    rows = [
+        {
+            **msgspec.to_builtins(event),
+            "counts": f"{event.running}/{'?' if event.wanted is None else event.wanted}",
+        }
+        for event in events
+    ]
+    for row in rows:
+        del row["event"]
+        if form == "json":
+            del row["counts"]
+    show(rows, _COLUMNS, form=form, quiet=False)
+
+
+@click.command()
+@click.argument("stack")
+@wait_time_options
+@output_option
+@click.pass_context
+def wait(ctx: click.Context, stack: str, *, waiting: Waiting, form: Form) -> None:
+    """Wait until all services of a stack run, as stack deploy does after it has sent them.
+
+    It judges what it sees from the beginning, failures of before included. Exit codes are those of
+    stack deploy.
+    """
+    client = client_of(ctx)
+    output = output_of(form)
+    try:
+        converge(
+            client,
+            stack,
+            _services(client, stack),
+            (),
+            timeout_s=waiting.timeout_s,
+            stable_s=waiting.stable_s,
+            tell=output.tell,
+        )
+    except StackError as error:
+        if isinstance(error, NotConverged):
+            for event in failure_events(client, error.failed):
+                output.tell(event)
+        code = error.exit_code
+        output.tell(EndEvent(result=result_of(error), exit_code=code, message=str(error)))
+        raise
+    output.tell(EndEvent(result="converged", exit_code=0))
+
+
+def _services(client: EngineClient, stack: str) -> list[str]:
+    found = [service["ID"] for service in client.services({"label": stack_label(stack)})]
+    if not found:
+        raise StackError(f"nothing found in stack: {stack}")
+    return found

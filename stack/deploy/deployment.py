@@ -1,0 +1,275 @@
+"""A deployment from end to end: look, compare, send, wait, clear away, or go back."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from stack.deploy.apply import Applied, apply, apply_at_once
+from stack.deploy.converge import Pace, already_over, converge
+from stack.deploy.events import AnyEvent, WarningEvent
+from stack.deploy.lease import StackLease
+from stack.deploy.observe import adopt, observe, stack_label, superseded_files
+from stack.deploy.plan import KeepService, Observed, Remove, Step, UpdateFile, make_plan
+from stack.deploy.plan_file import PlanFile, check_plan
+from stack.deploy.reasons import failure_events
+from stack.deploy.removal import remove_objects
+from stack.engine.client import EngineClient
+from stack.engine.payloads import Json
+from stack.errors import NotConverged, OutOfSequence, RolledBack, StackError, UsageError
+from stack.translate.stack_spec import StackSpec
+
+_PRUNE_TIMEOUT_S = 60.0
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """How long to wait for a stack, and how long it must then run, in seconds."""
+
+    timeout_s: float
+    stable_s: float
+
+
+class Wholeness(msgspec.Struct, frozen=True):
+    """How the stack is taken as a whole.
+
+    Whether what the files do not name goes, whether all goes back when a part fails, and how many
+    seconds to wait for another deployment.
+    """
+
+    prune: bool = False
+    atomic: bool = False
+    wait_s: float = 0.0
+
+
+class Images(Protocol):
+    """How images are pinned, and with which logins nodes pull them."""
+
+    def pinned(self, client: EngineClient, wanted: StackSpec, observed: Observed) -> StackSpec:
+        """The stack with images pinned."""
+        ...
+
+    def logins(self, services: Iterable[Json]) -> dict[str, str]:
+        """The encoded login at the registry of its image, by name of the service."""
+        ...
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user wants of a deployment; without `waiting` it is not waited for."""
+
+    images: Images
+    waiting: Waiting | None
+    plan: PlanFile | None = None
+    whole: Wholeness = Wholeness()
+
+
+def author() -> str:
+    """Who deploys, for the history: user and host as this process knows them."""
+    user = os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+class Deployment:
+    """One run of ``stack deploy``."""
+
+    def __init__(
+        self,
+        client: EngineClient,
+        wanted: StackSpec,
+        tell: Callable[[AnyEvent], None],
+        choices: Choices,
+        pace: Pace = Pace(),  # noqa: B008 (frozen)
+    ) -> None:
+        self._client = client
+        self._said = wanted  # by the files
+        self._wanted = wanted  # with images pinned
+        self._tell = tell
+        self._choices = choices
+        self._pace = pace
+
+    def run(self) -> None:
+        """Bring the cluster to the stack.
+
+        Raises:
+            NotConverged: it does not come to that; its kind says how it ended.
+            StackError: something was refused.
+        """
+        observed, steps, removals = self._look()
+        if all(isinstance(step, KeepService) for step in steps):
+            # tells of each, and sends logins that may be newer than the last
+            applied = apply(self._client, steps, observed, self._tell, logins=self._logins())
+            self._wait(applied, observed, is_new=False)
+            if removals or self._superseded(observed):
+                with self._lease() as lease:
+                    self._clear_away(lease, observed, removals)
+            return
+        with self._lease() as lease:
+            if lease.is_kept:  # whoever had it has changed the stack
+                observed, steps, removals = self._look()
+            observed = adopt(self._client, self._wanted, observed)
+            steps, removals = self._plan(observed)
+            self._carry_out(lease, observed, steps)
+            self._clear_away(lease, observed, removals)
+
+    def _look(self) -> tuple[Observed, list[Step], list[Remove]]:
+        observed = observe(self._client, self._said)
+        self._wanted = self._choices.images.pinned(self._client, self._said, observed)
+        if self._choices.plan is not None:
+            check_plan(self._choices.plan, self._wanted, observed)
+        return (observed, *self._plan(observed))
+
+    def _plan(self, observed: Observed) -> tuple[list[Step], list[Remove]]:
+        plan = self._choices.plan
+        prune = plan.prune if plan is not None else self._choices.whole.prune
+        steps = make_plan(self._wanted, observed, prune=prune)
+        removals = [step for step in steps if isinstance(step, Remove)]
+        return [step for step in steps if not isinstance(step, Remove)], removals
+
+    def _lease(self) -> StackLease:
+        whole = self._choices.whole
+        lease = StackLease.take(
+            self._client, self._wanted.name, author(), wait_s=whole.wait_s, pace=self._pace
+        )
+        if whole.atomic and not lease.is_kept:
+            raise UsageError("--atomic: the server keeps no revisions of stacks; stackd does")
+        return lease
+
+    def _carry_out(self, lease: StackLease, observed: Observed, steps: Sequence[Step]) -> None:
+        seen = already_over(self._client, self._wanted.name)
+        applied = Applied((), ())
+        try:
+            applied = self._apply(lease, observed, steps)
+            is_new = not all(isinstance(step, KeepService | UpdateFile) for step in steps)
+            self._wait(applied, observed, is_new=is_new, lease=lease, seen=seen)
+        except NotConverged as error:
+            if self._choices.whole.atomic and applied.former_revision:
+                self._go_back(lease, applied, error)
+            self._explain(observed, error)
+            raise
+        except StackError as error:
+            self._explain(observed, error)
+            raise
+
+    def _apply(self, lease: StackLease, observed: Observed, steps: Sequence[Step]) -> Applied:
+        exact = self._choices.plan is not None
+        if not lease.is_kept:
+            applied = apply(
+                self._client, steps, observed, self._tell, logins=self._logins(), exact=exact
+            )
+        else:
+            try:
+                applied = self._apply_at_once(lease, observed, steps)
+            except OutOfSequence:
+                if exact:
+                    raise
+                # the file wins over the other change, as it would have a moment later
+                observed, steps, _ = self._look()
+                applied = self._apply_at_once(lease, observed, steps)
+        for warning in applied.warnings:
+            self._tell(WarningEvent(message=warning))
+        return applied
+
+    def _apply_at_once(
+        self, lease: StackLease, observed: Observed, steps: Sequence[Step]
+    ) -> Applied:
+        return apply_at_once(
+            self._client,
+            self._wanted.name,
+            steps,
+            observed,
+            self._tell,
+            logins=self._logins(),
+            lease=lease.token,
+            author=author(),
+        )
+
+    def _logins(self) -> dict[str, str]:
+        return self._choices.images.logins(self._said.services)
+
+    def _wait(
+        self,
+        applied: Applied,
+        observed: Observed,
+        *,
+        is_new: bool,
+        lease: StackLease | None = None,
+        seen: Collection[str] | None = None,
+    ) -> None:
+        waiting = self._choices.waiting
+        if waiting is None:
+            return
+        try:
+            converge(
+                self._client,
+                self._wanted.name,
+                applied.service_ids,
+                already_over(self._client, self._wanted.name) if seen is None else seen,
+                timeout_s=waiting.timeout_s,
+                stable_s=waiting.stable_s if is_new else 0.0,
+                tell=self._tell,
+                pace=lease.pace if lease else self._pace,
+            )
+        except NotConverged as error:
+            for event in failure_events(self._client, error.failed):
+                self._tell(event)
+            if lease is None:
+                self._explain(observed, error)
+            raise
+
+    def _go_back(self, lease: StackLease, applied: Applied, error: NotConverged) -> None:
+        """Return to the revision before; always raises.
+
+        Raises:
+            RolledBack: all services run as before.
+            NotConverged: they do not.
+        """
+        former = applied.former_revision
+        self._tell(WarningEvent(message=f"{error}: all services go back to revision {former}"))
+        seen = already_over(self._client, self._wanted.name)
+        request = {"Revision": former, "Author": author(), "Lease": lease.token}
+        answer = self._client.roll_back_stack(self._wanted.name, request)
+        back = Applied(tuple(answer["Services"]), ())
+        try:
+            self._wait(back, Observed({}, {}), is_new=True, lease=lease, seen=seen)
+        except NotConverged as another:
+            raise NotConverged(
+                f"{error}; and revision {former} does not run either: {another}"
+            ) from None
+        raise RolledBack(f"{error}; all services are back at revision {former}") from None
+
+    def _clear_away(self, lease: StackLease, observed: Observed, removals: list[Remove]) -> None:
+        waiting = self._choices.waiting
+        if lease.is_kept:  # the cluster collects files when no kept revision needs them
+            removals = [one for one in removals if one.kind in ("service", "network")]
+        else:
+            removals = [*removals, *self._superseded(observed)]
+        if not removals:
+            return
+        timeout_s = waiting.timeout_s if waiting else _PRUNE_TIMEOUT_S
+        remove_objects(
+            self._client, removals, timeout_s=timeout_s, tell=self._tell, pace=self._pace
+        )
+        if lease.is_kept:
+            request = {"Lease": lease.token, "Author": author(), "Message": "pruned"}
+            self._client.deploy_stack(self._wanted.name, request)
+
+    def _superseded(self, observed: Observed) -> list[Remove]:
+        if self._choices.waiting is None:  # a service may still be on its way
+            return []
+        return superseded_files(self._client, self._wanted, observed)
+
+    def _explain(self, observed: Observed, error: StackError) -> None:
+        name = self._wanted.name
+        if not observed.services and _is_there(self._client, name):
+            error.add_note(f"left as deployed; `stack rm {name}` removes it")
+
+
+def _is_there(client: EngineClient, stack: str) -> bool:
+    label = {"label": stack_label(stack)}
+    try:
+        return bool(client.services(label) or client.networks(label))
+    except StackError:
+        return False
