@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from types import MappingProxyType
 
 import msgspec
@@ -22,7 +21,7 @@ from stack.deploy.plan import (
     updated_spec,
 )
 from stack.engine.client import EngineClient
-from stack.engine.payloads import FileKind, Json, Named, Service
+from stack.engine.payloads import FileKind, Json, Named, Service, copied
 from stack.errors import OutOfSequence
 
 
@@ -178,7 +177,7 @@ class FileIds:
 
     def filled(self, spec: Json) -> Json:
         """The service's spec with the IDs that its references need."""
-        spec = deepcopy(spec)
+        spec = copied(spec)
         container = spec["TaskTemplate"]["ContainerSpec"]
         for secret in container.get("Secrets", ()):
             secret["SecretID"] = self._ids["secret", secret["SecretName"]]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
 from typing import Literal
 
 import msgspec
 
 from stack.deploy.plan import Observed, pinned_image
 from stack.engine.client import EngineClient
-from stack.engine.payloads import Json
+from stack.engine.payloads import Json, copied
 from stack.errors import StackError
 from stack.translate.names import IMAGE_LABEL
 
@@ -116,7 +115,7 @@ def _is_asked_for(spec: Json, observed: Observed, resolve: ResolveImage) -> bool
 
 
 def _pinned(spec: Json, known: Distribution) -> Json:
-    spec = deepcopy(spec)
+    spec = copied(spec)
     template = spec["TaskTemplate"]
     template["ContainerSpec"]["Image"] = pinned_image(image_of(spec), known.digest)
     if known.platforms:

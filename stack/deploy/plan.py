@@ -6,14 +6,13 @@ Pure: the same two states give the same plan, and a cluster that has what is wan
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 
 import msgspec
 
 from stack.deploy.events import Kind
 from stack.deploy.progress import dependencies
 from stack.deploy.versions import base_of, is_version_of, with_versions
-from stack.engine.payloads import FileKind, Json, Named, Service
+from stack.engine.payloads import FileKind, Json, Named, Service, copied
 from stack.translate.names import NAMESPACE_LABEL
 from stack.translate.stack_spec import StackSpec
 
@@ -190,7 +189,7 @@ def updated_spec(current: Service, spec: Json) -> Json:
     That is the counter of forced updates, and the digest of an image that the cluster pinned when
     the same image was deployed: without them an unchanged file would restart tasks.
     """
-    spec = deepcopy(spec)
+    spec = copied(spec)
     template = current["Spec"].get("TaskTemplate", {})
     spec["TaskTemplate"]["ForceUpdate"] = template.get("ForceUpdate", 0)
     running = template.get("ContainerSpec", {}).get("Image", "")
@@ -233,7 +232,7 @@ def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
         spec: as sent or as read back.
         network_names: network ID to name.
     """
-    spec = deepcopy(spec)
+    spec = copied(spec)
     template = spec.get("TaskTemplate") or {}
     container = template.get("ContainerSpec") or {}
     if container.get("Isolation") == "default":

@@ -14,11 +14,10 @@ import base64
 import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 
 import msgspec
 
-from stack.engine.payloads import FileKind, Json, Named, Service
+from stack.engine.payloads import FileKind, Json, Named, Service, copied
 from stack.translate.stack_spec import StackSpec
 
 CONTENT_LABEL = "com.stackyard.content"
@@ -142,7 +141,7 @@ def _renamed(before: Iterable[Json], after: Iterable[Json]) -> dict[str, str]:
 
 
 def _referring(spec: Json, names: Mapping[str, Mapping[str, str]]) -> Json:
-    spec = deepcopy(spec)
+    spec = copied(spec)
     container = spec["TaskTemplate"]["ContainerSpec"]
     for kind, renamed in names.items():
         references = container.get(f"{kind}s", ())

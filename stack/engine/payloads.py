@@ -5,10 +5,22 @@ Members are those the client uses; servers send more.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 Json = dict[str, Any]
 """A JSON object that is passed on whole, such as a service's spec."""
+
+
+J = TypeVar("J")
+
+
+def copied(value: J) -> J:
+    """A copy of plain JSON values, several times as fast as `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {name: copied(member) for name, member in value.items()}  # type: ignore[return-value]
+    if isinstance(value, list):
+        return [copied(member) for member in value]  # type: ignore[return-value]
+    return value
 
 
 FileKind = Literal["secret", "config"]
