@@ -1,0 +1,79 @@
+"""Whoever dies in the middle of a deployment, `stack status` explains what is left and the next one mends it."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.cluster import MANAGER, WORKERS, Cluster, idle, wait_for
+from tests.support.lab_host import ROOT, environment
+
+LONGEST_S = 3.0
+"""The victim dies within this time after the deployment's begin: before it, in it, or after it."""
+
+QUICK = {"update_config": {"monitor": "1s"}}
+
+
+def file(cluster: Cluster, edition: str) -> str:
+    web = {**idle(replicas=3, **QUICK), "environment": {"EDITION": edition}, "secrets": ["pass"]}
+    api = {**idle(**QUICK), "environment": {"EDITION": edition}, "depends_on": ["web"]}
+    secret = {"pass": {"environment": "EDITION"}}
+    return cluster.compose_file({"services": {"web": web, "api": api}, "secrets": secret})
+
+
+def begin(cluster: Cluster, edition: str) -> subprocess.Popen[bytes]:
+    socket = f"unix://{cluster.lab.host(MANAGER).stackd_socket}"
+    program = str(ROOT / ".venv/bin/stack")
+    return subprocess.Popen(
+        [program, "-H", socket, "deploy", "-c", file(cluster, edition), "shop"],
+        env={**environment(), "EDITION": edition},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def the_client(cluster: Cluster, deploying: subprocess.Popen[bytes]) -> None:
+    deploying.send_signal(signal.SIGKILL)
+
+
+def the_leader(cluster: Cluster, deploying: subprocess.Popen[bytes]) -> None:
+    cluster.lab.kill_stackd(MANAGER)
+    cluster.lab.start_stackd(MANAGER)
+
+
+def a_worker(cluster: Cluster, deploying: subprocess.Popen[bytes]) -> None:
+    cluster.lab.poweroff(WORKERS[0])
+
+
+@pytest.mark.parametrize("victim", [the_client, the_leader, a_worker])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_next_deployment_mends_what_is_left(
+    cluster: Cluster, victim: Callable[[Cluster, Any], None], seed: int
+) -> None:
+    cluster.stack("deploy", "-c", file(cluster, "1"), "--stable", "0", "shop", env={"EDITION": "1"})
+    rng = random.Random(f"{victim.__name__} {seed}")
+    deploying = begin(cluster, "2")
+    time.sleep(rng.uniform(0, LONGEST_S))
+    victim(cluster, deploying)
+    shown = wait_for(
+        "the cluster to tell how the stack is",
+        lambda: json.loads(cluster.stack("status", "shop", "--format", "json", code=None).stdout),
+    )
+    assert {one["name"] for one in shown} == {"shop_web", "shop_api"}
+    assert all(one["phase"] for one in shown)
+    deploying.wait(timeout=300)
+    cluster.stack("deploy", "-c", file(cluster, "3"), "--stable", "0", "shop", env={"EDITION": "3"})
+    for name, replicas in (("shop_web", 3), ("shop_api", 1)):
+        for container in cluster.wait_running(name, replicas):
+            assert "EDITION=3" in cluster.inspect(container)["Config"]["Env"]
+    numbers = [one["Number"] for one in json.loads(
+        cluster.stack("history", "shop", "--format", "json").stdout
+    )]  # fmt: skip
+    assert numbers in ([3, 2, 1], [2, 1]), "each deployment is there as a whole or not at all"
