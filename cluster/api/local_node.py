@@ -190,7 +190,7 @@ class LocalNode(Protocol):
         """
         ...
 
-    def check_demotion(self, node: Node) -> None:
+    async def check_demotion(self, node: Node) -> None:
         """Refuse to demote a manager without which the others could not go on.
 
         Raises:

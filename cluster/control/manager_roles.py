@@ -17,10 +17,9 @@ from cluster.model.ids import NodeId
 from cluster.model.node import Node
 from cluster.model.spec_struct import ObjectStruct
 from cluster.raft.entry import ConfState
-from cluster.raft.quorum import majority
+from cluster.raft.quorum import LOSS_OF_QUORUM, majority
 from cluster.store.state import ClusterState
 
-LOSS_OF_QUORUM = "can't remove member from the raft: this would result in a loss of quorum"
 LAST_MANAGER = "attempting to demote the last manager of the swarm"
 
 

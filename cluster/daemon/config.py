@@ -13,6 +13,7 @@ DEFAULT_SOCKET = Path("/run/stackyard/stackd.sock")
 DEFAULT_RUN_DIR = Path("/run/stackyard")
 DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 DEFAULT_PORT = 2377
+DEFAULT_LISTEN_ADDR = f"0.0.0.0:{DEFAULT_PORT}"
 
 
 class DaemonConfig(ObjectStruct, frozen=True, kw_only=True):
@@ -24,5 +25,6 @@ class DaemonConfig(ObjectStruct, frozen=True, kw_only=True):
     tcp: tuple[TcpEndpoint, ...] = ()
     engine_socket: Path = Path("/var/run/docker.sock")
     hostname: str = ""
+    advertise_addr: str = ""  # where a member is reached from now on; "" leaves it where it was
     generic_resources: tuple[GenericResource, ...] = ()  # beside those the engine names
     forbidden: frozenset[str] = frozenset()  # of cluster.executor.node_policy.FORBIDDABLE

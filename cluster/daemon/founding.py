@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from cluster.ca.authority import Authority, new_key_and_request, new_root_ca
 from cluster.ca.credentials import NodeCredentials
 from cluster.ca.identity import identity_of
@@ -89,6 +91,29 @@ def found_cluster(
         key_pem=key_pem, certificate_pem=certificate, root_ca_pem=root.cert_pem
     )
     return membership, credentials, tx.changes
+
+
+def stand_alone(tx: Transaction, node_id: NodeId, manager_addr: str) -> None:
+    """Make a node the only manager; the others become workers when they come back.
+
+    Args:
+        tx: works on the state the node has.
+        node_id: the node.
+        manager_addr: host:port on which it is reached from now on.
+    """
+    for node in tuple(tx.state.nodes):
+        if node.id == node_id:
+            assert node.manager_status is not None, "only a manager has the state"
+            status = msgspec.structs.replace(node.manager_status, addr=manager_addr)
+            spec = msgspec.structs.replace(node.spec, role="manager")
+            tx.update(
+                msgspec.structs.replace(
+                    node, spec=spec, manager_status=status, manager_addr=manager_addr
+                )
+            )
+        elif node.spec.role == "manager" or node.manager_status is not None:
+            spec = msgspec.structs.replace(node.spec, role="worker")
+            tx.update(msgspec.structs.replace(node, spec=spec, role="worker", manager_status=None))
 
 
 async def ask_to_join(

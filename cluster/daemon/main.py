@@ -97,6 +97,14 @@ SWITCH_INTERVAL_S = 0.0005
     help="Name of this node in listings; the machine's host name when not given.",
 )
 @click.option(
+    "--advertise-addr",
+    default="",
+    envvar="STACKD_ADVERTISE_ADDR",
+    metavar="ADDRESS",
+    help="New IP address of a node that is a member already and has moved; init and join have"
+    " an option of their own.",
+)
+@click.option(
     "--forbid",
     default="",
     envvar="STACKD_FORBID",
@@ -134,6 +142,7 @@ def main(  # noqa: PLR0913 - one for each option
     run_dir: Path,
     engine: str,
     hostname: str,
+    advertise_addr: str,
     forbid: str,
     generic_resources: tuple[str, ...],
     log_level: str,
@@ -173,6 +182,7 @@ def main(  # noqa: PLR0913 - one for each option
         run_dir=run_dir.absolute(),
         engine_socket=Path(engine.removeprefix("unix://")),
         hostname=hostname or os.uname().nodename,
+        advertise_addr=advertise_addr,
         generic_resources=resources,
         forbidden=forbidden,
     )

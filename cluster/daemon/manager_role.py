@@ -22,7 +22,7 @@ from cluster.ca.node_lock import NodeLock
 from cluster.ca.root_rotation import accepted_roots
 from cluster.clock import Clock
 from cluster.control.leadership import run_duties
-from cluster.control.manager_roles import LOSS_OF_QUORUM, quorum_refusal
+from cluster.control.manager_roles import quorum_refusal
 from cluster.control.role_manager import RoleManager, view_of
 from cluster.daemon.leader_duties import leader_duties
 from cluster.daemon.lock_keeper import LockKeeper
@@ -33,13 +33,14 @@ from cluster.errors import ClusterError, FailedPrecondition, NotFound, NotLeader
 from cluster.model.cluster import Cluster
 from cluster.model.ids import NewId, NodeId
 from cluster.model.node import Node
-from cluster.raft.quorum import majority
+from cluster.raft.quorum import LOSS_OF_QUORUM, majority
 from cluster.replication.bootstrap import FIRST_RAFT_ID, open_store
 from cluster.replication.peers import RaftPeers
 from cluster.replication.replicated_store import ReplicatedStore
 from cluster.rpc import methods
 from cluster.rpc.certificate_service import CertificateService
 from cluster.rpc.channel import NodeChannel
+from cluster.rpc.error_status import NotConnected
 from cluster.rpc.front import open_front
 from cluster.rpc.join_client import split_addr
 from cluster.rpc.join_server import JoinServer
@@ -99,6 +100,7 @@ class ManagerRole:
             FatalStorageError: the state is damaged or another process has it.
         """
         self._credentials = credentials
+        self._clock = clock
         self._own_addr = membership.manager_addr
         raft_id = membership.raft_id or FIRST_RAFT_ID
         self._peers = RaftPeers(raft_id, self._own_addr, self, self.connect)
@@ -239,16 +241,25 @@ class ManagerRole:
             NotLeader: there is none; the request was not carried out.
             Unavailable: the leader went away; the request may have been carried out.
         """
-        channel = await self._channel_to_leader()
-        if channel is None:
-            raise NotLeader(NO_LEADER)
-        async with aclosing(channel.stream(methods.FORWARD, request)) as parts:
-            head = await self._first_part(parts)
-            if head is None:
+        deadline_s = self._clock.monotonic_s() + LEADER_TIMEOUT_S
+        while True:
+            channel = await self._channel_to_leader()
+            if channel is None:
+                raise NotLeader(NO_LEADER)
+            async with aclosing(channel.stream(methods.FORWARD, request)) as parts:
+                try:
+                    head = await self._first_part(parts)
+                except NotConnected as error:  # a new leader will be known soon
+                    if self._clock.monotonic_s() > deadline_s:
+                        raise NotLeader(NO_LEADER) from error
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                if head is None:
+                    return
+                yield head
+                async for part in parts:
+                    yield part
                 return
-            yield head
-            async for part in parts:
-                yield part
 
     async def _first_part(self, parts: AsyncGenerator[ForwardPart, None]) -> ForwardPart | None:
         """Return the first part of an answer, as long as the one who was asked leads.
@@ -268,12 +279,17 @@ class ManagerRole:
                     watching.cancel()
         except TimeoutError as error:
             raise Unavailable(
-                "leadership has moved while the request was carried out: look whether it was "
-                "before you try again"
+                "leadership has moved while the request was carried out, which may still come to "
+                "pass: look before you try again"
             ) from error
-        if failure is not None:
+        if failure is None:
+            return head
+        if isinstance(failure, NotLeader | NotConnected) or not isinstance(failure, Unavailable):
             raise failure
-        return head
+        raise Unavailable(
+            "the leader went away while the request was carried out, which may still come to pass:"
+            f" look before you try again ({failure})"
+        ) from failure
 
     async def _until_replaced(self, limit: asyncio.Timeout) -> None:
         asked = self.store.leader
@@ -287,14 +303,17 @@ class ManagerRole:
 
     # -- managers that go --------------------------------------------------------------------
 
-    def check_demotion(self, node: Node) -> None:
+    async def check_demotion(self, node: Node) -> None:
         """Refuse to demote a manager without which the others could not go on.
 
         Raises:
             FailedPrecondition: it would cost the quorum, or it is the last manager.
         """
         status = node.manager_status
-        refusal = quorum_refusal(view_of(self.raft), status.raft_id) if status else None
+        if status is None:
+            return
+        group = msgspec.structs.replace(view_of(self.raft), reachable=await self.raft.answering())
+        refusal = quorum_refusal(group, status.raft_id)
         if refusal is not None:
             raise FailedPrecondition(refusal)
 
@@ -320,7 +339,7 @@ class ManagerRole:
             raise NotLeader("this manager does not lead")
         if node is None or (node.role == "worker" and node.manager_status is None):
             return Empty()
-        self.check_demotion(node)
+        await self.check_demotion(node)
 
         def work(tx: Transaction) -> None:
             found = tx.state.node(caller.node_id)

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
+import msgspec
 import structlog
 
 from cluster.api.local_node import (
@@ -35,8 +36,8 @@ from cluster.daemon.addresses import (
     resolve_listen_addr,
     with_port,
 )
-from cluster.daemon.config import DaemonConfig
-from cluster.daemon.founding import ask_to_join, found_cluster
+from cluster.daemon.config import DEFAULT_LISTEN_ADDR, DaemonConfig
+from cluster.daemon.founding import ask_to_join, found_cluster, stand_alone
 from cluster.daemon.manager_role import NO_LEADER, ManagerRole
 from cluster.daemon.member import Member
 from cluster.daemon.state_dir import Membership, StateDir
@@ -45,7 +46,12 @@ from cluster.executor.engine import Engine
 from cluster.model.ids import ID_LENGTH, NodeId, id_from_int
 from cluster.model.node import Node
 from cluster.model.units import SECOND_NS
-from cluster.replication.bootstrap import create_cluster, create_joiner
+from cluster.replication.bootstrap import (
+    FIRST_RAFT_ID,
+    create_cluster,
+    create_joiner,
+    restart_alone,
+)
 from cluster.rpc.messages import ForwardPart, ForwardRequest
 from cluster.store.change import Change
 from cluster.store.interface import ClusterStore
@@ -100,7 +106,7 @@ class NodeProcess:
                     self._locked = membership
                     log.warning("this manager is locked: it needs its unlock key")
                 elif membership is not None:
-                    await self._start(membership)
+                    await self._start(self._moved(membership))
                 api = ApiServer(
                     self, engine_socket=self._config.engine_socket, clock=self._clock, new_id=new_id
                 )
@@ -114,6 +120,18 @@ class NodeProcess:
                 serving.cancel()
                 if self._running is not None:
                     self._running.cancel()
+
+    def _moved(self, membership: Membership) -> Membership:
+        """Take a new address from the command line; the managers learn it from the session."""
+        if not self._config.advertise_addr:
+            return membership
+        moved = readdressed(membership, self._config.advertise_addr)
+        if moved != membership:
+            log.info(
+                "this node has moved", before=membership.advertise_addr, now=moved.advertise_addr
+            )
+            self._state_dir.save(moved)
+        return moved
 
     # -- LocalNode ---------------------------------------------------------------------------
 
@@ -186,9 +204,9 @@ class NodeProcess:
         """Let the leader answer a request."""
         return self._manager().forward(request)
 
-    def check_demotion(self, node: Node) -> None:
+    async def check_demotion(self, node: Node) -> None:
         """Refuse to demote a manager without which the others could not go on."""
-        self._manager().check_demotion(node)
+        await self._manager().check_demotion(node)
 
     def leave_warning(self) -> str:
         """Return what a user must know before this manager leaves."""
@@ -209,6 +227,8 @@ class NodeProcess:
         """Make a cluster with this node as its first manager."""
         async with self._changing:
             if self._member is not None:
+                if request.force_new_cluster:
+                    return await self._restart_alone(self._member, request)
                 raise already_in_swarm()
             listen_host, port = resolve_listen_addr(request.listen_addr)
             advertise_host = resolve_advertise_addr(request.advertise_addr, listen_host)
@@ -287,6 +307,37 @@ class NodeProcess:
                 async with asyncio.timeout(JOIN_TIMEOUT_S):
                     await member.wait_ready()
 
+    async def _restart_alone(self, member: Member, request: InitRequest) -> NodeId:
+        """Go on as the only manager, with everything this one knows (`--force-new-cluster`)."""
+        if member.manager is None:
+            raise not_manager(self.info())
+        membership = member.membership
+        if request.advertise_addr:
+            membership = readdressed(membership, request.advertise_addr)
+        if request.listen_addr not in ("", DEFAULT_LISTEN_ADDR):
+            listen_addr = with_port(*resolve_listen_addr(request.listen_addr))
+            membership = msgspec.structs.replace(membership, listen_addr=listen_addr)
+        self._is_joining = True
+        try:
+            await self._end_roles()
+            await asyncio.to_thread(self._write_alone, membership)
+            await self._start_and_wait(membership, is_new=False)
+        finally:
+            self._is_joining = False
+        log.warning("went on as the only manager", node=membership.node_id)
+        return membership.node_id
+
+    def _write_alone(self, membership: Membership) -> None:
+        addr = membership.manager_addr
+        restart_alone(
+            self._state_dir.raft,
+            self._clock,
+            membership.raft_id or FIRST_RAFT_ID,
+            lambda tx: stand_alone(tx, membership.node_id, addr),
+            self._lock,
+        )
+        self._state_dir.save(membership)
+
     # -- membership --------------------------------------------------------------------------
 
     async def _become_member(
@@ -323,13 +374,15 @@ class NodeProcess:
             self._state_dir.forget()
             raise
 
-    async def _start_and_wait(self, membership: Membership) -> None:
+    async def _start_and_wait(self, membership: Membership, *, is_new: bool = True) -> None:
+        """Start a member's roles and wait for them; a new membership ends if they fail."""
         assert self._group is not None
         failed: asyncio.Future[ClusterError] = asyncio.get_running_loop().create_future()
         try:
-            member = await self._start(membership, failed)
+            member = await self._start(membership, failed if is_new else None)
         except BaseException:
-            await self._end_membership()
+            if is_new:
+                await self._end_membership()
             raise
         ready = self._group.create_task(member.wait_ready(), name="wait until ready")
         either: set[asyncio.Future[Any]] = {ready, failed}
@@ -385,7 +438,7 @@ class NodeProcess:
             member = self._member = await asyncio.to_thread(self._new_member, member.membership)
             self._error = ""
 
-    async def _end_membership(self) -> None:
+    async def _end_roles(self) -> None:
         running, self._running = self._running, None
         self._member = None
         self._locked = None
@@ -393,6 +446,9 @@ class NodeProcess:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
+
+    async def _end_membership(self) -> None:
+        await self._end_roles()
         await asyncio.to_thread(self._state_dir.forget)
         if self._lock is not None:
             self._lock.forget()
@@ -427,3 +483,18 @@ async def _end_of(member: Member) -> ClusterError:
 def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def readdressed(membership: Membership, advertise_addr: str) -> Membership:
+    """Return a membership of the same node at another address.
+
+    Raises:
+        InvalidArgument: it is no address of this machine.
+    """
+    host = resolve_advertise_addr(advertise_addr, "")
+    listen_host, port = resolve_listen_addr(membership.listen_addr)
+    if listen_host == membership.advertise_addr:
+        listen_host = host
+    return msgspec.structs.replace(
+        membership, advertise_addr=host, listen_addr=with_port(listen_host, port)
+    )

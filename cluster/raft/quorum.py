@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from enum import Enum
 
+LOSS_OF_QUORUM = "can't remove member from the raft: this would result in a loss of quorum"
+"""What a user is told, in Docker Swarm's words."""
+
 
 class VoteResult(Enum):
     """Where an election stands."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,14 +12,16 @@ from cluster.clock import Clock
 from cluster.errors import FatalStorageError
 from cluster.raft.config import Config
 from cluster.raft.core import RaftCore
-from cluster.raft.entry import ConfState, Snapshot
+from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
+from cluster.raft.membership import encode_conf
 from cluster.replication import storage
 from cluster.replication.driver import Driver, DriverOptions, NoPeers, Peers
 from cluster.replication.replicated_store import ReplicatedStore
 from cluster.replication.storage import RaftStorage
 from cluster.store.change import Change
-from cluster.store.codec import decode_snapshot, encode_snapshot
+from cluster.store.codec import decode_entry, decode_snapshot, encode_entry, encode_snapshot
 from cluster.store.state import ClusterState
+from cluster.store.transaction import Transaction
 
 FIRST_RAFT_ID: Final = 1
 """The first manager of every cluster."""
@@ -58,6 +60,53 @@ def create_joiner(directory: Path, lock: NodeLock | None = None) -> None:
         FatalStorageError: the disk failed.
     """
     RaftStorage.create(directory, Snapshot(), encode_snapshot(ClusterState()), lock=lock).close()
+
+
+def restart_alone(
+    directory: Path,
+    clock: Clock,
+    raft_id: int,
+    work: Callable[[Transaction], None],
+    lock: NodeLock | None = None,
+) -> None:
+    """Make this member the only voter, because a majority of the others is lost for good.
+
+    Everything in its log counts as committed, also what it does not know to be: it may have been
+    acknowledged. What only others had is lost, and they must not come back as managers.
+
+    Args:
+        directory: of this manager's member, which must not run.
+        clock: dates the changes.
+        raft_id: this member's.
+        work: changes the state on the occasion.
+        lock: wraps the keys of what is on disk.
+
+    Raises:
+        FailedPrecondition: no member is here, or another process uses it.
+        FatalStorageError: something is damaged, or the disk failed.
+    """
+    opened = RaftStorage(directory, lock=lock)
+    try:
+        recovered = opened.recovered
+        state = decode_snapshot(recovered.data)
+        last_index, last_term = recovered.snapshot.index, recovered.snapshot.term
+        for entry in recovered.entries:
+            if entry.data and not entry.changes_members:
+                state = state.apply(decode_entry(entry.data))
+            last_index, last_term = entry.index, entry.term
+        tx = Transaction(state, clock.now())
+        work(tx)
+        # Above all terms there were, so that nobody else led in it.
+        term = max(recovered.hard.term, last_term) + 1
+        alone = encode_conf(ConfState((raft_id,)))
+        entries = [Entry(last_index + 1, term, alone, changes_members=True)]
+        if tx.changes:
+            entries.append(Entry(last_index + 2, term, encode_entry(tx.changes)))
+        opened.persist(entries, HardState(term, raft_id, entries[-1].index))
+    except ValueError as error:
+        raise FatalStorageError(f"{directory}: {error}") from error
+    finally:
+        opened.close()
 
 
 def has_cluster(directory: Path) -> bool:

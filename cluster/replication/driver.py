@@ -19,6 +19,7 @@ from cluster.errors import FailedPrecondition, FatalStorageError, NotLeader, Una
 from cluster.raft.core import ProposalDropped, RaftCore
 from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
 from cluster.raft.messages import InstallSnapshot, Message
+from cluster.raft.quorum import LOSS_OF_QUORUM, majority
 from cluster.raft.ready import ReadState, Ready, Role, SoftState
 from cluster.replication.storage import RaftStorage
 
@@ -68,6 +69,11 @@ class NoPeers:
 HEARD_LATELY_S = 2.0
 """A member that was silent for longer counts as unreachable."""
 
+ANSWER_S = 1.0
+"""How long a member may take to answer when it is asked whether it is there."""
+
+LOOK_S = 0.02
+
 
 class DriverOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The knobs of the loop.
@@ -109,6 +115,7 @@ class Driver:
         self._followers_reads: list[tuple[int, asyncio.Future[int]]] = []
         self._conf_changes: list[tuple[int, asyncio.Future[None]]] = []
         self._heard_at_s: dict[int, float] = {}
+        self._told_conf = ConfState()
         # Of its own, so that the log is never kept waiting by a snapshot.
         self._log_thread = ThreadPoolExecutor(1, thread_name_prefix="raft-log")
         self._snapshot_thread = ThreadPoolExecutor(1, thread_name_prefix="raft-snapshot")
@@ -134,6 +141,21 @@ class Driver:
         heard = {peer for peer, at_s in self._heard_at_s.items() if at_s >= since_s}
         return frozenset(heard | {self._core.id}) & set(self._core.conf.members)
 
+    async def answering(self) -> frozenset[int]:
+        """Return the members that answer now, this one included; it takes a heartbeat or two.
+
+        A member that has just died still counts as `reachable`; here it does not.
+        """
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        while True:
+            heard = {peer for peer, at_s in self._heard_at_s.items() if at_s > began_s}
+            members = set(self._core.conf.members)
+            found = frozenset(heard | {self._core.id}) & members
+            if len(found) == len(members) or loop.time() - began_s >= ANSWER_S:
+                return found
+            await asyncio.sleep(LOOK_S)
+
     def caught_up(self) -> frozenset[int]:
         """Return the learners that could vote now; only a leader knows."""
         core = self._core
@@ -149,12 +171,19 @@ class Driver:
     async def change_members(self, conf: ConfState) -> None:
         """Make `conf` the group's members; it differs in one of them (Raft thesis, 4.1).
 
+        The new members are in force before they have agreed to be, so a majority of them has to
+        answer first: else the group would lose its leader, and could not take the change back.
+
         Raises:
             NotLeader: not the leader, or leadership was lost before it was committed.
             FailedPrecondition: not allowed, or not now; nothing was changed.
         """
-        if self._is_stopped or self._core.soft.role is not Role.LEADER:
-            raise NotLeader("this manager is not the leader")
+        self._check_leads()
+        if conf.voters != self._core.conf.voters:
+            answering = await self.answering()
+            if len(answering.intersection(conf.voters)) < majority(len(conf.voters)):
+                raise FailedPrecondition(LOSS_OF_QUORUM)
+            self._check_leads()
         try:
             index = self._core.propose_conf(conf)
         except ProposalDropped as error:
@@ -163,6 +192,10 @@ class Driver:
         self._conf_changes.append((index, future))
         self._wake.set()
         await future
+
+    def _check_leads(self) -> None:
+        if self._is_stopped or self._core.soft.role is not Role.LEADER:
+            raise NotLeader("this manager is not the leader")
 
     def transfer_leadership(self, to: int) -> None:
         """Ask `to` to take over; the role tells whether it did (Raft thesis, 3.10).
@@ -379,7 +412,9 @@ class Driver:
                 machine.apply(entry.index, entry.term, entry.data)
 
     def _conf_committed(self, entry: Entry) -> None:
-        log.info("raft members", voters=self.conf.voters, learners=self.conf.learners)
+        if self.conf != self._told_conf:  # after a restart the whole log is gone through again
+            self._told_conf = self.conf
+            log.info("raft members", voters=self.conf.voters, learners=self.conf.learners)
         for index, future in self._conf_changes:
             if index == entry.index and not future.done():
                 future.set_result(None)

@@ -109,8 +109,9 @@ class RaftPeers:
         self._links: dict[int, _Link] = {}
         self._sending: set[int] = set()  # members that a snapshot is on its way to
         self._arriving: dict[int, _Arriving] = {}
-        # Of members this manager's own state does not speak of yet, because it just joins.
-        self._learned: dict[int, str] = {}
+        # What members said of themselves, with what this manager's own state said then: it may not
+        # speak of them yet, or still name the address that they have moved away from.
+        self._learned: dict[int, tuple[str, str]] = {}
 
     def attach(self, member: Member) -> None:
         """Serve this member."""
@@ -152,7 +153,9 @@ class RaftPeers:
 
     def address_of(self, raft_id: int) -> str:
         """Return where a member is reached (host:port), "" if nobody has said so."""
-        return self._book.address_of(raft_id) or self._learned.get(raft_id, "")
+        written = self._book.address_of(raft_id)
+        own_word, written_then = self._learned.get(raft_id, ("", ""))
+        return own_word if own_word and written in ("", written_then) else written
 
     def _link_to(self, group: asyncio.TaskGroup, raft_id: int) -> _Link:
         link = self._links.get(raft_id)
@@ -300,7 +303,7 @@ class RaftPeers:
         # A member that lags behind may not know a newer one yet, which may lead already: what
         # counts is that the CA called it a manager.
         if sender_addr:
-            self._learned[message.sender] = sender_addr
+            self._learned[message.sender] = sender_addr, self._book.address_of(message.sender)
 
     def _own_member(self) -> Member:
         assert self._member is not None, "attach() was forgotten"

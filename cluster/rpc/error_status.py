@@ -45,6 +45,7 @@ _KINDS: Final = {kind.__name__: kind for kind in _CODES}
 _BY_CODE: Final = {
     code: kind for kind, code in _CODES.items() if kind not in {NotManager, NotLeader}
 }
+_NO_CONNECTION: Final = "failed to connect"  # gRPC has no code of its own for it
 
 
 class LeaderElsewhere(NotLeader):
@@ -54,6 +55,10 @@ class LeaderElsewhere(NotLeader):
         """Remember who leads."""
         super().__init__(message)
         self.leader_addr = leader_addr
+
+
+class NotConnected(Unavailable):
+    """No connection came about, so the request was never sent."""
 
 
 def kind_of(error: ClusterError) -> str:
@@ -86,6 +91,8 @@ def error_of_call(error: grpc.aio.AioRpcError, addr: str) -> ClusterError:
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Unavailable(f"manager {addr} did not answer in time")
     if error.code() is grpc.StatusCode.UNAVAILABLE:
+        if details.startswith(_NO_CONNECTION):
+            return NotConnected(f"manager {addr} cannot be reached: {details}")
         return Unavailable(f"manager {addr} cannot be reached: {details}")
     kind = _BY_CODE.get(error.code(), Unavailable)
     return OutOfSequence() if kind is OutOfSequence else kind(f"manager {addr}: {details}")

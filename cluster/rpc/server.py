@@ -75,6 +75,7 @@ class RpcServer:
         self._clock = clock
         self._leader_addr = leader_addr
         self._configuration = self._new_configuration()
+        self._fresh: grpc.ServerCertificateConfiguration | None = None
         self._methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         self._server: grpc.aio.Server | None = None
         self._name = ""
@@ -119,19 +120,29 @@ class RpcServer:
     def replace_credentials(self, credentials: NodeCredentials) -> None:
         """Use a renewed certificate for connections made from now on."""
         self._credentials = credentials
-        self._configuration = self._new_configuration()
+        self._configuration = self._fresh = self._new_configuration()
 
     def accept_roots(self, roots_pem: str) -> None:
         """Look at certificates of these roots, on connections made from now on."""
         if roots_pem != self._accepted_roots:
             self._accepted_roots = roots_pem
-            self._configuration = self._new_configuration()
+            self._configuration = self._fresh = self._new_configuration()
 
     def end_streams_of(self, node_id: NodeId) -> None:
         """Break off everything that is being sent to a node that is no member any more."""
         for task in self._streams.get(node_id, ()):
             self._ended.add(task)
             task.cancel()
+
+    def _fetch_fresh(self) -> grpc.ServerCertificateConfiguration | None:
+        """Return the certificate that gRPC does not have yet, None if it has the newest.
+
+        gRPC asks before each handshake. Whatever it is given makes it replace what handshakes on
+        other threads are just about to use, which crashes the process now and then: so it is
+        given each certificate once.
+        """
+        fresh, self._fresh = self._fresh, None
+        return fresh
 
     async def serve_connection(self, connection: socket.socket) -> None:
         """Serve one connection that the public port accepted, until it ends."""
@@ -148,9 +159,12 @@ class RpcServer:
         # prove itself by TLS all the same
         self._name = f"stackd-rpc-{secrets.token_hex(16)}"
         self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._fresh = None
         self._server.add_generic_rpc_handlers((_Methods(self._methods),))
         credentials = grpc.dynamic_ssl_server_credentials(
-            self._configuration, lambda: self._configuration, require_client_authentication=True
+            self._configuration,
+            self._fetch_fresh,  # type: ignore[arg-type]  # None is "no change", the stubs forget it
+            require_client_authentication=True,
         )
         self._server.add_secure_port(f"unix-abstract:{self._name}", credentials)
         await self._server.start()

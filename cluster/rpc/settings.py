@@ -34,9 +34,10 @@ SERVER_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
 CHANNEL_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     *COMMON_OPTIONS,
     ("grpc.ssl_target_name_override", MANAGER_SERVER_NAME),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 2000),
-    ("grpc.max_reconnect_backoff_ms", 2000),
+    # A manager that is about to listen is tried again soon: raft's members wait for it.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2000),  # in truth how long one attempt may take
+    ("grpc.max_reconnect_backoff_ms", 400),
     ("grpc.use_local_subchannel_pool", 1),  # a new channel never inherits another's back-off
     ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),  # nodes speak to each other directly

@@ -45,6 +45,12 @@ for _command in (ca, lock, unlock, unlock_key):
     help="Whether this node takes tasks.",
 )
 @click.option("--autolock", is_flag=True, help="Managers that restart need an unlock key.")
+@click.option(
+    "--force-new-cluster",
+    is_flag=True,
+    help="On a manager whose majority is lost for good: go on as the only manager, with everything"
+    " it knows. The lost managers must not come back as such.",
+)
 @click.pass_context
 def init(
     ctx: click.Context,
@@ -53,6 +59,7 @@ def init(
     listen_addr: str,
     availability: str,
     autolock: bool,
+    force_new_cluster: bool,
 ) -> None:
     """Make this node the first manager of a new cluster."""
     client = client_of(ctx)
@@ -61,8 +68,8 @@ def init(
             "ListenAddr": listen_addr,
             "AdvertiseAddr": advertise_addr,
             "Availability": availability,
-            "ForceNewCluster": False,
             "AutoLockManagers": autolock,
+            "ForceNewCluster": force_new_cluster,
             "Spec": {},
         }
     )

@@ -134,6 +134,40 @@ def update(
     say(name)
 
 
+@node.command("promote")
+@click.argument("names", nargs=-1, required=True, metavar="NODE...")
+@click.pass_context
+def promote(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Make nodes managers, as soon as they have caught up with the others."""
+    for name in names:
+        _set_role(client_of(ctx), name, "manager")
+
+
+@node.command("demote")
+@click.argument("names", nargs=-1, required=True, metavar="NODE...")
+@click.pass_context
+def demote(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Make managers workers; refused when the others could not go on without them."""
+    for name in names:
+        _set_role(client_of(ctx), name, "worker")
+
+
+def _set_role(client: EngineClient, name: str, role: str) -> None:
+    def once() -> bool:
+        found = _find(client, name)
+        spec = {**deepcopy(found.get("Spec") or {}), "Role": role}
+        if (found.get("Spec") or {}).get("Role") == role:
+            return False
+        client.update_node(found["ID"], found["Version"]["Index"], spec)
+        return True
+
+    try:
+        changed = once()
+    except OutOfSequence:  # a status report came in between: once more
+        changed = once()
+    say(f"{name}: {'shall be' if changed else 'is already'} a {role}")
+
+
 @node.command("rm")
 @click.argument("names", nargs=-1, required=True, metavar="NODE...")
 @click.option("-f", "--force", is_flag=True, help="Also a node that is not down.")

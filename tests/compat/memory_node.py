@@ -141,7 +141,7 @@ class MemoryNode:
         raise AssertionError("the only manager leads")
         yield
 
-    def check_demotion(self, node: Node) -> None:
+    async def check_demotion(self, node: Node) -> None:
         pass
 
     async def unlock(self, unlock_key: str) -> None:

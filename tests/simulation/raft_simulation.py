@@ -407,14 +407,27 @@ class Simulation:
         self.check_logs_match()
 
     def turn_off_removed(self) -> None:
-        """Without check-quorum only an operator keeps them from raising everybody's term."""
+        """Without check-quorum only an operator keeps them from raising everybody's term.
+
+        Who was removed and does not know it yet believes in members that were removed as well:
+        those are no reason to leave anybody on.
+        """
         if self.knobs["check_quorum"]:
             return
-        wanted = set(self.members.current.members)
-        for node in self.nodes.values():
-            wanted.update(Membership(node.disk.snapshot, node.disk.entries).current.members)
-            if node.core is not None:
-                wanted.update(node.core.conf.members)
+        wanted: set[int] = set()
+        found = set(self.members.current.members)
+        while found:
+            wanted |= found
+            nodes = [self.nodes[raft_id] for raft_id in found]
+            found = {
+                member
+                for node in nodes
+                for conf in (
+                    Membership(node.disk.snapshot, node.disk.entries).current,
+                    ConfState() if node.core is None else node.core.conf,
+                )
+                for member in conf.members
+            } - wanted
         for raft_id in set(self.nodes) - wanted:
             self.nodes[raft_id].core = None
             self.nodes[raft_id].life = -1

@@ -2,11 +2,13 @@
 
 scripts/simulate --seeds 0..9999             two families of groups for every seed
 scripts/simulate --seeds 17 --members        repeat one, in the family whose members change
+scripts/simulate --seeds 0..999 --store      whole stores with clients, whose histories are judged
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 import traceback
@@ -14,9 +16,13 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import structlog
+
 from tests.simulation.raft_simulation import Simulation
+from tests.simulation.store_simulation import StoreSimulation
 
 STEPS = 1500
+SILENT = logging.CRITICAL
 
 
 def seeds(text: str) -> range:
@@ -27,15 +33,20 @@ def seeds(text: str) -> range:
         raise argparse.ArgumentTypeError(f"{text!r}: a seed, or a range like 0..9999") from None
 
 
-def run(seed: int, changeable: bool, steps: int) -> str:
+def run(seed: int, family: str, steps: int) -> str:
     """Return the line of a seed that fails, "" when it is clean."""
     try:
-        simulation = Simulation(seed, changeable=changeable)
-        simulation.run(steps)
-        simulation.heal()
+        if family == "store":
+            logging.disable()
+            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(SILENT))
+            StoreSimulation(seed).play()
+        else:
+            simulation = Simulation(seed, changeable=family == "members")
+            simulation.run(steps)
+            simulation.heal()
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        again = f"scripts/simulate --seeds {seed}" + (" --members" if changeable else "")
+        again = f"scripts/simulate --seeds {seed}" + (f" --{family}" if family else "")
         where = f"{Path(place.filename).name}:{place.lineno}"
         return f"seed {seed}: {error!r} ({where}); again: {again}"
     return ""
@@ -47,11 +58,13 @@ def main() -> int:
     )
     parser.add_argument("--seeds", type=seeds, required=True, metavar="A..B", help="both included")
     parser.add_argument("--members", action="store_true", help="only groups whose members change")
+    parser.add_argument("--store", action="store_true", help="only stores with clients")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"before healing; {STEPS}")
     parser.add_argument("--jobs", type=int, default=1, help="processes; 1")
     options = parser.parse_args()
     begin = time.monotonic()
-    families = [True] if options.members else [False, True]
+    chosen = [f for f, on in (("members", options.members), ("store", options.store)) if on]
+    families = chosen or ["", "members"]
     work = [(seed, family) for seed in options.seeds for family in families]
     failed = 0
     for line in results(work, options.steps, options.jobs):
@@ -62,7 +75,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def results(work: list[tuple[int, bool]], steps: int, jobs: int) -> Iterator[str]:
+def results(work: list[tuple[int, str]], steps: int, jobs: int) -> Iterator[str]:
     numbers, families = zip(*work, strict=True) if work else ((), ())
     if jobs == 1:
         yield from map(run, numbers, families, [steps] * len(work))

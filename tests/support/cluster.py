@@ -9,7 +9,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,7 +64,9 @@ class Task:
     exit_code: int
 
 
-def wait_for(what: str, look: Callable[[], Found], *, limit_s: float = LIMIT_S) -> Found:
+def wait_for(
+    what: str, look: Callable[[], Found], *, limit_s: float = LIMIT_S, pause_s: float = PAUSE_S
+) -> Found:
     """Look until the answer is true, and return it.
 
     Nobody answering and refusals count as "not yet"; the last of them is part of the failure.
@@ -85,20 +87,29 @@ def wait_for(what: str, look: Callable[[], Found], *, limit_s: float = LIMIT_S) 
             seen = found
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {limit_s:.0f} s for {what}; last seen: {seen!r}")
-        time.sleep(PAUSE_S)
+        time.sleep(pause_s)
 
 
 class Cluster:
-    """One manager, h1, and two workers."""
+    """One manager, h1, and two workers.
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    Attributes:
+        lab: where the hosts are.
+        hosts: their indexes.
+        asked: the host that is asked unless another is named.
+    """
+
+    def __init__(self, lab: Lab, folder: Path, hosts: Sequence[int] = HOSTS) -> None:
         """Take a lab, whether it is up or not.
 
         Args:
             lab: where the hosts are.
             folder: where compose files and the docker client's settings may be written.
+            hosts: indexes of the hosts.
         """
         self.lab = lab
+        self.hosts = tuple(hosts)
+        self.asked = MANAGER
         self._folder = folder
 
     # ---- the state every test begins in
@@ -216,20 +227,20 @@ class Cluster:
     def stack(
         self,
         *arguments: str,
-        host: int = MANAGER,
+        host: int | None = None,
         code: int | None = 0,
         env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run `stack` against a host's stackd and check its exit code, unless that is None."""
         program = str(ROOT / ".venv/bin/stack")
-        target = f"unix://{self.lab.host(host).stackd_socket}"
+        target = f"unix://{self.lab.host(host or self.asked).stackd_socket}"
         return self._run([program, "-H", target, *arguments], code, env or {})
 
     def docker(
-        self, *arguments: str, host: int = MANAGER, code: int | None = 0, stdin: str = ""
+        self, *arguments: str, host: int | None = None, code: int | None = 0, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run the stock `docker` against a host's stackd and check its exit code."""
-        target = f"unix://{self.lab.host(host).stackd_socket}"
+        target = f"unix://{self.lab.host(host or self.asked).stackd_socket}"
         env = {"DOCKER_CONFIG": self.docker_config, "DOCKER_CLI_HINTS": "false"}
         return self._run(["docker", "-H", target, *arguments], code, env, stdin)
 
@@ -251,16 +262,16 @@ class Cluster:
             assert done.returncode == code, f"exit code {done.returncode}, not {code}: {said}"
         return done
 
-    def rows(self, *arguments: str, host: int = MANAGER) -> list[dict[str, Any]]:
+    def rows(self, *arguments: str, host: int | None = None) -> list[dict[str, Any]]:
         """What a listing of `stack` prints with --format json."""
         listed: list[dict[str, Any]] = json.loads(
             self.stack(*arguments, "--format", "json", host=host).stdout
         )
         return listed
 
-    def api(self, method: str, path: str, body: object = None, *, host: int = MANAGER) -> Any:
+    def api(self, method: str, path: str, body: object = None, *, host: int | None = None) -> Any:
         """Call a host's stackd."""
-        return self.lab.stackd(host, method, path, body)
+        return self.lab.stackd(host or self.asked, method, path, body)
 
     def compose_file(self, content: Mapping[str, Any] | str) -> str:
         """Write a compose file and return its path; a mapping is written as JSON, which is YAML."""
@@ -337,7 +348,7 @@ class Cluster:
                 task=found["Labels"]["com.docker.swarm.task.id"],
                 state=found["State"],
             )
-            for host in HOSTS
+            for host in self.hosts
             if running(self.lab.host(host), "engine")
             for found in self.lab.engine(
                 host, "GET", f"/containers/json?filters={query}&all={int(all_states)}"

@@ -312,6 +312,16 @@ class Lab:
         """Send a signal to a host's stackd and wait for its end; containers stay."""
         end(self.host(which), "stackd", sig)
 
+    def freeze_stackd(self, which: int | str) -> None:
+        """Let a host's stackd stand still: its connections stay, and nobody answers on them."""
+        if pid := running(self.host(which), "stackd"):
+            kill(pid, signal.SIGSTOP)
+
+    def thaw_stackd(self, which: int | str) -> None:
+        """Let a host's stackd go on where it stood still."""
+        if pid := running(self.host(which), "stackd"):
+            kill(pid, signal.SIGCONT)
+
     def engine(self, which: int | str, method: str, path: str, body: object = None) -> Any:
         """Call a host's Docker Engine; see `call`."""
         return call(self.host(which).engine_socket, method, path, body)

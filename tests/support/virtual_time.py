@@ -35,7 +35,11 @@ class VirtualClock:
     """A `cluster.clock.Clock` that shows the running loop's virtual time."""
 
     def now(self) -> Timestamp:
-        return Timestamp(START + round(self.monotonic_s() * SECOND_NS))
+        return self.now_at(self.monotonic_s())
+
+    @staticmethod
+    def now_at(monotonic_s: float) -> Timestamp:
+        return Timestamp(START + round(monotonic_s * SECOND_NS))
 
     def monotonic_s(self) -> float:
         return asyncio.get_running_loop().time()

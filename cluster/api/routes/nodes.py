@@ -46,7 +46,7 @@ async def change_node(api: ApiContext, request: ApiRequest) -> web.StreamRespons
     node_text = request.parameter("id")
     node = find_node(store.view(), node_text)
     if node.spec.role == "manager" and spec.role == "worker":
-        api.node.check_demotion(node)
+        await api.node.check_demotion(node)
     await store.update(lambda tx: update_node(tx, node_text, version, spec))
     return empty_response()
 

@@ -6,8 +6,19 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import FailedPrecondition, FatalStorageError
-from cluster.replication.bootstrap import create_cluster, has_cluster, open_store
+from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
+from cluster.replication.bootstrap import (
+    create_cluster,
+    create_joiner,
+    has_cluster,
+    open_store,
+    restart_alone,
+)
+from cluster.replication.storage import RaftStorage
 from cluster.store.change import Created
+from cluster.store.codec import encode_entry, encode_snapshot
+from cluster.store.state import ClusterState
+from cluster.store.transaction import Transaction
 from tests.support.manual_clock import ManualClock
 from tests.unit.cluster.replication.cluster_in_one_process import create, names, network
 
@@ -32,6 +43,38 @@ async def test_a_new_cluster_holds_its_first_changes(tmp_path: Path) -> None:
     assert open_and_close(directory).revision == 1
     assert await use(directory, "second") == ["first", "second"]
     assert await use(directory, "third") == ["first", "second", "third"]
+
+
+async def test_a_member_goes_on_alone_with_all_it_has(tmp_path: Path) -> None:
+    # One of three, whose last entry it does not know to be committed.
+    three = Snapshot(1, 1, ConfState((1, 2, 3)))
+    storage = RaftStorage.create(tmp_path, three, encode_snapshot(ClusterState()))
+    entries = []
+    state = ClusterState()
+    for index, name in enumerate(("known", "acknowledged-perhaps"), 2):
+        tx = Transaction(state, ManualClock().now())
+        tx.create(network(name))
+        entries.append(Entry(index, 3, encode_entry(tx.changes)))
+        state = state.apply(tx.changes)
+    storage.persist(entries, HardState(4, 2, 2))
+    storage.close()
+    restart_alone(tmp_path, ManualClock(), 2, lambda tx: tx.create(network("on the occasion")))
+    store = open_store(tmp_path, ManualClock(), raft_id=2)
+    running = asyncio.ensure_future(store.run())
+    async with asyncio.timeout(20):
+        await store.wait_leader()
+        await store.update(create("later"))
+    expected = ["acknowledged-perhaps", "known", "later", "on the occasion"]
+    assert sorted(names(store.view())) == expected
+    assert store.driver.conf == ConfState((2,))
+    assert store.driver.soft.term > 5
+    running.cancel()
+    await asyncio.wait([running])
+
+
+def test_a_member_that_joins_knows_nothing(tmp_path: Path) -> None:
+    create_joiner(tmp_path)
+    assert open_and_close(tmp_path).revision == 0
 
 
 def open_and_close(directory: Path):

@@ -311,6 +311,10 @@ def test_nodes(cli: Cli) -> None:
     cli("node", "update", "self", "--label-rm", "zone", code=1)
     assert cli.err == "error: node alpha has no label 'zone'\n"
     cli("node", "update", "self", code=2)
+    assert cli("node", "promote", "self") == "self: is already a manager\n"
+    assert cli("node", "demote", "alpha") == "alpha: shall be a worker\n"
+    assert cli.engine.nodes[0]["Spec"]["Role"] == "worker"
+    assert cli("node", "promote", "alpha") == "alpha: shall be a manager\n"
     cli("node", "inspect", "beta", code=1)
     assert cli.err == "error: node beta not found\n"
 
