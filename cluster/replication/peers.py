@@ -179,6 +179,9 @@ class RaftPeers:
                 error = await self._call(channel, batch)
                 self._note(raft_id, link, error)
                 if error:
+                    if channel is not None:  # a fresh one does not pause before it tries again
+                        await channel.close()
+                        channel = None
                     await asyncio.sleep(RETRY_S)
         finally:
             if channel is not None:

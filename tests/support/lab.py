@@ -312,14 +312,14 @@ class Lab:
         """Send a signal to a host's stackd and wait for its end; containers stay."""
         end(self.host(which), "stackd", sig)
 
-    def freeze_stackd(self, which: int | str) -> None:
-        """Let a host's stackd stand still: its connections stay, and nobody answers on them."""
-        if pid := running(self.host(which), "stackd"):
+    def freeze(self, which: int | str, what: Service = "stackd") -> None:
+        """Let a host's program stand still: its connections stay, and nobody answers on them."""
+        if pid := running(self.host(which), what):
             kill(pid, signal.SIGSTOP)
 
-    def thaw_stackd(self, which: int | str) -> None:
-        """Let a host's stackd go on where it stood still."""
-        if pid := running(self.host(which), "stackd"):
+    def thaw(self, which: int | str, what: Service = "stackd") -> None:
+        """Let a host's program go on where it stood still."""
+        if pid := running(self.host(which), what):
             kill(pid, signal.SIGCONT)
 
     def engine(self, which: int | str, method: str, path: str, body: object = None) -> Any:

@@ -62,7 +62,7 @@ class ManagerGroup(Cluster):
         def revive(host: int) -> None:
             self.lab.poweron(host)
             self.lab.link(host, "up")
-            self.lab.thaw_stackd(host)
+            self.lab.thaw(host)
             self.lab.start_stackd(host)
 
         in_parallel(lambda host: revive(host.index), [self.lab.host(i) for i in HOSTS])
@@ -229,7 +229,7 @@ class ManagerGroup(Cluster):
         if how == "kill":
             self.lab.kill_stackd(host)
         elif how == "freeze":
-            self.lab.freeze_stackd(host)
+            self.lab.freeze(host)
         else:
             assert how == "cut", how
             self.lab.link(host, "down")
