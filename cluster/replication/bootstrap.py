@@ -15,7 +15,8 @@ from cluster.raft.core import RaftCore
 from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
 from cluster.raft.membership import encode_conf
 from cluster.replication import storage
-from cluster.replication.driver import Driver, DriverOptions, NoPeers, Peers
+from cluster.replication.driver import Driver, DriverOptions
+from cluster.replication.ports import NoPeers, Peers
 from cluster.replication.replicated_store import ReplicatedStore
 from cluster.replication.storage import RaftStorage
 from cluster.store.change import Change

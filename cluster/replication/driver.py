@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import msgspec
 import structlog
@@ -21,49 +20,10 @@ from cluster.raft.entry import ConfState, Entry, HardState, Snapshot
 from cluster.raft.messages import InstallSnapshot, Message
 from cluster.raft.quorum import LOSS_OF_QUORUM, majority
 from cluster.raft.ready import ReadState, Ready, Role, SoftState
+from cluster.replication.ports import Peers, StateMachine
 from cluster.replication.storage import RaftStorage
 
 log = structlog.get_logger()
-
-
-class StateMachine(Protocol):
-    """What the log is for. Calls come from the event loop and must not block."""
-
-    def apply(self, index: int, term: int, data: bytes) -> None:
-        """Apply a committed entry, in order; `data` is empty for a new leader's no-op."""
-        ...
-
-    def capture(self) -> Callable[[], bytes]:
-        """Hold on to the present state; the result encodes it, in another thread."""
-        ...
-
-    def restore(self, data: bytes) -> None:
-        """Replace the state by one that `capture` encoded, here or at the leader."""
-        ...
-
-    def role_changed(self, soft: SoftState) -> None:
-        """Learn this node's role; entries committed before the change were applied."""
-        ...
-
-
-class Peers(Protocol):
-    """The way to the other members."""
-
-    def send(self, messages: Sequence[Message]) -> None:
-        """Send without waiting; what cannot be sent may be lost.
-
-        The state of an `InstallSnapshot` comes from `Driver.load_snapshot`, and how its transfer
-        ended goes to `Driver.report_snapshot`.
-        """
-        ...
-
-
-class NoPeers:
-    """The peers of a lone voter."""
-
-    def send(self, messages: Sequence[Message]) -> None:
-        """Refuse: there is nobody."""
-        assert not messages, f"a lone voter wants to send {messages[0]}"
 
 
 HEARD_LATELY_S = 2.0

@@ -7,6 +7,7 @@ ever repeated; the process stops and recovers from what is really there.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
@@ -123,3 +124,19 @@ class DirectoryLock:
     def release(self) -> None:
         """Let others in."""
         os.close(self._descriptor)
+
+
+def read_written(path: Path) -> bytes:
+    """Return a file's bytes up to its last written part.
+
+    What was preallocated and never written is a hole, which is zeros; most of the last segment
+    is such, and nobody need look at it.
+    """
+    with path.open("rb") as file:
+        descriptor, end = file.fileno(), 0
+        with contextlib.suppress(OSError):  # no more data behind the offset
+            while True:
+                start = os.lseek(descriptor, end, os.SEEK_DATA)
+                end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        file.seek(0)
+        return file.read(end)

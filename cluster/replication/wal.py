@@ -16,7 +16,6 @@ starts a new segment: an old one is never written again, and so no nonce is used
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import struct
@@ -36,6 +35,7 @@ from cluster.replication.durable_files import (
     TEMPORARY_SUFFIX,
     fatal_errors,
     make_directory,
+    read_written,
     remove_leftovers,
     sync_directory,
 )
@@ -342,7 +342,7 @@ class _SegmentReader:
         self.highest_index = 0
         self.batches = 0
         with fatal_errors("read", path):
-            self._data = _read_written(path)
+            self._data = read_written(path)
         salt, self.key_id = self._check_header(sequence)
         key = keys.find(self.key_id)
         if key is None:
@@ -485,22 +485,6 @@ def _label(kind: Kind, batch: int, *, ends_batch: bool) -> bytes:
 def _size_of(payload: bytes) -> int:
     size = _RECORD.size + len(payload)
     return size + -size % _ALIGNMENT
-
-
-def _read_written(path: Path) -> bytes:
-    """Return a file's bytes up to its last written part.
-
-    What was preallocated and never written is a hole, which is zeros; most of the last segment
-    is such, and nobody need look at it.
-    """
-    with path.open("rb") as file:
-        descriptor, end = file.fileno(), 0
-        with contextlib.suppress(OSError):  # no more data behind the offset
-            while True:
-                start = os.lseek(descriptor, end, os.SEEK_DATA)
-                end = os.lseek(descriptor, start, os.SEEK_HOLE)
-        file.seek(0)
-        return file.read(end)
 
 
 def _pwrite_all(descriptor: int, data: bytes, offset: int) -> None:
