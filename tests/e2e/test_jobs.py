@@ -34,7 +34,7 @@ def test_a_replicated_job_runs_to_its_end(cluster: Cluster) -> None:
     assert completed(cluster) == [(slot, "complete") for slot in range(5)]
     listed = cluster.docker("service", "ls", "--format", "{{.Mode}} {{.Replicas}}").stdout
     assert listed.strip() == "replicated job 0/2 (5/5 completed)"
-    assert cluster.containers("job") == []
+    wait_for("its containers to have ended", lambda: not cluster.containers("job"))
     # any change of its spec runs it anew
     cluster.docker("service", "update", "--force", "--no-resolve-image", "job")
     assert cluster.service("job")["JobStatus"]["JobIteration"] == {"Index": 1}
