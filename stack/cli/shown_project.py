@@ -50,7 +50,12 @@ def _project(wanted: Shown) -> str:
     from stack.compose.resolve import Options, resolve
 
     project = wanted.project
-    options = Options(wanted.stack, project.profiles, interpolates=not wanted.no_interpolate)
+    options = Options(
+        wanted.stack,
+        project.profiles,
+        interpolates=not wanted.no_interpolate,
+        reads_env_files=wanted.lists is None,
+    )
     if project.strict:
         _check_strictly(wanted)
     resolved = resolve(project.source(), options)

@@ -66,6 +66,7 @@ class Options(Record):
     stack: str = ""  # the name the user asked for
     profiles: tuple[str, ...] = ()  # in addition to COMPOSE_PROFILES
     interpolates: bool = True  # False keeps variables and env_file as they are written
+    reads_env_files: bool = True  # and files of labels; lists of names do not need them
 
 
 _DEFAULT = Options()
@@ -96,7 +97,8 @@ def resolve(source: Source, options: Options = _DEFAULT) -> Resolved:
     if options.interpolates:
         all_services = map_at(whole, "services")
         check_services(active, all_services.entries if all_services is not None else ())
-        active = _with_side_files(active, environment, source)
+        if options.reads_env_files:
+            active = _with_side_files(active, environment, source)
     return Resolved(
         name=name,
         root=active,

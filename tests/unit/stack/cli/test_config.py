@@ -64,6 +64,12 @@ def test_lists(capsys: pytest.CaptureFixture[str], option: str, lines: list[str]
     assert config(capsys, option).splitlines() == lines
 
 
+def test_lists_need_no_env_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("e.yml").write_text("services: {a: {image: x, env_file: none.env}}")
+    assert "none.env" in config(capsys, "-c", "e.yml", code=2)
+    assert config(capsys, "-c", "e.yml", "--services") == "a\n"
+
+
 def test_an_image_that_is_built_has_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     found = config(capsys, "--images", "--profile", "tools").splitlines()
     assert found == ["shop-tool", "web:1"]
