@@ -129,7 +129,9 @@ class Transaction:
 def _name_taken(item: Service | Network | Secret | Config) -> str:
     match item:
         case Service():
-            return f"name conflicts with an existing object: service {item.spec.name}"
+            return (
+                f"name conflicts with an existing object: service {item.spec.name} already exists"
+            )
         case Network():
             return f"network with name {item.spec.name} already exists"
         case Secret():

@@ -35,8 +35,11 @@ from stack.cli.commands import cli
 from stack.compose.keys import ROOT as COMPOSE_KEYS
 from stack.compose.keys import Key, Status
 from stack.deploy.events import AnyEvent
+from tests.compat.api_coverage import FIELDS, OPERATIONS
 from tests.compat.compose_differences import DIFFERENCES as COMPOSE_DIFFERENCES
+from tests.compat.error_differences import DIFFERENCES as ERROR_DIFFERENCES
 from tests.compat.stack_differences import DIFFERENCES
+from tests.compat.trace_differences import DIFFERENCES as TRACE_DIFFERENCES
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,6 +135,33 @@ def compose_differences_block() -> str:
     return _reasons_with_cases(COMPOSE_DIFFERENCES)
 
 
+def error_differences_block() -> str:
+    """Return where answers differ from those of Docker Swarm: reasons with cases."""
+    return _reasons_with_cases(ERROR_DIFFERENCES)
+
+
+def trace_differences_block() -> str:
+    """Return which commands end otherwise than with Docker Swarm: reasons with cases."""
+    return _reasons_with_cases(TRACE_DIFFERENCES)
+
+
+def service_fields_block() -> str:
+    """Return what of a service's spec is carried out, with the test that shows it."""
+    lines = []
+    for member, row in FIELDS.items():
+        lines.append(f"{row.answer:<7} {member}{': ' if row.missing else ''}{row.missing}")
+        lines.append(f"            {row.test.replace('::', ' ')}")
+    return "\n".join(lines)
+
+
+def operation_tests_block() -> str:
+    """Return the operations of the swarm's part of the API by the test that shows them."""
+    by_test: dict[str, list[str]] = {}
+    for operation, test in OPERATIONS.items():
+        by_test.setdefault(test.replace("::", " "), []).append(operation)
+    return _reasons_with_cases({o: test for test, all_of in by_test.items() for o in all_of})
+
+
 def _reasons_with_cases(differences: dict[str, str]) -> str:
     by_reason: dict[str, list[str]] = {}
     for name, reason in differences.items():
@@ -193,6 +223,10 @@ BLOCKS = {
     "compose-keys": ("docs/compatibility.md", compose_keys_block),
     "extension-schema": ("docs/design/extensions.md", extension_schema_block),
     "stack-differences": ("docs/compatibility.md", stack_differences_block),
+    "service-fields": ("docs/compatibility.md", service_fields_block),
+    "operation-tests": ("docs/compatibility.md", operation_tests_block),
+    "error-differences": ("docs/compatibility.md", error_differences_block),
+    "trace-differences": ("docs/compatibility.md", trace_differences_block),
     "compose-differences": ("docs/compatibility.md", compose_differences_block),
     "deploy-events": ("docs/deploy.md", deploy_events_block),
     "task-states": ("docs/design/task-model.md", task_states_block),

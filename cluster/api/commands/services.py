@@ -31,6 +31,7 @@ from cluster.model.service import (
 )
 from cluster.model.stack import stack_of
 from cluster.model.task_state import TaskState
+from cluster.model.update_policy import UpdateConfig
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
 
@@ -266,7 +267,22 @@ def _with_shown_defaults(spec: ServiceSpec) -> ServiceSpec:
         template = msgspec.structs.replace(template, container_spec=container)
     template = msgspec.structs.replace(template, runtime=template.runtime or "container")
     endpoint = spec.endpoint_spec and _with_port_defaults(spec.endpoint_spec)
-    return msgspec.structs.replace(spec, mode=mode, task_template=template, endpoint_spec=endpoint)
+    return msgspec.structs.replace(
+        spec,
+        mode=mode,
+        task_template=template,
+        endpoint_spec=endpoint,
+        update_config=spec.update_config and _with_update_defaults(spec.update_config),
+        rollback_config=spec.rollback_config and _with_update_defaults(spec.rollback_config),
+    )
+
+
+def _with_update_defaults(config: UpdateConfig) -> UpdateConfig:
+    return msgspec.structs.replace(
+        config,
+        failure_action=config.failure_action or "pause",
+        order=config.order or "stop-first",
+    )
 
 
 def _with_port_defaults(endpoint: EndpointSpec) -> EndpointSpec:

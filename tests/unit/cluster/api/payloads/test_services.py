@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from cluster.api.payloads.services import decode_service_spec
@@ -42,3 +45,22 @@ def test_a_template_must_hold_a_container() -> None:
         decode_service_spec(b'{"Name":"e1"}', V41)
     with pytest.raises(Unimplemented, match="PluginSpec"):
         decode_service_spec(b'{"TaskTemplate":{"PluginSpec":{}}}', V41)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"PluginSpec": {"Name": "a"}},
+        {"Runtime": "plugin"},
+        {"NetworkAttachmentSpec": {"ContainerID": "a"}},
+        {"Runtime": "attachment"},
+    ],
+)
+def test_other_kinds_of_services_are_refused(template: dict[str, Any]) -> None:
+    with pytest.raises(Unimplemented, match=r"TaskTemplate\.(Plugin|NetworkAttachment)Spec: "):
+        decode_service_spec(json.dumps({"TaskTemplate": template}).encode(), V44)
+
+
+def test_an_unknown_runtime_is_named() -> None:
+    with pytest.raises(InvalidArgument, match=r"TaskTemplate\.Runtime: 'x' is not container"):
+        decode_service_spec(b'{"TaskTemplate": {"Runtime": "x"}}', V44)
