@@ -182,6 +182,7 @@ class Lab:
                 "HOST": host.name,
                 "ADDRESS": host.address,
                 "POWER": of(host, "init"),
+                "NETD": of(host, "netd"),
                 "ENGINE": of(host, "engine"),
                 "STACKD": of(host, "stackd"),
                 "FOLDER": str(host.folder),
@@ -202,6 +203,7 @@ class Lab:
         if not running(host, "init"):
             self._plug_in(host)
             self._boot(host)
+        self.start_netd(which)  # the engine looks for its network driver
         self.start_engine(which)
         if had_stackd:
             self.start_stackd(which)
@@ -261,6 +263,29 @@ class Lab:
         )
 
     # ---- what runs in a host
+
+    def start_netd(self, which: int | str, *options: str) -> None:
+        """Start a host's network process and wait until it answers; nothing happens where one runs.
+
+        Args:
+            which: the host.
+            options: more options of stack-netd.
+        """
+        host = self.host(which)
+        command = [
+            *(str(ROOT / ".venv/bin/stack-netd"), "--state-dir", str(host.folder / "netd")),
+            *("--socket", str(host.netd_socket), "--engine", f"unix://{host.engine_socket}"),
+            *options,
+        ]
+        self._start(host, "netd", host.netd_socket, command, {})
+
+    def kill_netd(self, which: int | str, sig: int = signal.SIGKILL) -> None:
+        """Send a signal to a host's network process and wait for its end; the data plane stays."""
+        end(self.host(which), "netd", sig)
+
+    def netd(self, which: int | str, method: str, path: str, body: object = None) -> Any:
+        """Call a host's network process; see `call`."""
+        return call(self.host(which).netd_socket, method, path, body)
 
     def start_engine(self, which: int | str, *options: str) -> None:
         """Start a host's Docker Engine and wait until it answers; nothing happens where one runs.

@@ -60,8 +60,9 @@ def command_line() -> argparse.ArgumentParser:
         ("stop", "send SIGTERM to"),
         ("kill", "send SIGKILL to"),
     ):
-        command = add(verb, do_service, f"{does} the engine or stackd of hosts")
+        command = add(verb, do_service, f"{does} the engine, stackd or stack-netd of hosts")
         command.set_defaults(verb=verb)
+        command.add_argument("--netd", action="store_true", help="stack-netd instead of the engine")
         command.add_argument("--stackd", action="store_true", help="stackd instead of the engine")
         command.add_argument("hosts", metavar="HOST", nargs="+")
     for verb in ("poweroff", "poweron"):
@@ -133,9 +134,11 @@ def do_service(lab: Lab, options: argparse.Namespace) -> None:
     sig = signal.SIGTERM if options.verb == "stop" else signal.SIGKILL
     for host in options.hosts:
         if options.verb == "start":
-            (lab.start_stackd if options.stackd else lab.start_engine)(host)
+            start = lab.start_netd if options.netd else lab.start_engine
+            (lab.start_stackd if options.stackd else start)(host)
         else:
-            (lab.kill_stackd if options.stackd else lab.kill_engine)(host, sig)
+            kill = lab.kill_netd if options.netd else lab.kill_engine
+            (lab.kill_stackd if options.stackd else kill)(host, sig)
 
 
 def do_power(lab: Lab, options: argparse.Namespace) -> None:

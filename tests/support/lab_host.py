@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CGROUPS = Path("/sys/fs/cgroup")
 NETNS = Path("/run/netns")
 
-Service = Literal["engine", "stackd"]
+Service = Literal["engine", "netd", "stackd"]
 
 
 class LabError(Exception):
@@ -50,6 +50,11 @@ class Host:
     def stackd_socket(self) -> Path:
         """Where its stackd listens."""
         return self.folder / "stackd.sock"
+
+    @property
+    def netd_socket(self) -> Path:
+        """Where its network process listens."""
+        return self.folder / "netd.sock"
 
     def log(self, what: str) -> Path:
         """The log of "init", "engine" or "stackd"."""

@@ -1,0 +1,1 @@
+"""One node's part of the networks: tunnels, names, balancing, and the engine's plugin."""

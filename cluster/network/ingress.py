@@ -1,0 +1,192 @@
+"""Published ports in the kernel: the uplink from host to ingress namespace, and both's rules."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+
+import structlog
+
+from cluster.model.network_view import IngressView, NodeView
+from cluster.network import namespaces
+from cluster.network.balancer_rules import begin_of_turn
+from cluster.network.conntrack import Connection, Conntrack
+from cluster.network.ingress_rules import (
+    IngressRules,
+    PortRule,
+    changed_ports,
+    plan_ports,
+    plan_rules,
+    render_host,
+    render_ingress,
+    render_ingress_change,
+    unserved_ports,
+)
+from cluster.network.names import (
+    TABLE,
+    UPLINK_HOST,
+    UPLINK_HOST_ADDRESS,
+    UPLINK_INSIDE,
+    UPLINK_INSIDE_ADDRESS,
+    UPLINK_PREFIX,
+)
+from cluster.network.netlink import Netlink
+from cluster.network.nftables import Nftables
+from cluster.network.overlay import Overlay
+from cluster.network.port_holder import PortHolder
+
+log = structlog.get_logger()
+
+UPLINK_MAC = "02:4e:ff:00:00:02"
+UPLINK_MTU_BYTES = 1500
+IPTABLES_LIMIT_S = 10
+UDP = 17
+
+
+class Ingress:
+    """The mesh of published ports on this node; all of it belongs to the network thread."""
+
+    def __init__(self, host: Netlink, host_rules: Nftables, overlay: Overlay) -> None:
+        self._host = host
+        self._host_rules = host_rules
+        self._overlay = overlay
+        self._holder = PortHolder()
+        with namespaces.inside(overlay.name):
+            self._rules = Nftables()
+            self._conntrack = Conntrack()
+        self._applied: IngressRules | None = None
+        self._applied_host: Mapping[str, PortRule] | None = None
+        self._rotations: dict[str, int] = {}
+        self._changes = 0
+        self._last: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def ensure_uplink(self) -> None:
+        """Make the link between the host and the namespace, if it is not there."""
+        inside, name = self._overlay.netlink, self._overlay.name
+        if self._host.index(UPLINK_HOST) is None or inside.index(UPLINK_INSIDE) is None:
+            self._host.delete_link(UPLINK_HOST)
+            inside.delete_link(UPLINK_INSIDE)
+            self._host.add_pair(
+                UPLINK_HOST, UPLINK_INSIDE, name, UPLINK_MTU_BYTES, peer_mac=UPLINK_MAC
+            )
+            self._overlay.doubt()  # routes over the old link went with it
+        self._host.add_address(UPLINK_HOST, UPLINK_HOST_ADDRESS, UPLINK_PREFIX)
+        self._host.set_up(UPLINK_HOST)
+        inside.add_address(UPLINK_INSIDE, UPLINK_INSIDE_ADDRESS, UPLINK_PREFIX)
+        inside.set_up(UPLINK_INSIDE)
+        namespaces.write_sysctls(name, {("net", "ipv4", "conf", UPLINK_INSIDE, "rp_filter"): 0})
+        namespaces.write_own_sysctls(
+            {
+                ("net", "ipv4", "ip_forward"): 1,
+                ("net", "ipv4", "conf", UPLINK_HOST, "route_localnet"): 1,
+            }
+        )
+
+    def apply(self, ingress: IngressView, view: NodeView, local: Mapping[str, PortRule]) -> None:
+        """Bring rules and held ports to a view.
+
+        Args:
+            ingress: the ingress network and the cluster's published ports.
+            view: the node's view, for its peers.
+            local: ports that only this node publishes, for containers of its own.
+        """
+        ports = {**plan_ports(ingress), **local}
+        refused = self._holder.hold(ports)
+        self.problems = [*unserved_ports(ingress), *refused.values()]
+        wanted = plan_rules(
+            ingress, view, {key: rule for key, rule in ports.items() if key not in refused}
+        )
+        before = self._applied or plan_rules(ingress, view, {})
+        self._changes += 1
+        for key in changed_ports(before, wanted):
+            self._rotations[key] = begin_of_turn(view.own_index, key, self._changes)
+        if self._applied is None:
+            self._rules.run(render_ingress(wanted, self._rotations))
+        elif text := render_ingress_change(self._applied, wanted, self._rotations):
+            self._applied = None  # until it is done
+            self._rules.run(text)
+        self._applied = wanted
+        if self._applied_host != wanted.ports:
+            self._host_rules.run(render_host(wanted.ports))
+            self._applied_host = wanted.ports
+        self._forget_ended(ingress)
+
+    def verify(self) -> None:
+        """Look whether somebody removed link or rules; the next `apply` makes them again."""
+        self.ensure_uplink()
+        if not self._rules.has_table("ip", TABLE):
+            self._applied = None
+        if not self._host_rules.has_table("ip", TABLE):
+            self._applied_host = None
+        if problem := admit_uplink():
+            self.problems.append(problem)
+
+    def close(self) -> None:
+        """Let go of everything and leave links and rules as they are."""
+        self._rules.close()
+        self._conntrack.close()
+        self._holder.close()
+
+    def remove(self) -> None:
+        """Remove link and host rules; the namespace goes with its overlay."""
+        self.close()
+        self._host.delete_link(UPLINK_HOST)
+        self._host_rules.run(f"add table ip {TABLE}\ndelete table ip {TABLE}\n")
+        dismiss_uplink()
+
+    def _forget_ended(self, ingress: IngressView) -> None:
+        own = set(ingress.node_addresses.values()) | {ingress.own_address}
+        states = {task.address: task.state for task in ingress.network.tasks}
+        ended = {a for a, state in self._last.items() if states.get(a) != state}
+        first, self._last = not self._last, dict(states)
+        if not ended and not first:
+            return
+
+        def leads_nowhere(connection: Connection) -> bool:
+            if connection.called != UPLINK_INSIDE_ADDRESS or connection.answering in own:
+                return False
+            if connection.answering not in states:
+                return connection.answering != UPLINK_INSIDE_ADDRESS
+            return connection.protocol == UDP and states[connection.answering] != "serving"
+
+        self._conntrack.forget(leads_nowhere)
+
+
+def admit_uplink() -> str:
+    """Let the mesh through Docker's forwarding rules, which drop by default; the problem or ""."""
+    if not _has_docker_chain():
+        return ""
+    for rule in _UPLINK_RULES:
+        if not _iptables("-C", *rule) and not _iptables("-I", *rule):
+            return f"iptables -I {' '.join(rule)} failed: published ports may not work on this node"
+    return ""
+
+
+def dismiss_uplink() -> None:
+    """Take the mesh's rules out of Docker's chain."""
+    if _has_docker_chain():
+        for rule in _UPLINK_RULES:
+            _iptables("-D", *rule)
+
+
+_UPLINK_RULES = (
+    ("DOCKER-USER", "-i", UPLINK_HOST, "-j", "ACCEPT"),
+    ("DOCKER-USER", "-o", UPLINK_HOST, "-j", "ACCEPT"),
+)
+
+
+def _has_docker_chain() -> bool:
+    return shutil.which("iptables") is not None and _iptables("-S", "DOCKER-USER")
+
+
+def _iptables(*arguments: str) -> bool:
+    done = subprocess.run(
+        ["iptables", "-w", "5", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=IPTABLES_LIMIT_S,
+    )
+    return done.returncode == 0

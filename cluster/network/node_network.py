@@ -1,0 +1,439 @@
+"""All networks of this node: the one place that knows what should be and makes it so.
+
+Every method runs in the one network thread; so there are no locks, and the engine's calls and the
+agent's views are carried out in the order in which they came. Each network is brought to its view
+by itself: what one of them cannot have is reported and tried again, and holds up no other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from cluster.errors import InvalidArgument, NotFound
+from cluster.model.network_view import IngressView, NetworkView, NodeView
+from cluster.network import namespaces, stored_state
+from cluster.network.balancer import Balancer
+from cluster.network.ingress import Ingress
+from cluster.network.ingress_rules import PortRule, render_guard
+from cluster.network.names import (
+    NAMESPACE_PREFIX,
+    TABLE,
+    TUNNEL,
+    VXLAN_OVERHEAD_V4_BYTES,
+    VXLAN_OVERHEAD_V6_BYTES,
+    namespace_name,
+    router_link,
+)
+from cluster.network.netlink import Netlink
+from cluster.network.nftables import Nftables
+from cluster.network.overlay import Overlay, TunnelSettings
+from cluster.network.overlay_plan import plan_ingress, plan_overlay
+from cluster.network.stored_state import EngineEndpoint, StoredState
+
+log = structlog.get_logger()
+
+DEFAULT_MTU_BYTES: Final = 1500
+HOST: Final = "host"
+"""Key of problems that are no single network's."""
+
+ROUTER_LINK_PREFIX: Final = "v"
+
+
+class NodeNetwork:
+    """The data plane of one node."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read what is stored; nothing in the kernel is touched yet.
+
+        Args:
+            folder: where the state is kept.
+
+        Raises:
+            FatalStorageError: it cannot be read.
+        """
+        self._folder = folder
+        self._state = stored_state.load(folder)
+        self._host = Netlink()
+        self._host_rules = Nftables()
+        self._overlays: dict[str, Overlay] = {}
+        self._balancers: dict[str, Balancer] = {}
+        self._ingress: Ingress | None = None
+        self._guarded = ""
+        self._problems: dict[str, str] = {}
+
+    # ---- the agent's side
+
+    @property
+    def view(self) -> NodeView | None:
+        """The view that was set last."""
+        return self._state.view
+
+    def set_view(self, view: NodeView) -> dict[str, str]:
+        """Take a new view, keep it, and make it so.
+
+        Networks that are not in it any more stay until the last container has left them.
+
+        Returns:
+            What could not be done: by network ID, or `HOST`.
+
+        Raises:
+            FatalStorageError: the view could not be stored.
+        """
+        old = self._state.view
+        retained: tuple[str, ...] = ()
+        if old is not None:
+            view, retained = _with_used_networks(view, old, self._used_networks())
+        self._save(view=view, retained=retained)
+        return self.reconcile()
+
+    def reconcile(self) -> dict[str, str]:
+        """Make the kernel look like the stored view; the problems, as for `set_view`."""
+        view = self._state.view
+        if view is None:
+            return {}
+        self._problems = {}
+        self._attempt(HOST, lambda: self._guard(view))
+        mtu = self._underlay_mtu(view)
+        wanted = {network.id: network for network in view.networks}
+        for network in wanted.values():
+            self._attempt(network.id, lambda n=network: self._bring(n, view, mtu))
+        if (ingress := view.ingress) is not None:
+            wanted[ingress.network.id] = ingress.network
+            self._attempt(ingress.network.id, lambda: self._bring_ingress(ingress, view, mtu))
+        elif self._ingress is not None:
+            self._ingress.remove()
+            self._ingress = None
+        for network_id in self._overlays.keys() - wanted.keys():
+            self._attempt(network_id, lambda i=network_id: self._remove(i))
+        return dict(self._problems)
+
+    def verify(self) -> dict[str, str]:
+        """Compare with the kernel instead of with what was done, and remove what nobody wants."""
+        for overlay in self._overlays.values():
+            overlay.doubt()
+        for balancer in self._balancers.values():
+            balancer.verify()
+        if self._guarded and not self._host_rules.has_table("inet", TABLE):
+            self._guarded = ""
+        problems = self.reconcile()
+        if self._ingress is not None:
+            self._attempt(HOST, self._ingress.verify)
+            problems = self.reconcile()
+        self._collect()
+        return problems
+
+    def status(self) -> dict[str, Any]:
+        """Return what is there: per network its links and counters, and what is wrong."""
+        view = self._state.view
+        return {
+            "revision": view.revision if view else 0,
+            "problems": dict(self._problems),
+            "ports": list(self._ingress.problems) if self._ingress else [],
+            "networks": [self._network_status(i) for i in sorted(self._overlays)],
+        }
+
+    def close(self) -> None:
+        """Let go of everything and leave the data plane as it is."""
+        for overlay in self._overlays.values():
+            overlay.close()
+        for balancer in self._balancers.values():
+            balancer.close()
+        if self._ingress is not None:
+            self._ingress.close()
+        self._host_rules.close()
+        self._host.close()
+
+    # ---- the engine's side
+
+    def add_engine_network(self, engine_network: str, network_id: str) -> None:
+        """Remember for which network of the cluster an engine's network stands."""
+        self._save(engine_networks={**self._state.engine_networks, engine_network: network_id})
+
+    def remove_engine_network(self, engine_network: str) -> None:
+        """Forget an engine's network."""
+        kept = {k: v for k, v in self._state.engine_networks.items() if k != engine_network}
+        self._save(engine_networks=kept)
+
+    def engine_network(self, engine_network: str) -> str:
+        """Return the cluster's ID of an engine's network.
+
+        Raises:
+            NotFound: no such network was created.
+        """
+        found = self._state.engine_networks.get(engine_network)
+        if found is None:
+            raise NotFound(
+                f"engine network {engine_network[:12]} is not known here; remove and create it"
+            )
+        return found
+
+    def add_endpoint(self, endpoint_id: str, endpoint: EngineEndpoint) -> None:
+        """Remember a container's place.
+
+        Raises:
+            NotFound: the network is not in this node's view.
+            InvalidArgument: the address is not in the network, or another container has it.
+        """
+        self._overlay(endpoint.network_id)
+        for other_id, other in self._state.endpoints.items():
+            taken = (other.network_id, other.address) == (endpoint.network_id, endpoint.address)
+            if taken and other_id != endpoint_id:
+                if other.is_joined and self._has_link(other_id, other):
+                    raise InvalidArgument(
+                        f"address {endpoint.address} is in use by endpoint {other_id[:12]}"
+                    )
+                self._drop(other_id)
+                break
+        self._save(endpoints={**self._state.endpoints, endpoint_id: endpoint})
+        if endpoint.ports:
+            self.reconcile()
+
+    def join(self, endpoint_id: str) -> tuple[str, str]:
+        """Make a container's link: the name of its end, and the gateway or "".
+
+        Raises:
+            NotFound: endpoint or network are not known.
+        """
+        endpoint = self._endpoint(endpoint_id)
+        name = self._overlay(endpoint.network_id).attach(endpoint_id, endpoint.address)
+        joined = msgspec.structs.replace(endpoint, is_joined=True)
+        self._save(endpoints={**self._state.endpoints, endpoint_id: joined})
+        gateway = self._network(endpoint.network_id).gateway if endpoint.is_gateway else ""
+        if gateway and self._ingress is not None:
+            self._attempt(HOST, self._ingress.verify)
+        return name, gateway
+
+    def leave(self, endpoint_id: str) -> None:
+        """Remove a container's link; nothing happens where none is."""
+        endpoint = self._state.endpoints.get(endpoint_id)
+        if endpoint is None:
+            return
+        if (overlay := self._overlays.get(endpoint.network_id)) is not None:
+            overlay.detach(endpoint_id)
+        left = msgspec.structs.replace(endpoint, is_joined=False)
+        self._save(endpoints={**self._state.endpoints, endpoint_id: left})
+
+    def remove_endpoint(self, endpoint_id: str) -> None:
+        """Forget a container's place, and its network if that was only kept for it."""
+        if endpoint_id in self._state.endpoints:
+            self._drop(endpoint_id)
+            self._forget_unused()
+
+    def endpoints(self) -> frozenset[str]:
+        """Return the endpoints that are known, by the engine's IDs."""
+        return frozenset(self._state.endpoints)
+
+    # ---- inside
+
+    def _bring(self, network: NetworkView, view: NodeView, mtu: int) -> None:
+        overlay = self._ensure_overlay(network)
+        plan = plan_overlay(network, view)
+        overlay.apply(plan, _tunnel(network, view, mtu), strict=True)
+        if network.id not in self._balancers:
+            self._balancers[network.id] = Balancer(overlay.name)
+        self._balancers[network.id].apply(network, view.own_index)
+
+    def _bring_ingress(self, ingress: IngressView, view: NodeView, mtu: int) -> None:
+        overlay = self._ensure_overlay(ingress.network)
+        if self._ingress is None:
+            self._ingress = Ingress(self._host, self._host_rules, overlay)
+            self._ingress.ensure_uplink()
+            self._ingress.verify()
+        overlay.apply(
+            plan_ingress(ingress, view), _tunnel(ingress.network, view, mtu), strict=False
+        )
+        self._ingress.apply(ingress, view, self._local_ports(ingress.network.id))
+
+    def _ensure_overlay(self, network: NetworkView) -> Overlay:
+        found = self._overlays.get(network.id)
+        if found is None:
+            found = self._overlays[network.id] = Overlay(self._host, network.id)
+        return found
+
+    def _local_ports(self, network_id: str) -> dict[str, PortRule]:
+        rules = {}
+        for endpoint in self._state.endpoints.values():
+            if endpoint.network_id != network_id:
+                continue
+            for port in endpoint.ports:
+                rule = PortRule(
+                    protocol=port.protocol,
+                    published_port=port.published_port,
+                    target_port=port.target_port,
+                    host_ip="" if port.host_ip == "0.0.0.0" else port.host_ip,  # noqa: S104
+                    backends=(endpoint.address,),
+                )
+                rules[rule.key] = rule
+        return rules
+
+    def _guard(self, view: NodeView) -> None:
+        text = render_guard(view) if view.networks or view.ingress else ""
+        if text != self._guarded:
+            remove = f"add table inet {TABLE}\ndelete table inet {TABLE}\n"
+            self._host_rules.run(text or remove)
+            self._guarded = text
+
+    def _underlay_mtu(self, view: NodeView) -> int:
+        device = self._host.device_of_address(view.own_address)
+        links = self._host.links()
+        size = links[device].mtu if device in links else DEFAULT_MTU_BYTES
+        is_v6 = ":" in view.own_address
+        overhead = VXLAN_OVERHEAD_V6_BYTES if is_v6 else VXLAN_OVERHEAD_V4_BYTES
+        return min(size, 65535) - overhead
+
+    def _attempt(self, key: str, act: Any) -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - one network's trouble must not stop others
+            if key not in self._problems:
+                log.warning("network not as wanted", network=key, error=str(error))
+            self._problems[key] = str(error) or type(error).__name__
+            if key in self._overlays:
+                self._overlays[key].doubt()
+
+    def _remove(self, network_id: str) -> None:
+        overlay = self._overlays.pop(network_id)
+        if (balancer := self._balancers.pop(network_id, None)) is not None:
+            balancer.close()
+        overlay.remove()
+
+    def _collect(self) -> None:
+        """Remove links and namespaces that nobody wants, as those of an engine's lost calls."""
+        known: dict[str, set[str]] = {i: set() for i in self._overlays}
+        for endpoint_id, endpoint in self._state.endpoints.items():
+            known.setdefault(endpoint.network_id, set()).add(router_link(endpoint_id))
+        for network_id, overlay in self._overlays.items():
+            links = {
+                name
+                for name in overlay.links()
+                if name.startswith(ROUTER_LINK_PREFIX) and name != TUNNEL
+            }
+            for name in links - known[network_id]:
+                log.info("leftover link removed", link=name, network=network_id)
+                overlay.netlink.delete_link(name)
+        wanted = {namespace_name(network_id) for network_id in known}
+        for name in namespaces.names(NAMESPACE_PREFIX) - wanted:
+            log.info("leftover namespace removed", namespace=name)
+            namespaces.remove(name)
+
+    def _drop(self, endpoint_id: str) -> None:
+        endpoint = self._state.endpoints[endpoint_id]
+        if (overlay := self._overlays.get(endpoint.network_id)) is not None:
+            overlay.detach(endpoint_id)
+        kept = {k: v for k, v in self._state.endpoints.items() if k != endpoint_id}
+        self._save(endpoints=kept)
+        if endpoint.ports:
+            self.reconcile()
+
+    def _forget_unused(self) -> None:
+        view, used = self._state.view, self._used_networks()
+        unused = set(self._state.retained) - used
+        if view is None or not unused:
+            return
+        ingress = view.ingress
+        if ingress is not None and ingress.network.id in unused:
+            ingress = None
+        networks = tuple(n for n in view.networks if n.id not in unused)
+        self._save(
+            view=msgspec.structs.replace(view, networks=networks, ingress=ingress),
+            retained=tuple(i for i in self._state.retained if i in used),
+        )
+        self.reconcile()
+
+    def _used_networks(self) -> set[str]:
+        return {endpoint.network_id for endpoint in self._state.endpoints.values()}
+
+    def _has_link(self, endpoint_id: str, endpoint: EngineEndpoint) -> bool:
+        overlay = self._overlays.get(endpoint.network_id)
+        return overlay is not None and overlay.netlink.index(router_link(endpoint_id)) is not None
+
+    def _network_status(self, network_id: str) -> dict[str, Any]:
+        network, overlay = self._network(network_id), self._overlays[network_id]
+        links = overlay.links()
+        tunnel = links.get(TUNNEL)
+        mine = {k: e for k, e in self._state.endpoints.items() if e.network_id == network_id}
+        return {
+            "id": network_id,
+            "name": network.name,
+            "namespace": overlay.name,
+            "vni": network.vni,
+            "mtu": overlay.mtu,
+            "problem": self._problems.get(network_id, ""),
+            "tunnel": msgspec.to_builtins(tunnel) if tunnel else None,
+            "endpoints": [
+                {
+                    "id": endpoint_id,
+                    "address": endpoint.address,
+                    "joined": endpoint.is_joined,
+                    "link": msgspec.to_builtins(links.get(router_link(endpoint_id))),
+                }
+                for endpoint_id, endpoint in sorted(mine.items())
+            ],
+        }
+
+    def _overlay(self, network_id: str) -> Overlay:
+        found = self._overlays.get(network_id)
+        if found is None:
+            raise NotFound(
+                f"network {network_id} is not on this node: no task here is to be in it,"
+                " or the node's agent has not told yet"
+            )
+        return found
+
+    def _network(self, network_id: str) -> NetworkView:
+        view = self._state.view
+        candidates: list[NetworkView] = [*view.networks] if view else []
+        if view and view.ingress:
+            candidates.append(view.ingress.network)
+        for network in candidates:
+            if network.id == network_id:
+                return network
+        raise NotFound(f"network {network_id} is not on this node")
+
+    def _endpoint(self, endpoint_id: str) -> EngineEndpoint:
+        found = self._state.endpoints.get(endpoint_id)
+        if found is None:
+            raise NotFound(
+                f"endpoint {endpoint_id[:12]} is not known here; start the container again"
+            )
+        return found
+
+    def _save(self, **changes: Any) -> None:
+        state: StoredState = msgspec.structs.replace(self._state, **changes)
+        if state != self._state:
+            stored_state.save(self._folder, state)
+            self._state = state
+
+
+def _with_used_networks(
+    new: NodeView, old: NodeView, used: set[str]
+) -> tuple[NodeView, tuple[str, ...]]:
+    """Keep networks that still have containers, without anybody else in them; their IDs too."""
+    present = {network.id for network in new.networks}
+    kept = [
+        msgspec.structs.replace(network, services=(), tasks=())
+        for network in old.networks
+        if network.id in used and network.id not in present
+    ]
+    retained = [network.id for network in kept]
+    if new.ingress is None and old.ingress is not None and old.ingress.network.id in used:
+        network = msgspec.structs.replace(old.ingress.network, services=(), tasks=())
+        ingress = msgspec.structs.replace(old.ingress, network=network, ports=())
+        new = msgspec.structs.replace(new, ingress=ingress)
+        retained.append(network.id)
+    networks = sorted((*new.networks, *kept), key=lambda network: network.id)
+    return msgspec.structs.replace(new, networks=tuple(networks)), tuple(retained)
+
+
+def _tunnel(network: NetworkView, view: NodeView, mtu: int) -> TunnelSettings:
+    return TunnelSettings(
+        vni=network.vni,
+        own_index=view.own_index,
+        own_address=view.own_address,
+        port=view.data_port,
+        mtu=network.mtu or mtu,
+    )

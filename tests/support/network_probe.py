@@ -1,0 +1,117 @@
+"""Servers and clients that tests run inside containers and hosts of the lab; standard library only.
+
+serve NAME PORT            TCP and UDP: first line "NAME CLIENT", then echo; ends with standard input
+ask tcp|udp HOST PORT N    N times connect, print who answered; "error ..." where nobody did
+hold HOST PORT             connect, print who answered, then echo each line of standard input
+name-server ADDRESS ZONE ANSWER
+dns SERVER NAME TYPE [tcp] print the return code and the answers, sorted unless "unsorted"
+"""
+
+import os
+import socket
+import socketserver
+import sys
+import threading
+
+LIMIT_S = 4.0
+
+
+class Tcp(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        self.wfile.write(f"{sys.argv[2]} {self.client_address[0]}\n".encode())
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+class Udp(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        _, server = self.request
+        server.sendto(f"{sys.argv[2]} {self.client_address[0]}".encode(), self.client_address)
+
+
+class TcpServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 512
+
+
+def serve() -> None:
+    port = int(sys.argv[3])
+    tcp, udp = TcpServer(("", port), Tcp), socketserver.UDPServer(("", port), Udp)
+    threading.Thread(target=udp.serve_forever, daemon=True).start()
+    print("ready", flush=True)
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+    tcp.serve_forever()
+
+
+def ask() -> None:
+    kind, host, port, count = sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    for _ in range(count):
+        try:
+            if kind == "tcp":
+                with socket.create_connection((host, port), LIMIT_S) as connection:
+                    print(connection.makefile().readline().strip())
+            else:
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+                    datagrams.settimeout(LIMIT_S)
+                    datagrams.connect((host, port))
+                    datagrams.send(b"x")
+                    print(datagrams.recv(2000).decode())
+        except OSError as error:
+            print("error", type(error).__name__)
+
+
+def hold() -> None:
+    with socket.create_connection((sys.argv[2], int(sys.argv[3])), LIMIT_S) as connection:
+        stream = connection.makefile("rw")
+        print(stream.readline().strip(), flush=True)
+        for line in sys.stdin:
+            try:
+                stream.write(line)
+                stream.flush()
+                print(stream.readline().strip() or "closed", flush=True)
+            except OSError as error:
+                print("error", type(error).__name__, flush=True)
+                return
+
+
+def dns() -> None:
+    from dnslib import DNSRecord  # of the project's environment
+
+    server, name, kind, *more = sys.argv[2:]
+    question = DNSRecord.question(name, kind)
+    try:
+        data = question.send(server, 53, tcp="tcp" in more, timeout=LIMIT_S)
+    except OSError as error:
+        print("error", type(error).__name__)
+        return
+    answer = DNSRecord.parse(data)
+    values = [str(record.rdata) for record in answer.rr]
+    print(answer.header.rcode, *(values if "unsorted" in more else sorted(values)))
+
+
+def name_server() -> None:
+    from dnslib import QTYPE, RCODE, RR, A
+    from dnslib.server import DNSServer  # as above
+
+    address, zone, answer = sys.argv[2:]
+
+    class Resolver:
+        def resolve(self, request, handler):
+            reply = request.reply()
+            if str(request.q.qname).rstrip(".").endswith(zone):
+                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(answer)))
+            else:
+                reply.header.rcode = RCODE.NXDOMAIN
+            return reply
+
+    for tcp in (False, True):
+        DNSServer(Resolver(), address=address, port=53, tcp=tcp).start_thread()
+    print("ready", flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    {"serve": serve, "ask": ask, "hold": hold, "dns": dns, "name-server": name_server}[
+        sys.argv[1]
+    ]()
