@@ -57,6 +57,9 @@ DOWN_MESSAGE: Final = "heartbeat failure"
 GOODBYE_MESSAGE: Final = "the node left of its own will"
 UNKNOWN_MESSAGE: Final = "the leader changed: the node has yet to report to the new one"
 
+BEATS_A_SECOND: Final = 400
+"""More heartbeats are never asked for: with many nodes the period grows."""
+
 _WRITE_RETRY_S: Final = 0.5
 
 _STALL_S: Final = 1.0
@@ -239,7 +242,7 @@ class _Term:
                 raise no_member(node_id)
             # from here on the node is watched, so that it cannot be marked down between
             self._heartbeats.open_session(
-                node_id, session.id, self._clock.monotonic_s(), self._period_s()
+                node_id, session.id, self._clock.monotonic_s(), self._beat_period_s()
             )
             self._deadline_added.set()
             described = msgspec.structs.replace(
@@ -267,7 +270,7 @@ class _Term:
     def beat(self, node_id: NodeId, session_id: str) -> int:
         """Count a heartbeat; return nanoseconds until the next."""
         period_s = self._heartbeats.beat(
-            node_id, session_id, self._clock.monotonic_s(), self._period_s()
+            node_id, session_id, self._clock.monotonic_s(), self._beat_period_s()
         )
         return round(period_s * SECOND_NS)
 
@@ -360,7 +363,7 @@ class _Term:
             self._await_return(node.id)
 
     def _await_return(self, node_id: NodeId) -> None:
-        self._heartbeats.await_return(node_id, self._clock.monotonic_s(), self._period_s())
+        self._heartbeats.await_return(node_id, self._clock.monotonic_s(), self._beat_period_s())
         self._deadline_added.set()
 
     def _adopt_period(self) -> None:
@@ -389,6 +392,9 @@ class _Term:
             return True
         self._deadline_added.clear()
         return False
+
+    def _beat_period_s(self) -> float:
+        return max(self._period_s(), len(self._store.view().nodes) / BEATS_A_SECOND)
 
     def _period_s(self) -> float:
         cluster = self._store.view().cluster

@@ -24,7 +24,7 @@ class NodeChannel:
     """A connection to one manager of the node's own cluster; an async context manager.
 
     The peer must hold a certificate of the same root that names it a manager.  A connection that
-    breaks is made again by the next call; a peer that is silent for 5 s counts as gone.
+    breaks is made again by the next call; a peer that is silent for 10 s counts as gone.
     """
 
     def __init__(self, addr: str, credentials: NodeCredentials) -> None:

@@ -244,6 +244,6 @@ async def _fail(context: Context, method: Method[Any, Any]) -> NoReturn:
     )
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=16384)  # of every node: to read a certificate takes long
 def _cached_identity_of(certificate_pem: bytes) -> NodeIdentity:
     return identity_of(certificate_pem.decode())

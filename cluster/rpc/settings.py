@@ -10,13 +10,14 @@ MANAGER_SERVER_NAME: Final = "swarm-manager"
 JOIN_SERVER_NAME: Final = "join.stackyard"
 """The name a joining node asks for, which has no certificate yet."""
 
-KEEPALIVE_INTERVAL_MS: Final = 2000
-KEEPALIVE_TIMEOUT_MS: Final = 3000
+KEEPALIVE_INTERVAL_MS: Final = 5000
+KEEPALIVE_TIMEOUT_MS: Final = 5000
+"""A manager that dies is noticed before this, by the heartbeats; pings find dead connections."""
+
+SERVER_KEEPALIVE_MS: Final = 60_000
+"""The dispatcher knows by the heartbeats which nodes live; of thousands each ping costs."""
 
 COMMON_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
-    ("grpc.keepalive_time_ms", KEEPALIVE_INTERVAL_MS),
-    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
-    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),  # gRPC would wait a minute else
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     # a full set of tasks comes as one message: some 1 kB a task
@@ -26,6 +27,8 @@ COMMON_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
 
 SERVER_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     *COMMON_OPTIONS,
+    ("grpc.keepalive_time_ms", SERVER_KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", SERVER_KEEPALIVE_MS // 2),
     # without this the server takes the keepalive above for an attack
     ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_INTERVAL_MS // 2),
     ("grpc.http2.max_ping_strikes", 0),
@@ -33,6 +36,9 @@ SERVER_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
 
 CHANNEL_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     *COMMON_OPTIONS,
+    ("grpc.keepalive_time_ms", KEEPALIVE_INTERVAL_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),  # gRPC would wait a minute else
     ("grpc.ssl_target_name_override", MANAGER_SERVER_NAME),
     # A manager that is about to listen is tried again soon: raft's members wait for it.
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -13,6 +13,7 @@ import pytest
 from cluster.ca.identity import NodeIdentity
 from cluster.clock import SystemClock
 from cluster.dispatcher.service import (
+    BEATS_A_SECOND,
     DOWN_MESSAGE,
     GOODBYE_MESSAGE,
     UNKNOWN_MESSAGE,
@@ -301,6 +302,17 @@ async def test_time_in_which_the_manager_stood_still_is_not_held_against_nodes(
     assert status(store, "w1") == ("ready", "")
     await asyncio.sleep(5)
     assert status(store, "w1") == ("down", DOWN_MESSAGE)
+
+
+@leading(*(node(f"n{i:04}") for i in range(2 * BEATS_A_SECOND)))
+async def test_with_many_nodes_each_beats_less_often(store, dispatcher) -> None:
+    del store
+    peer = Peer(dispatcher, "n0000")
+    await peer.register()
+    period_s = await peer.beat() / SECOND_NS
+    assert 1.8 <= period_s <= 2.2
+    await asyncio.sleep(3.5 * period_s)
+    await peer.beat()  # it has not been given up
 
 
 @leading(node("w1"))

@@ -297,6 +297,20 @@ async def test_a_renewed_certificate_is_shown_on_new_connections() -> None:
 
 
 @pytest.mark.slow  # some 5 s: what gRPC takes to give a silent peer up
+async def test_many_nodes_may_connect_at_once() -> None:
+    """With a certificate that is replaced at every connection gRPC ends the process."""
+    async with serving([(methods.HEARTBEAT, beat)]) as (_, addr):
+        for _ in range(4):
+            async with asyncio.TaskGroup() as group:
+                calls = [
+                    group.create_task(
+                        call_heartbeat(addr, credentials("w1", "worker"), timeout_s=30)
+                    )
+                    for _ in range(50)
+                ]
+            assert {call.result().period_ns for call in calls} == {2}
+
+
 async def test_a_peer_that_falls_silent_is_noticed() -> None:
     silent = asyncio.Event()
 
