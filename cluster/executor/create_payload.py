@@ -23,6 +23,7 @@ from cluster.executor.extension_payload import (
 from cluster.executor.templates import Templates
 from cluster.model.container import ContainerSpec, HealthCheck, Mount, Privileges
 from cluster.model.ids import ClusterId
+from cluster.model.network import PREDEFINED_NETWORKS
 from cluster.model.node import NodeDescription
 from cluster.model.resources import ResourceRequirements
 from cluster.model.task import Task
@@ -35,7 +36,6 @@ ApiVersion = tuple[int, int]
 CLUSTER_LABEL: Final = "com.stackyard.cluster"
 TASK_LABEL: Final = "com.docker.swarm.task.id"
 _MOUNT_TARGET: Final = "ContainerSpec.Mounts target"
-PREDEFINED_NETWORKS: Final = ("host", "none", "bridge")
 
 
 def create_payload(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from cluster.model.ids import NetworkId
 from cluster.model.meta import Meta
 from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct
+
+PREDEFINED_NETWORKS: Final = ("host", "none", "bridge")
+"""Networks of every engine, that services may name although the cluster does not keep them."""
 
 
 class IpamConfig(SpecStruct, frozen=True, kw_only=True, gc=False):

@@ -54,7 +54,7 @@ class GlobalServices:
 
     def _plan(self, state: ClusterState, stored: Service, now: Timestamp, new_id: NewId) -> Plan:
         every = group(state.tasks_of_service(stored.id))
-        service = judged(stored, every.values(), state.revision + 1, now)
+        service = judged(state, stored, every.values(), now)
         placement = service.spec.task_template.placement or Placement()
         fitting = [node for node in state.nodes if node_fits(placement.constraints, node)]
         taking = [node.id for node in fitting if node.accepts_tasks]

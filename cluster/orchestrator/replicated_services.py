@@ -54,7 +54,7 @@ class ReplicatedServices:
 
     def _plan(self, state: ClusterState, stored: Service, now: Timestamp, new_id: NewId) -> Plan:
         every = group(state.tasks_of_service(stored.id))
-        service = judged(stored, every.values(), state.revision + 1, now)
+        service = judged(state, stored, every.values(), now)
         succession = Succession(state, service, now, new_id)
         slots = [slot for slot in every.values() if slot.tasks]
         doomed = _surplus(slots, service.spec.replicas, succession)

@@ -8,7 +8,8 @@ slots are a greater part of the outdated ones than the policy allows, its failur
 
     pause       nothing more is replaced until the spec changes
     rollback    the service gets its previous spec back, and the slots follow by the policy for
-                rollbacks; a rollback that fails is paused, never rolled back
+                rollbacks; a rollback that fails is paused, never rolled back, and so is an
+                update whose previous spec names a secret, config or network that was removed
     continue    the failure is forgiven
 
 Everything this depends on is stored with the service and its tasks.  States and messages are
@@ -21,13 +22,16 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from cluster.model.service import FailedSlot, Service, UpdateStatus
+from cluster.model.ids import ConfigId, NetworkId, SecretId
+from cluster.model.network import PREDEFINED_NETWORKS
+from cluster.model.service import FailedSlot, Service, ServiceSpec, UpdateStatus
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.model.units import SECOND_NS, DurationNs, Timestamp, after
 from cluster.model.update_policy import DEFAULT_MONITOR_NS, UpdateConfig
 from cluster.orchestrator.restart import ended_by_itself, policy_of
 from cluster.orchestrator.slots import Slot
+from cluster.store.state import ClusterState
 
 _BECAUSE = "due to failure or early termination of task"
 
@@ -69,13 +73,13 @@ def last_monitor_ns(config: UpdateConfig) -> DurationNs:
     return config.delay + SECOND_NS  # as Docker Swarm does
 
 
-def judged(service: Service, slots: Iterable[Slot], revision: int, now: Timestamp) -> Service:
+def judged(state: ClusterState, service: Service, slots: Iterable[Slot], now: Timestamp) -> Service:
     """Return the service as it is after the failures of its update have had their consequences.
 
     Args:
+        state: tells whether what a previous spec needs is still there.
         service: as stored.
         slots: all of its slots, as stored.
-        revision: the store's revision if something is changed now; a rolled back spec gets it.
         now: the leader's time.
     """
     status = service.update_status
@@ -90,7 +94,7 @@ def judged(service: Service, slots: Iterable[Slot], revision: int, now: Timestam
         failed += (FailedSlot(place=str(task.place), at=task.status.timestamp),)
         is_too_much = len(failed) / max(status.outdated_slots, 1) > config.max_failure_ratio
         if is_too_much and config.failure_action != "continue":
-            return _stopped(service, status, task, revision, now)
+            return _stopped(state, service, status, task, now)
     return replace(service, update_status=replace(status, failed_slots=failed))
 
 
@@ -126,17 +130,20 @@ def _failed_early(task: Task, longest_ns: DurationNs) -> bool:
 
 
 def _stopped(
-    service: Service, status: UpdateStatus, culprit: Task, revision: int, now: Timestamp
+    state: ClusterState, service: Service, status: UpdateStatus, culprit: Task, now: Timestamp
 ) -> Service:
     because = f"{_BECAUSE} {culprit.id}"
     goes_back = status.state == "rollback_started"
     wants_back = policy_in_force(service).failure_action == "rollback"
-    if goes_back or not wants_back or service.previous_spec is None:
+    before = service.previous_spec
+    gone = _gone_since(state, before) if before and wants_back and not goes_back else ""
+    if goes_back or not wants_back or before is None or gone:
         what = "rollback" if goes_back and wants_back else "update"
+        why_not = f"; not rolled back: {gone} of the previous spec was removed" if gone else ""
         paused = replace(
             status,
             state="rollback_paused" if goes_back else "paused",
-            message=f"{what} paused {because}",
+            message=f"{what} paused {because}{why_not}",
             failed_slots=(),
         )
         return replace(service, update_status=paused)
@@ -150,10 +157,27 @@ def _stopped(
     )
     return replace(
         service,
-        spec=service.previous_spec,
+        spec=before,
         previous_spec=None,
         registry_auth=service.previous_registry_auth,
         previous_registry_auth=None,
-        spec_version=revision,
+        spec_version=state.revision + 1,  # of the step that stores it
         update_status=back,
     )
+
+
+def _gone_since(state: ClusterState, spec: ServiceSpec) -> str:
+    """Return what tasks of a spec could not be made without and is no more, "" if nothing."""
+    template = spec.task_template
+    container = template.container_spec
+    for secret in container.secrets if container else ():
+        if state.secret(SecretId(secret.secret_id)) is None:
+            return f"secret {secret.secret_name}"
+    for config in container.configs if container else ():
+        if state.config(ConfigId(config.config_id)) is None:
+            return f"config {config.config_name}"
+    for network in template.networks:
+        is_predefined = network.target in PREDEFINED_NETWORKS
+        if not is_predefined and state.network(NetworkId(network.target)) is None:
+            return f"network {network.target}"
+    return ""

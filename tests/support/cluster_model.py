@@ -235,6 +235,7 @@ class ClusterModel:
     def change_leader(self) -> None:
         """Forget all that is not stored, as a new leader would not know it."""
         self._has_leader = True
+        self._reconcilers = all_reconcilers()
         self._queue = WorkQueue()
         for number, reconciler in enumerate(self._reconcilers):
             for key in reconciler.all_keys(self.state):

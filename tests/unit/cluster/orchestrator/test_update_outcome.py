@@ -5,15 +5,30 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from cluster.model.config import Config, ConfigSpec
+from cluster.model.container import ConfigReference, ContainerSpec, SecretReference
+from cluster.model.ids import ConfigId, NetworkId, SecretId
+from cluster.model.meta import Meta
+from cluster.model.network import Network, NetworkSpec
+from cluster.model.objects import StoredObject
 from cluster.model.registry_login import RegistryAuth
-from cluster.model.service import FailedSlot, Service, UpdateState, UpdateStatus
+from cluster.model.secret import Secret, SecretSpec
+from cluster.model.service import (
+    FailedSlot,
+    NetworkAttachmentConfig,
+    Service,
+    TaskSpec,
+    UpdateState,
+    UpdateStatus,
+)
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.model.units import SECOND_NS
 from cluster.model.update_policy import RestartPolicy, UpdateConfig
 from cluster.orchestrator.slots import group
 from cluster.orchestrator.update_outcome import judged, last_monitor_ns, policy_in_force
-from tests.support.builders import make_service, make_task, seconds
+from cluster.store.state import ClusterState
+from tests.support.builders import make_service, make_state, make_task, seconds
 
 S = TaskState
 NOW, REVISION = 1000, 77
@@ -45,7 +60,11 @@ def ended(slot: int, state: TaskState = S.FAILED, **kwargs) -> Task:
 
 
 def judge(service: Service, *tasks: Task) -> Service:
-    return judged(service, group(tasks).values(), REVISION, seconds(NOW))
+    return judge_in(ClusterState(REVISION - 1), service, *tasks)
+
+
+def judge_in(state: ClusterState, service: Service, *tasks: Task) -> Service:
+    return judged(state, service, group(tasks).values(), seconds(NOW))
 
 
 def state_and_message(service: Service) -> tuple[str, str]:
@@ -170,3 +189,38 @@ def test_a_one_shot_that_ended_well_has_not_failed(condition: str) -> None:
     assert judge(service, done) == service
     failed = replace(ended(3, S.FAILED), spec=template)
     assert state_and_message(judge(service, failed))[0] == "paused"
+
+
+NEEDED: dict[str, StoredObject] = {
+    "secret password": Secret(id=SecretId("s"), meta=Meta(), spec=SecretSpec(name="password")),
+    "config settings": Config(id=ConfigId("c"), meta=Meta(), spec=ConfigSpec(name="settings")),
+    "network n": Network(id=NetworkId("n"), meta=Meta(), spec=NetworkSpec(name="net")),
+}
+
+
+@pytest.mark.parametrize("gone", ["", *NEEDED])
+def test_no_rollback_to_a_spec_whose_secret_config_or_network_was_removed(gone: str) -> None:
+    service = web("rollback")
+    assert service.previous_spec is not None
+    container = ContainerSpec(
+        image="web:1",
+        secrets=(SecretReference(secret_id="s", secret_name="password"),),
+        configs=(ConfigReference(config_id="c", config_name="settings"),),
+    )
+    template = TaskSpec(
+        container_spec=container,
+        networks=(NetworkAttachmentConfig(target="n"), NetworkAttachmentConfig(target="host")),
+    )
+    before = replace(service.previous_spec, task_template=template)
+    service = replace(service, previous_spec=before)
+    there = (item for name, item in NEEDED.items() if name != gone)
+    found = judge_in(make_state(*there), service, ended(3))
+    because = "due to failure or early termination of task new3"
+    if gone:
+        reason = f"not rolled back: {gone} of the previous spec was removed"
+        assert state_and_message(found) == ("paused", f"update paused {because}; {reason}")
+        assert found.spec == service.spec
+        assert found.previous_spec == before
+    else:
+        assert state_and_message(found) == ("rollback_started", f"update rolled back {because}")
+        assert found.spec == before
