@@ -18,6 +18,7 @@ from cluster.orchestrator.jobs import Jobs
 from cluster.orchestrator.misplaced_tasks import MisplacedTasks
 from cluster.orchestrator.replicated_services import ReplicatedServices
 from cluster.orchestrator.task_reaper import TaskReaper
+from cluster.scheduler.rebalancer import Rebalancer
 from cluster.scheduler.schedule import Scheduler
 from cluster.store.interface import ClusterStore
 
@@ -41,6 +42,7 @@ def leader_duties(
             MisplacedTasks(),
             Allocator(),
             Scheduler(),
+            Rebalancer(),
             TaskReaper(),
             RootRotations(),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 import msgspec
 
 from cluster.model.container import Driver
@@ -73,6 +75,19 @@ class ClusterSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
     encryption_config: EncryptionConfig = always(EncryptionConfig())
 
 
+REBALANCE_LABEL: Final = "com.stackyard.rebalance"
+"""Label of the cluster's spec: each new value asks once that tasks be spread anew."""
+
+
+class Rebalancing(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """How far the tasks have been spread anew."""
+
+    request: str  # the label's value that is being answered
+    state: Literal["moving", "done", "stopped"] = "moving"
+    moved: int = 0
+    message: str = ""  # what is waited for, or why it was stopped
+
+
 class RootCa(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """The cluster's certificate authority; `key_pem` never leaves the managers."""
 
@@ -137,6 +152,7 @@ class Cluster(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="cluster", 
     retired_roots: tuple[RetiredRoot, ...] = ()  # oldest first
     removed_nodes: tuple[RemovedNode, ...] = ()
     unlock_key: str = ""
+    rebalancing: Rebalancing | None = None  # written by the rebalancer
 
     @property
     def task_history_limit(self) -> int:

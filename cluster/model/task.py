@@ -37,8 +37,9 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     """One attempt on one node.
 
     Writers: `desired_state`, `start_after` the orchestrator; `node_id` the scheduler (the
-    orchestrator for global services); `assigned_generic_resources` the scheduler; `status` and
-    `running_since` as in `task_state.TRANSITIONS`; the rest is fixed when the task is made.
+    orchestrator for global services); `assigned_generic_resources` the scheduler; `is_moving` the
+    rebalancer; `status` and `running_since` as in `task_state.TRANSITIONS`; the rest is fixed when
+    the task is made.
     """
 
     id: TaskId
@@ -58,6 +59,7 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     running_since: Timestamp = Timestamp(0)  # when its node first saw it run; 0 if it never did
     mode: ModeName = "replicated"  # its service's, which never changes
     job_iteration: int = 0  # Service.job_iteration this task was made for
+    is_moving: bool = False  # another task is to take its place, for a better spread
     assigned_generic_resources: tuple[GenericResource, ...] = ()  # of those its node has
 
     @property

@@ -1,8 +1,9 @@
 """How the tasks of one slot follow each other.
 
 A slot has an *heir*, its one good task, and perhaps *elders*: tasks that still serve but must
-go, because their spec is outdated or their node is drained.  Whatever makes a new task necessary
-(an end, the loss of a node, a drain, an update), it comes to be in the same way:
+go, because their spec is outdated, their node is drained or tasks are spread anew.  Whatever
+makes a new task necessary (an end, the loss of a node, a drain, an update), it comes to be in the
+same way:
 
     no task, or one that ended      the heir is made; it prepares itself (desired READY) while
                                     the restart delay passes, and is then desired RUNNING
@@ -104,7 +105,7 @@ class Succession:
 
     def is_stale(self, task: Task) -> bool:
         """Whether another task should stand in the task's place."""
-        return self.is_outdated(task) or self.is_on_leave(task)
+        return task.is_moving or self.is_outdated(task) or self.is_on_leave(task)
 
     def is_on_leave(self, task: Task) -> bool:
         """Whether the task's node is to be emptied."""

@@ -62,6 +62,10 @@ def _task_keys_by_load(task: Task) -> tuple[str, ...]:
     return (place, "c" + node_id)
 
 
+def _task_keys_by_move(task: Task) -> tuple[str, ...]:
+    return ("",) if task.is_moving else ()
+
+
 def _task_keys_by_stage(task: Task) -> tuple[str, ...]:
     return (task.status.state.name,)
 
@@ -119,6 +123,7 @@ _TABLES: dict[type, Any] = {
         "node": _task_keys_by_node,
         "state": _task_keys_by_stage,
         "load": _task_keys_by_load,
+        "move": _task_keys_by_move,
     },
     Network: {"name": _name_keys},
     Secret: {"name": _name_keys},

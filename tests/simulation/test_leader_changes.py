@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -54,6 +55,13 @@ def drain(model: ClusterModel) -> None:
     model.set_node("a", availability="drain")
 
 
+def rebalance(model: ClusterModel) -> None:
+    model.set_node("a", availability="drain")
+    model.run_for(30)
+    model.set_node("a", availability="active")
+    model.ask_to_rebalance("one")
+
+
 COURSES: dict[str, tuple[Service, Course]] = {
     "update": (service(policy("pause")), to_image("web:2")),
     "update start-first": (
@@ -72,6 +80,7 @@ COURSES: dict[str, tuple[Service, Course]] = {
         to_image("bad"),
     ),
     "drain": (service(policy("pause")), drain),
+    "rebalance": (service(policy("pause")), rebalance),
     "job": (
         make_service(
             "web",
@@ -132,7 +141,11 @@ def summary(model: ClusterModel) -> object:
         and t.job_iteration == service.job_iteration
         and t.status.state.name == "COMPLETE"
     }
+    cluster = model.state.cluster
+    rebalancing = cluster.rebalancing if cluster else None
+    spread = Counter(t.node_id for t in model.running("web") if t.is_active)
     return (
+        rebalancing and (rebalancing.state, sorted(spread.values())),
         image(service.spec.task_template),
         service.previous_spec and image(service.previous_spec.task_template),
         status and (status.state, status.message.split(" of task ")[0]),

@@ -18,6 +18,7 @@ from cluster.allocator.allocate import Allocator
 from cluster.api.commands.services import roll_back_service
 from cluster.control.reconciler import Reconciler
 from cluster.control.work_queue import WorkQueue
+from cluster.model.cluster import REBALANCE_LABEL
 from cluster.model.ids import NodeId, ServiceId
 from cluster.model.node import Node
 from cluster.model.objects import StoredObject
@@ -30,6 +31,7 @@ from cluster.orchestrator.jobs import Jobs
 from cluster.orchestrator.misplaced_tasks import MisplacedTasks
 from cluster.orchestrator.replicated_services import ReplicatedServices
 from cluster.orchestrator.task_reaper import TaskReaper
+from cluster.scheduler.rebalancer import Rebalancer
 from cluster.scheduler.schedule import Scheduler
 from cluster.store.change import Change, Created, Deleted
 from cluster.store.state import ClusterState
@@ -49,6 +51,7 @@ def all_reconcilers() -> tuple[Reconciler, ...]:
         MisplacedTasks(),
         Allocator(),
         Scheduler(),
+        Rebalancer(),
         TaskReaper(),
     )
 
@@ -125,6 +128,13 @@ class ClusterModel:
         template = self.service(service_id).spec.task_template
         container = replace(template.container_spec, image=image)
         self.change_service(service_id, task_template=replace(template, container_spec=container))
+
+    def ask_to_rebalance(self, request: str) -> None:
+        """Ask for tasks to be spread anew, as a user does; "" takes the wish back."""
+        cluster = self.state.cluster
+        assert cluster is not None
+        labels = {REBALANCE_LABEL: request} if request else {}
+        self.put(replace(cluster, spec=replace(cluster.spec, labels=labels)))
 
     def remove_service(self, service_id: str) -> None:
         """Delete the service and want its tasks removed, as the API does."""

@@ -38,5 +38,12 @@ def cluster_json(cluster: Cluster, issuer: tuple[str, str]) -> dict[str, Any]:
 def swarm_json(cluster: Cluster, issuer: tuple[str, str]) -> dict[str, Any]:
     """Return the cluster as ``/swarm`` shows it to those who may invite nodes."""
     shown = cluster_json(cluster, issuer)
+    if cluster.rebalancing is not None:  # no member of Docker's; its clients pass over it
+        shown["StackyardRebalancing"] = {
+            "Request": cluster.rebalancing.request,
+            "State": cluster.rebalancing.state,
+            "Moved": cluster.rebalancing.moved,
+            "Message": cluster.rebalancing.message,
+        }
     shown["JoinTokens"] = {"Worker": cluster.worker_token, "Manager": cluster.manager_token}
     return shown

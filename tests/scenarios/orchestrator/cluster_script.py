@@ -28,6 +28,7 @@ class ClusterScript:
     update NAME [image=..] [replicas=N]
     rollback NAME
     remove NAME | lose NODE | restore NODE | kill TASK | run SECONDS | leader
+    rebalance REQUEST | rebalance stop | rebalancing
     tasks NAME [all=1] | status NAME | specs NAME | waits NAME
 
     A service may have after=NAME:CONDITION[:restart][:optional],… with the condition started,
@@ -160,6 +161,19 @@ class ClusterScript:
             container = spec.task_template.container_spec if spec else None
             shown.append(container.image if container else "none")
         return f"{shown[0]}, before {shown[1]}"
+
+    def _do_rebalance(self, command: Command) -> None:
+        (request,) = command.args
+        self._model.ask_to_rebalance("" if request == "stop" else request)
+
+    def _do_rebalancing(self, command: Command) -> str:
+        del command
+        cluster = self._model.state.cluster
+        progress = cluster.rebalancing if cluster else None
+        if progress is None:
+            return "never"
+        reason = f": {progress.message}" if progress.message else ""
+        return f"{progress.request} {progress.state}, {progress.moved} moved{reason}"
 
     def _do_remove(self, command: Command) -> None:
         self._model.remove_service(command.args[0])
