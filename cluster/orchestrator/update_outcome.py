@@ -139,11 +139,11 @@ def _stopped(
     gone = _gone_since(state, before) if before and wants_back and not goes_back else ""
     if goes_back or not wants_back or before is None or gone:
         what = "rollback" if goes_back and wants_back else "update"
-        why_not = f"; not rolled back: {gone} of the previous spec was removed" if gone else ""
+        why_not = f", not rolled back as {gone} of the previous spec was removed," if gone else ""
         paused = replace(
             status,
             state="rollback_paused" if goes_back else "paused",
-            message=f"{what} paused {because}{why_not}",
+            message=f"{what} paused{why_not} {because}",
             failed_slots=(),
         )
         return replace(service, update_status=paused)

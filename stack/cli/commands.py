@@ -7,9 +7,12 @@ stay fast.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -39,6 +42,17 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands without importing them."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=entry[1])
+            for name, entry in self._lazy.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(
         self,
         ctx: click.Context,  # noqa: ARG002
@@ -60,13 +74,16 @@ _COMMANDS = {
     "check": ("stack.cli.check:check", "Tell what a compose file needs to run on several nodes."),
     "ls": ("stack.cli.ls:ls", "List stacks."),
     "ps": ("stack.cli.ps:ps", "List the tasks of a stack."),
+    "logs": ("stack.cli.logs:stack_logs", "Show what a stack, a service or a task printed."),
     "services": ("stack.cli.services:services", "List the services of a stack."),
     "rm": ("stack.cli.remove:rm", "Remove stacks and wait until their tasks are gone."),
     "cluster": ("stack.cli.cluster:cluster", "Make, join and leave a cluster."),
     "node": ("stack.cli.node:node", "List and change nodes."),
     "secret": ("stack.cli.attached_files:secret", "List, create and remove secrets."),
     "configs": ("stack.cli.attached_files:configs", "List, create and remove configs of services."),
-    "service": ("stack.cli.service:service", "List, scale and remove services."),
+    "network": ("stack.cli.network:network", "List, create and remove networks."),
+    "service": ("stack.cli.service:service", "Create, change, list and remove services."),
+    "completion": ("stack.cli.completion:completion", "Print what completes commands in a shell."),
 }
 
 

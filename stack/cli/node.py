@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 
 import click
@@ -10,6 +11,7 @@ import click
 from stack.cli.listings import node_name, show_tasks, task_rows
 from stack.cli.session import client_of, now_s, say
 from stack.cli.tables import list_options, show
+from stack.deploy.moving import ask_to_rebalance, wait_until_balanced, wait_until_empty
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Json, Node
 from stack.errors import EngineError, OutOfSequence, StackError, UsageError
@@ -121,16 +123,7 @@ def update(
     if not (availability or added or removed):
         raise UsageError("nothing to change: give --availability, --label-add or --label-rm")
     client = client_of(ctx)
-
-    def once() -> None:
-        found = _find(client, name)
-        spec = _changed(found, availability, added, removed)
-        client.update_node(found["ID"], found["Version"]["Index"], spec)
-
-    try:
-        once()
-    except OutOfSequence:  # a status report came in between: once more
-        once()
+    _change(client, name, lambda found: _changed(found, availability, added, removed))
     say(name)
 
 
@@ -168,6 +161,61 @@ def _set_role(client: EngineClient, name: str, role: str) -> None:
     say(f"{name}: {'shall be' if changed else 'is already'} a {role}")
 
 
+@node.command("drain")
+@click.argument("names", nargs=-1, required=True, metavar="NODE...")
+@click.option("--wait", is_flag=True, help="Wait until no task is left on the nodes.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait.",
+)
+@click.pass_context
+def drain(ctx: click.Context, names: tuple[str, ...], *, wait: bool, timeout_s: float) -> None:
+    """Let nodes give all their tasks away.
+
+    A task stops once its replacement elsewhere is prepared, or runs where the update policy of its
+    service says start-first; where there is nowhere to go it stops all the same.
+    """
+    client = client_of(ctx)
+    found = [_find(client, name) for name in names]
+    for one in found:
+        _change(client, one["ID"], lambda node: _changed(node, "drain", (), ()))
+        say(node_name(one))
+    if wait:
+        wait_until_empty(client, found, timeout_s=timeout_s, say=say)
+
+
+@node.command("rebalance")
+@click.option("--stop", is_flag=True, help="Take the wish back; what was moved stays.")
+@click.option("-d", "--detach", is_flag=True, help="Do not wait until it is done.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait; the cluster goes on after that.",
+)
+@click.pass_context
+def rebalance(ctx: click.Context, *, stop: bool, detach: bool, timeout_s: float) -> None:
+    """Spread running tasks anew, as after a node has come back.
+
+    Few tasks move, one at a time, and the next only when the last one runs in its new place.
+    """
+    client = client_of(ctx)
+    if stop:
+        ask_to_rebalance(client, "")
+        return
+    request = ask_to_rebalance(client, f"{now_s():.3f}")
+    if not detach:
+        wait_until_balanced(client, request, timeout_s=timeout_s, say=say)
+
+
 @node.command("rm")
 @click.argument("names", nargs=-1, required=True, metavar="NODE...")
 @click.option("-f", "--force", is_flag=True, help="Also a node that is not down.")
@@ -181,6 +229,17 @@ def remove(ctx: click.Context, names: tuple[str, ...], *, force: bool) -> None:
     for one in [_find(client, name) for name in names]:
         client.remove_node(one["ID"], force=force)
         say(one["ID"])
+
+
+def _change(client: EngineClient, name: str, new_spec: Callable[[Node], Json]) -> None:
+    def once() -> None:
+        found = _find(client, name)
+        client.update_node(found["ID"], found["Version"]["Index"], new_spec(found))
+
+    try:
+        once()
+    except OutOfSequence:  # a status report came in between: once more
+        once()
 
 
 def _find(client: EngineClient, name: str) -> Node:

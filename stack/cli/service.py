@@ -9,6 +9,7 @@ import click
 
 from stack.cli.listings import SERVICE_COLUMNS, service_rows, show_tasks, task_rows
 from stack.cli.logs import logs
+from stack.cli.service_spec import create, rollback, update
 from stack.cli.session import client_of, now_s, say, warn_all
 from stack.cli.tables import list_options, show
 from stack.engine.client import EngineClient
@@ -17,9 +18,12 @@ from stack.errors import OutOfSequence, StackError, UsageError
 
 @click.group()
 def service() -> None:
-    """List, inspect, scale and remove services, and read their logs."""
+    """Create, change, list, scale and remove services, and read their logs."""
 
 
+service.add_command(create)
+service.add_command(update)
+service.add_command(rollback)
 service.add_command(logs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -15,15 +16,23 @@ Columns = Mapping[str, str]
 
 
 def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --format and --quiet to a command that lists."""
-    command = click.option("-q", "--quiet", is_flag=True, help="Only IDs or names.")(command)
+    """Add --format, --json and --quiet to a command that lists."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, form: str, is_json: bool, **options: Any) -> Any:
+        return command(*arguments, form="json" if is_json else form, **options)
+
+    listing = click.option("-q", "--quiet", is_flag=True, help="Only IDs or names.")(run)
+    listing = click.option("--json", "is_json", is_flag=True, help="The same as --format json.")(
+        listing
+    )
     return click.option(
         "--format",
         "form",
         type=click.Choice(["table", "json"]),
         default="table",
         help="table, or json: an array of objects.",
-    )(command)
+    )(listing)
 
 
 def show(

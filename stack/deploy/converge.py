@@ -18,7 +18,7 @@ from stack.deploy.progress import (
     progress_of,
     update_id,
 )
-from stack.engine.client import EngineClient
+from stack.engine.client import EngineClient, Filters
 from stack.engine.payloads import Service, Task
 from stack.errors import (
     EngineUnreachable,
@@ -44,15 +44,31 @@ class Pace(msgspec.Struct, frozen=True):
     sleep: Callable[[float], None] = time.sleep
 
 
+class Scope(msgspec.Struct, frozen=True):
+    """The filters that find the services in question, and their tasks."""
+
+    services: Filters
+    tasks: Filters
+
+
 def already_over(client: EngineClient, stack: str) -> frozenset[str]:
     """Tasks of the stack and updates of its services that are over, and so say nothing later.
 
     Returns:
         IDs of tasks, and of updates as `update_id` makes them.
     """
-    label = {"label": stack_label(stack)}
-    ended = [t["ID"] for t in client.tasks(label) if t.get("Status", {}).get("State", "") in ENDED]
-    settled = (one for one in client.services(label) if not _is_updating(one))
+    return _over(client, _of_stack(stack))
+
+
+def over_of(client: EngineClient, service_ids: Collection[str]) -> frozenset[str]:
+    """As `already_over`, for some services whether of a stack or not."""
+    return _over(client, _of_services(service_ids))
+
+
+def _over(client: EngineClient, scope: Scope) -> frozenset[str]:
+    tasks = client.tasks(scope.tasks)
+    ended = [t["ID"] for t in tasks if t.get("Status", {}).get("State", "") in ENDED]
+    settled = (one for one in client.services(scope.services) if not _is_updating(one))
     return frozenset((*ended, *map(update_id, settled)))
 
 
@@ -89,11 +105,38 @@ def converge(
         Unschedulable: a task found no node for some seconds.
         TimedOut: the time is over.
     """
-    watch = _Watch(tell, stable_s)
+    scope = _of_stack(stack)
+    _converge(client, scope, service_ids, seen, _Watch(tell, stable_s), timeout_s, pace)
+
+
+def converge_services(
+    client: EngineClient,
+    service_ids: Collection[str],
+    seen: Collection[str],
+    *,
+    timeout_s: float,
+    stable_s: float,
+    tell: Callable[[ServiceEvent], None],
+    pace: Pace = Pace(),  # noqa: B008 (frozen)
+) -> None:
+    """As `converge`, for some services whether of a stack or not."""
+    scope = _of_services(service_ids)
+    _converge(client, scope, service_ids, seen, _Watch(tell, stable_s), timeout_s, pace)
+
+
+def _converge(
+    client: EngineClient,
+    scope: Scope,
+    service_ids: Collection[str],
+    seen: Collection[str],
+    watch: _Watch,
+    timeout_s: float,
+    pace: Pace,
+) -> None:
     started = pace.now()
     while True:
         try:
-            services = look(client, stack, service_ids, seen)
+            services = _look(client, scope, service_ids, seen)
         except (EngineUnreachable, Unavailable):
             if pace.now() - started > timeout_s:
                 raise
@@ -106,6 +149,16 @@ def converge(
         pace.sleep(_POLL_S)
 
 
+def _of_stack(stack: str) -> Scope:
+    label = {"label": stack_label(stack)}
+    return Scope(services=label, tasks=label)
+
+
+def _of_services(service_ids: Collection[str]) -> Scope:
+    ids = [*service_ids]
+    return Scope(services={"id": ids}, tasks={"service": ids})
+
+
 def look(
     client: EngineClient, stack: str, service_ids: Collection[str], seen: Collection[str]
 ) -> list[Progress]:
@@ -114,10 +167,15 @@ def look(
     Raises:
         NotConverged: one of them is not there.
     """
-    label = stack_label(stack)
-    current = _by_service(client.tasks({"label": label, "_up-to-date": "true"}))
-    everything = _by_service(client.tasks({"label": label}))
-    services = client.services({"label": label}, status=True)
+    return _look(client, _of_stack(stack), service_ids, seen)
+
+
+def _look(
+    client: EngineClient, scope: Scope, service_ids: Collection[str], seen: Collection[str]
+) -> list[Progress]:
+    current = _by_service(client.tasks({**scope.tasks, "_up-to-date": "true"}))
+    everything = _by_service(client.tasks(scope.tasks))
+    services = client.services(scope.services, status=True)
     services.sort(key=lambda service: str(service["Spec"]["Name"]))
     wanted = set(service_ids)
     gone = wanted - {service["ID"] for service in services}

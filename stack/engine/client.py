@@ -73,9 +73,18 @@ class EngineClient:
         return answer["ID"], _warnings(answer)
 
     def update_service(
-        self, service_id: str, version: int, spec: Json, login: str = ""
+        self,
+        service_id: str,
+        version: int,
+        spec: Json,
+        login: str = "",
+        *,
+        rollback: str | None = None,
     ) -> list[str]:
-        """Replace a service's spec; gives the server's warnings.
+        """Replace a service's spec, or with `rollback` "previous" return to the one before.
+
+        Returns:
+            The server's warnings.
 
         Without `login` the service keeps the one it has.
 
@@ -83,7 +92,7 @@ class EngineClient:
             OutOfSequence: `version` is not the newest.
         """
         path = f"/services/{_part(service_id)}/update"
-        query = {"version": version}
+        query = {"version": version, "rollback": rollback}
         answer = self._connection.request("POST", path, query, spec, _login_header(login))
         return _warnings(answer)
 

@@ -94,6 +94,8 @@ class EngineServer:
             case "POST", ["services", "create"]:
                 return self._create_service(body)
             case "POST", ["services", name, "update"]:
+                if query.get("rollback") == "previous":
+                    body = self._service(name)["PreviousSpec"]
                 return self._update_service(name, int(query["version"]), body)
             case "DELETE", ["services", name]:
                 found = self._service(name)
@@ -161,6 +163,9 @@ class EngineServer:
             case "POST", ["swarm", "update"]:
                 if query.get("rotateWorkerToken") == "true":
                     self.cluster["JoinTokens"]["Worker"] = "SWMTKN-1-new"
+                if int(query["version"]) != self.cluster["Version"]["Index"]:
+                    raise Failure(500, "rpc error: code = Unknown desc = update out of sequence")
+                self.cluster["Spec"] = body
                 return None
         raise Failure(404, "page not found")
 
@@ -221,6 +226,7 @@ class EngineServer:
             found["Version"] = {"Index": found["Version"]["Index"] + 1}
         if version != found["Version"]["Index"]:
             raise Failure(500, "rpc error: code = Unknown desc = update out of sequence")
+        found["PreviousSpec"] = found["Spec"]
         found["Spec"], found["Version"] = self._stored(spec), {"Index": version + 1}
         for task in self.tasks:
             if task["ServiceID"] == found["ID"]:

@@ -217,8 +217,8 @@ def test_no_rollback_to_a_spec_whose_secret_config_or_network_was_removed(gone: 
     found = judge_in(make_state(*there), service, ended(3))
     because = "due to failure or early termination of task new3"
     if gone:
-        reason = f"not rolled back: {gone} of the previous spec was removed"
-        assert state_and_message(found) == ("paused", f"update paused {because}; {reason}")
+        reason = f"not rolled back as {gone} of the previous spec was removed"
+        assert state_and_message(found) == ("paused", f"update paused, {reason}, {because}")
         assert found.spec == service.spec
         assert found.previous_spec == before
     else:

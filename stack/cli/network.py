@@ -1,0 +1,115 @@
+"""``stack network``: networks of the cluster."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from stack.cli.session import client_of, say, warn_all
+from stack.cli.tables import list_options, short_id, show
+from stack.engine.payloads import Json
+from stack.errors import NotFound, UsageError
+
+_COLUMNS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE"}
+
+
+@click.group()
+def network() -> None:
+    """List, create, inspect and remove networks."""
+
+
+@network.command("ls")
+@list_options
+@click.pass_context
+def ls(ctx: click.Context, *, form: str, quiet: bool) -> None:
+    """List the cluster's networks."""
+    found = client_of(ctx).networks({"scope": "swarm"})
+    rows = [
+        {
+            "ID": short_id(one["Id"]),
+            "Name": one["Name"],
+            "Driver": one.get("Driver", ""),
+            "Scope": one.get("Scope", ""),
+        }
+        for one in sorted(found, key=lambda one: one["Name"])
+    ]
+    show(rows, _COLUMNS, form=form, quiet=quiet)
+
+
+@network.command("create")
+@click.argument("name")
+@click.option("-d", "--driver", default="overlay", show_default=True, help="Driver.")
+@click.option("--subnet", "subnets", multiple=True, metavar="CIDR", help="Address range.")
+@click.option("--gateway", default="", metavar="ADDRESS", help="Gateway of the one subnet.")
+@click.option("--attachable", is_flag=True, help="Let plain containers join.")
+@click.option("--internal", is_flag=True, help="No way out of it.")
+@click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="A driver option.")
+@click.pass_context
+def create(  # noqa: PLR0913 - one for each option
+    ctx: click.Context,
+    name: str,
+    *,
+    driver: str,
+    subnets: tuple[str, ...],
+    gateway: str,
+    attachable: bool,
+    internal: bool,
+    labels: tuple[str, ...],
+    options: tuple[str, ...],
+) -> None:
+    """Create a network of the cluster; prints its ID."""
+    if gateway and len(subnets) != 1:
+        raise UsageError("--gateway needs just one --subnet")
+    ranges: list[Json] = [{"Subnet": subnet} for subnet in subnets]
+    if gateway:
+        ranges[0]["Gateway"] = gateway
+    request: Json = {
+        "Name": name,
+        "Driver": driver,
+        "Scope": "swarm",
+        "CheckDuplicate": True,
+        "Attachable": attachable,
+        "Internal": internal,
+        "Labels": dict(_pair("--label", text) for text in labels),
+        "Options": dict(_pair("--opt", text) for text in options),
+    }
+    if ranges:
+        request["IPAM"] = {"Driver": "default", "Config": ranges}
+    network_id, warnings = client_of(ctx).create_network(request)
+    warn_all(warnings)
+    say(network_id)
+
+
+@network.command("inspect")
+@click.argument("names", nargs=-1, required=True, metavar="NETWORK...")
+@click.pass_context
+def inspect(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Show networks as JSON, as the API gives them."""
+    client = client_of(ctx)
+    found = []
+    for name in names:
+        one = client.network(name, scope="swarm")
+        if one is None:
+            raise NotFound(404, f"network {name} not found")
+        found.append(one)
+    click.echo(json.dumps(found, indent=2))
+
+
+@network.command("rm")
+@click.argument("names", nargs=-1, required=True, metavar="NETWORK...")
+@click.pass_context
+def rm(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Remove networks that no service uses."""
+    client = client_of(ctx)
+    for name in names:
+        client.remove_network(name)
+        say(name)
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    if not key:
+        raise UsageError(f"{option} {text!r}: write KEY=VALUE")
+    return key, value
