@@ -4,7 +4,7 @@
   many attempts as its restart policy counts, if those are more.  The latest always stays.
 * A task that is to be removed is deleted once it has ended, was never given to a node, or its
   node is down or gone (should that node return, it removes what it finds no task for).
-* Tasks whose service is gone are to be removed, and go all together, a second after the last has
+* Tasks whose service is gone are to be removed, and go all together, a moment after the last has
   ended: a client that waits for a removal counts them.
 * Tasks on a node that was removed, or is down for a day, are ORPHANED: nobody will report on them.
 """
@@ -32,7 +32,7 @@ from cluster.store.state import ClusterState
 ORPHANED_AFTER_NS = 24 * 3600 * SECOND_NS
 """A node that is down so long answers no more for its tasks."""
 
-REMOVAL_PAUSE_NS = SECOND_NS
+REMOVAL_PAUSE_NS = SECOND_NS // 4
 """Time for clients to see that the last task of a removed service has ended."""
 
 NODE_IS_GONE = "Task belonged to a node that has been deleted"

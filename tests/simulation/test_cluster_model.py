@@ -309,7 +309,7 @@ def test_a_removed_service_goes_all_at_once_a_moment_after_its_last_task() -> No
     model = three_nodes(make_service("web", replicas=3))
     model.run_for(2)
     model.remove_service("web")
-    model.run_for(1.2)
+    model.run_for(0.6)
     assert len(model.tasks("web")) == 3
     assert model.running("web") == []
     model.run_for(0.5)

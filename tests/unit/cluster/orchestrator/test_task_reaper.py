@@ -75,18 +75,18 @@ def test_a_task_to_be_removed_goes_once_it_ended_or_when_it_never_began() -> Non
     assert sorted(t.id for t in plan.delete) == ["ended", "lost", "pending"]
 
 
-def test_tasks_without_a_service_go_together_a_second_after_the_last_one_ended() -> None:
+def test_tasks_without_a_service_go_together_a_moment_after_the_last_one_ended() -> None:
     node = make_node("a")
     first = make_task("t1", WEB, node="a", state=S.SHUTDOWN, desired=S.REMOVE, at=990)
     running = make_task("t2", WEB, node="a")
     plan = reap(node, first, running)
     assert [(t.id, t.desired_state) for t in plan.update] == [("t2", S.REMOVE)]
     assert plan.delete == ()
-    ended = make_task("t2", WEB, node="a", state=S.SHUTDOWN, desired=S.REMOVE, at=999.5)
+    ended = make_task("t2", WEB, node="a", state=S.SHUTDOWN, desired=S.REMOVE, at=999.9)
     waiting = reap(node, first, ended)
     assert waiting.is_empty
-    assert waiting.wake_at == seconds(1000.5)
-    assert len(reap(node, first, ended, now=1000.5).delete) == 2
+    assert waiting.wake_at == seconds(1000.15)
+    assert len(reap(node, first, ended, now=1000.15).delete) == 2
 
 
 def test_a_node_that_was_removed_orphans_its_tasks() -> None:
