@@ -12,6 +12,7 @@ import click
 from stack.cli.deploy_output import output_of
 from stack.cli.session import client_of, say, warn_all
 from stack.deploy.converge import converge_services, over_of
+from stack.deploy.progress import update_id
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Json, Service
 from stack.errors import NotFound, OutOfSequence, StackError, UsageError
@@ -192,7 +193,19 @@ def _carry_out(
     warn_all(warnings)
     say(name)
     if not detach:
+        if new_spec is None:
+            seen |= _rollback_asked_for(client, found["ID"])
         _wait(client, found["ID"], seen, timeout_s)
+
+
+def _rollback_asked_for(client: EngineClient, service_id: str) -> frozenset[str]:
+    """Return the states of an update that are no failure, as going back is what was asked for."""
+    service = client.service(service_id)
+    update = service.get("UpdateStatus") or {}
+    states = ("rollback_started", "rollback_completed")
+    return frozenset(
+        update_id({**service, "UpdateStatus": {**update, "State": state}}) for state in states
+    )
 
 
 def _send(

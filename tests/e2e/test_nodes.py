@@ -105,3 +105,48 @@ def test_reservations_that_fit_nowhere_wait_until_there_is_room(cluster: Cluster
     cluster.stack("service", "scale", "shop_big=3")
     with cluster.unchanged("shop_big"):
         cluster.deploy("shop", {"big": idle(replicas=3, **reserve)})
+
+
+def test_tasks_are_spread_anew_only_when_it_is_asked_for(
+    cluster: Cluster, measure: Measure
+) -> None:
+    cluster.deploy("shop", {"web": idle(replicas=6)})
+    with measure("drain a node of two tasks and wait"):
+        said = cluster.stack("node", "drain", "--wait", "h3")
+    assert "h3: 0 tasks left" in said.stdout
+    six = cluster.wait_running("shop_web", 6)
+    assert {c.host for c in six} == {1, 2}
+    with cluster.unchanged("shop_web"):
+        cluster.stack("node", "update", "--availability", "active", "h3")
+    with measure("spread six tasks over a third node"):
+        said = cluster.stack("node", "rebalance")
+    assert said.stdout.splitlines()[-1] == "2 tasks moved"
+    after = cluster.wait_running("shop_web", 6)
+    assert sorted(c.host for c in after) == [1, 1, 2, 2, 3, 3]
+    assert len({c.id for c in after} & {c.id for c in six}) == 4
+    assert cluster.stack("node", "rebalance").stdout.splitlines()[-1] == "0 tasks moved"
+
+
+def test_a_service_is_made_changed_and_rolled_back_without_a_file(cluster: Cluster) -> None:
+    image = "stackyard/test:1"
+    policy = ("--update-monitor", "1s", "--update-parallelism", "0", "--rollback-monitor", "1s")
+    said = cluster.stack(
+        "service", "create", "--name", "solo", "--replicas", "2", "-e", "A=1", *policy, image
+    )
+    assert said.stdout.splitlines()[-1] == "solo: 2/2 running"
+    before = cluster.wait_running("solo", 2)
+    cluster.stack("service", "update", "--env-add", "B=2", "--env-rm", "A", "solo")
+    changed = cluster.wait_running("solo", 2, without={c.id for c in before})
+    [env] = {
+        tuple(s["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"])
+        for s in cluster.api("GET", "/services")
+    }
+    assert env == ("B=2",)
+    cluster.stack("service", "rollback", "solo")
+    cluster.wait_running("solo", 2, without={c.id for c in changed})
+    [env] = {
+        tuple(s["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"])
+        for s in cluster.api("GET", "/services")
+    }
+    assert env == ("A=1",)
+    cluster.stack("service", "rm", "solo")

@@ -4,9 +4,9 @@ All between an API request and the executor is real: HTTP, store, Raft log on di
 dispatcher, gRPC over mutual TLS, joining, agents.  Only containers are not; see `idle_executor`.
 
     python -m tests.support.idle_cluster manager FOLDER PORT
-    python -m tests.support.idle_cluster agents FOLDER PORT NUMBER
+    python -m tests.support.idle_cluster agents FOLDER PORT NUMBER [FIRST]
 
-Each prints one line when it is ready and ends when its standard input does.  The API is served on
+FIRST numbers the agents of several such processes.  Each prints one line when it is ready and ends when its standard input does.  The API is served on
 FOLDER/api.sock.
 """
 
@@ -53,7 +53,7 @@ from cluster.store.interface import ClusterStore
 from tests.support.idle_executor import IdleExecutor
 
 HOST = "127.0.0.1"
-JOINING_AT_ONCE = 16
+JOINING_AT_ONCE = 8
 
 
 class LoneManager:
@@ -147,13 +147,15 @@ async def manage(folder: Path, port: int) -> None:
         running.cancel()
 
 
-async def work(folder: Path, port: int, number: int) -> None:
+async def work(folder: Path, port: int, number: int, first: int) -> None:
     """Be some agents until standard input ends."""
     token = (folder / "worker-token").read_text()
     seats = asyncio.Semaphore(JOINING_AT_ONCE)
     async with AsyncExitStack() as stack:
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        agents = [IdleAgent(folder, f"{HOST}:{port}", index) for index in range(number)]
+        agents = [
+            IdleAgent(folder, f"{HOST}:{port}", index) for index in range(first, first + number)
+        ]
 
         async def join(agent: IdleAgent) -> None:
             async with seats:
@@ -235,8 +237,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["manager", folder, port]:
             asyncio.run(manage(Path(folder), int(port)))
-        case ["agents", folder, port, number]:
-            asyncio.run(work(Path(folder), int(port), int(number)))
+        case ["agents", folder, port, number, *first]:
+            asyncio.run(work(Path(folder), int(port), int(number), *map(int, first or ["0"])))
         case _:
             sys.exit(__doc__)
 

@@ -96,7 +96,10 @@ class EngineServer:
             case "POST", ["services", name, "update"]:
                 if query.get("rollback") == "previous":
                     body = self._service(name)["PreviousSpec"]
-                return self._update_service(name, int(query["version"]), body)
+                answer = self._update_service(name, int(query["version"]), body)
+                if query.get("rollback") == "previous":
+                    self._service(name)["UpdateStatus"]["State"] = "rollback_completed"
+                return answer
             case "DELETE", ["services", name]:
                 found = self._service(name)
                 del self.services[found["ID"]]
@@ -227,6 +230,7 @@ class EngineServer:
         if version != found["Version"]["Index"]:
             raise Failure(500, "rpc error: code = Unknown desc = update out of sequence")
         found["PreviousSpec"] = found["Spec"]
+        found["UpdateStatus"] = {"State": "completed", "StartedAt": str(version)}
         found["Spec"], found["Version"] = self._stored(spec), {"Index": version + 1}
         for task in self.tasks:
             if task["ServiceID"] == found["ID"]:
