@@ -27,6 +27,7 @@ class EngineServer:
 
     def __init__(self) -> None:
         self.services: dict[str, Json] = {}
+        self.previous: dict[str, Json] = {}  # specs by the service's ID
         self.networks: dict[str, Json] = {}
         self.files: dict[str, list[Json]] = {"secrets": [], "configs": []}
         self.log = b""
@@ -95,10 +96,11 @@ class EngineServer:
                 return self._create_service(body)
             case "POST", ["services", name, "update"]:
                 if query.get("rollback") == "previous":
-                    body = self._service(name)["PreviousSpec"]
+                    body = self.previous[self._service(name)["ID"]]
                 answer = self._update_service(name, int(query["version"]), body)
                 if query.get("rollback") == "previous":
-                    self._service(name)["UpdateStatus"]["State"] = "rollback_completed"
+                    update = {"State": "rollback_completed", "StartedAt": query["version"]}
+                    self._service(name)["UpdateStatus"] = update
                 return answer
             case "DELETE", ["services", name]:
                 found = self._service(name)
@@ -229,8 +231,7 @@ class EngineServer:
             found["Version"] = {"Index": found["Version"]["Index"] + 1}
         if version != found["Version"]["Index"]:
             raise Failure(500, "rpc error: code = Unknown desc = update out of sequence")
-        found["PreviousSpec"] = found["Spec"]
-        found["UpdateStatus"] = {"State": "completed", "StartedAt": str(version)}
+        self.previous[found["ID"]] = found["Spec"]
         found["Spec"], found["Version"] = self._stored(spec), {"Index": version + 1}
         for task in self.tasks:
             if task["ServiceID"] == found["ID"]:
