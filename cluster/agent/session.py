@@ -24,6 +24,7 @@ from cluster.model.units import SECOND_NS
 from cluster.rpc import methods
 from cluster.rpc.error_status import LeaderElsewhere
 from cluster.rpc.messages import (
+    AcknowledgeViewRequest,
     AssignmentsRequest,
     GoodbyeRequest,
     HeartbeatRequest,
@@ -254,6 +255,7 @@ class Session:
             group.create_task(self._send_logs(link))
             group.create_task(self._report(link, first.session_id))
             group.create_task(self._watch_description(description))
+            group.create_task(self._acknowledge_views(link, first.session_id))
 
     def _take_message(self, message: SessionMessage) -> None:
         self._worker.learn_managers(message.managers)
@@ -302,6 +304,13 @@ class Session:
             await link.call(methods.UPDATE_TASK_STATUS, request, timeout_s=STATUS_TIMEOUT_S)
 
         await self._worker.reporter.run(send)
+
+    async def _acknowledge_views(self, link: ManagerLink, session_id: str) -> None:
+        async def tell(revision: int) -> None:
+            request = AcknowledgeViewRequest(session_id=session_id, revision=revision)
+            await link.call(methods.ACKNOWLEDGE_VIEW, request, timeout_s=STATUS_TIMEOUT_S)
+
+        await self._worker.acknowledge_views(tell)
 
     async def _watch_description(self, reported: NodeDescription) -> NoReturn:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
@@ -42,6 +42,7 @@ class TaskRunner:
         *,
         status: TaskStatus | None = None,
         retry_pause_s: float,
+        until_drained: Callable[[Task], Awaitable[None]],
     ) -> None:
         """Make a runner; `run` does the work.
 
@@ -53,6 +54,7 @@ class TaskRunner:
             status: what an earlier life of this process last observed; the further one of it and
                 the manager's counts.
             retry_pause_s: how long to wait before a step is tried again.
+            until_drained: waits until nobody opens connections to a task that is to end.
         """
         self._task = task
         self._status = task.status
@@ -61,6 +63,7 @@ class TaskRunner:
         self._report = report
         self._clock = clock
         self._retry_pause_s = retry_pause_s
+        self._until_drained = until_drained
         self._is_dismissed = False
         self._wake = asyncio.Event()
         self.ended = asyncio.Event()  # set once `run` has come to its end
@@ -155,7 +158,11 @@ class TaskRunner:
                     return await self._prepare()
                 case Step.START:
                     await self._controller.start()
-                case Step.STOP | Step.STOP_UNHEALTHY:
+                case Step.STOP:
+                    if self._status.state is TaskState.RUNNING:
+                        await self._until_drained(self._task)
+                    await self._controller.shutdown()
+                case Step.STOP_UNHEALTHY:
                     await self._controller.shutdown()
                 case Step.REMOVE:
                     await self._controller.remove()

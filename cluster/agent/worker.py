@@ -11,6 +11,7 @@ from cluster.agent.assignments import apply
 from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.executor import Executor
 from cluster.agent.local_state import LocalState, Snapshot
+from cluster.agent.networks import Acknowledge, Networks
 from cluster.agent.reporter import Reporter
 from cluster.agent.task_runner import TaskRunner
 from cluster.clock import Clock
@@ -34,6 +35,7 @@ class Worker:
         local_state: LocalState,
         clock: Clock,
         files: AttachedFiles,
+        networks: Networks,
         retry_pause_s: float = RETRY_PAUSE_S,
     ) -> None:
         """Read what the last life of this process left behind; `run` goes on with it.
@@ -45,6 +47,7 @@ class Worker:
         self._local_state = local_state
         self._clock = clock
         self._files = files
+        self._networks = networks
         self._retry_pause_s = retry_pause_s
         self.reporter = Reporter()
         self._runners: dict[TaskId, TaskRunner] = {}
@@ -78,6 +81,7 @@ class Worker:
             self._group = group
             group.create_task(self._local_state.run(), name="local state")
             group.create_task(self._sweep_when_due(), name="sweep")
+            group.create_task(self._networks.run(), name="networks")
             for task in self._tasks.values():
                 self._start(task, self._restored.get(task.id))
             self._restored = {}
@@ -87,6 +91,7 @@ class Worker:
         if self._is_dropping:
             return
         self._files.apply(message)
+        self._networks.take(message)
         difference = apply(self._tasks, message)
         self._tasks = dict(difference.tasks)
         for task_id in difference.removed:
@@ -103,6 +108,10 @@ class Worker:
     def log(self, task: Task, options: LogOptions) -> AsyncGenerator[list[LogLine], None]:
         """Read a task's log; as `Executor.log`."""
         return self._executor.log(task, options)
+
+    async def acknowledge_views(self, tell: Acknowledge) -> None:
+        """Tell a manager how far the networks are; as `Networks.acknowledge`."""
+        await self._networks.acknowledge(tell)
 
     def learn_managers(self, managers: Sequence[ManagerAddress]) -> None:
         """Remember where managers are, also over a restart."""
@@ -124,6 +133,10 @@ class Worker:
         self._changed()
         self._note_idle()
         await self._is_idle.wait()
+        try:
+            await self._networks.leave()
+        except ClusterError as error:
+            log.warning("the network process keeps its networks", error=str(error))
 
     def _start(self, task: Task, status: TaskStatus | None) -> None:
         assert self._group is not None
@@ -134,6 +147,7 @@ class Worker:
             self._clock,
             status=status,
             retry_pause_s=self._retry_pause_s,
+            until_drained=self._networks.until_drained,
         )
         self._runners[task.id] = runner
         if status is not None:
@@ -146,6 +160,7 @@ class Worker:
             await before.ended.wait()
         await runner.run()
         task_id = runner.task.id
+        self._networks.forget(task_id)
         if self._leaving.get(task_id) is runner:
             del self._leaving[task_id]
         self._note_idle()

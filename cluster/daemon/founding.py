@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from cluster.allocator.subnets import AddressPools, allocated
 from cluster.ca.authority import Authority, new_key_and_request, new_root_ca
 from cluster.ca.credentials import NodeCredentials
 from cluster.ca.identity import identity_of
@@ -14,8 +15,9 @@ from cluster.clock import Clock
 from cluster.daemon.state_dir import Membership
 from cluster.errors import ClusterError, InvalidArgument
 from cluster.model.cluster import Cluster, ClusterSpec
-from cluster.model.ids import ClusterId, NewId, NodeId
+from cluster.model.ids import ClusterId, NetworkId, NewId, NodeId
 from cluster.model.meta import Meta
+from cluster.model.network import INGRESS_NAME, Network, NetworkSpec
 from cluster.model.node import Availability, ManagerStatus, Node, NodeSpec, NodeStatus
 from cluster.replication.bootstrap import FIRST_RAFT_ID
 from cluster.rpc.join_client import fetch_root_ca, request_certificate
@@ -33,6 +35,7 @@ def found_cluster(
     advertise_addr: str,
     clock: Clock,
     new_id: NewId,
+    pools: AddressPools = AddressPools(),  # noqa: B008 - frozen
 ) -> tuple[Membership, NodeCredentials, tuple[Change, ...]]:
     """Make a cluster of one manager; nothing is written yet.
 
@@ -44,6 +47,7 @@ def found_cluster(
         advertise_addr: the same with the port.
         clock: dates it.
         new_id: names it.
+        pools: where the networks of the cluster get their subnets from.
     """
     now = clock.now()
     cluster_id, node_id = ClusterId(new_id()), NodeId(new_id())
@@ -56,6 +60,9 @@ def found_cluster(
         worker_token=new_join_token(root.cert_pem),
         manager_token=new_join_token(root.cert_pem),
         unlock_key=new_unlock_key() if spec.encryption_config.auto_lock_managers else "",
+        address_pools=pools.pools,
+        subnet_size=pools.subnet_size,
+        data_port=pools.data_port,
     )
     key_pem, csr_pem = new_key_and_request()
     certificate = Authority(root).sign(
@@ -78,6 +85,9 @@ def found_cluster(
     tx = Transaction(ClusterState(), now)
     tx.create(cluster)
     tx.create(noted(node, certificate, identity_of(certificate).not_after))
+    ingress = NetworkSpec(name=INGRESS_NAME, driver="overlay", ingress=True)
+    network = Network(id=NetworkId(new_id()), meta=Meta(), spec=ingress)
+    tx.create(allocated(tx.state, network))
     membership = Membership(
         node_id=node_id,
         cluster_id=cluster_id,

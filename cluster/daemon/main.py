@@ -13,6 +13,7 @@ import click
 
 from cluster.daemon.config import (
     DEFAULT_ENGINE,
+    DEFAULT_NETWORK_SOCKET,
     DEFAULT_RUN_DIR,
     DEFAULT_SOCKET,
     DEFAULT_STATE_DIR,
@@ -92,6 +93,14 @@ SWITCH_INTERVAL_S = 0.0005
     help="The local Docker Engine, as unix://PATH.",
 )
 @click.option(
+    "--network-socket",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DEFAULT_NETWORK_SOCKET,
+    show_default=True,
+    envvar="STACKD_NETWORK_SOCKET",
+    help="Unix socket of the network process, which joins tasks to the cluster's networks.",
+)
+@click.option(
     "--hostname",
     default="",
     help="Name of this node in listings; the machine's host name when not given.",
@@ -141,6 +150,7 @@ def main(  # noqa: PLR0913 - one for each option
     insecure_tcp: bool,
     run_dir: Path,
     engine: str,
+    network_socket: Path,
     hostname: str,
     advertise_addr: str,
     forbid: str,
@@ -181,6 +191,7 @@ def main(  # noqa: PLR0913 - one for each option
         tcp=tcp,
         run_dir=run_dir.absolute(),
         engine_socket=Path(engine.removeprefix("unix://")),
+        network_socket=network_socket.absolute(),
         hostname=hostname or os.uname().nodename,
         advertise_addr=advertise_addr,
         generic_resources=resources,

@@ -13,6 +13,7 @@ import structlog
 
 from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.local_state import LocalState
+from cluster.agent.networks import Networks
 from cluster.agent.session import ManagerLink, Session
 from cluster.agent.worker import Worker
 from cluster.ca.credentials import NodeCredentials, tls_info
@@ -20,7 +21,9 @@ from cluster.clock import Clock
 from cluster.daemon.config import DaemonConfig
 from cluster.errors import Unavailable
 from cluster.executor.engine import Engine
+from cluster.executor.engine_networks import EngineNetworks
 from cluster.executor.executor import DockerExecutor
+from cluster.executor.network_process import NetworkProcessClient
 from cluster.model.node import Node, NodeDescription
 from cluster.rpc.channel import NodeChannel
 from cluster.rpc.messages import ManagerAddress, SessionMessage
@@ -64,14 +67,20 @@ class WorkerRole:
         self._generic_resources = config.generic_resources
         self._engine = Engine(f"unix://{config.engine_socket}")
         files = AttachedFiles()
+        cluster_id = credentials.identity.cluster_id
+        networks = Networks(
+            NetworkProcessClient(config.network_socket),
+            EngineNetworks(self._engine, cluster_id).tidy_up,
+        )
         self._executor = DockerExecutor(
             self._engine,
-            credentials.identity.cluster_id,
+            cluster_id,
             files,
             config.run_dir / "tasks" / credentials.identity.node_id,
+            networks,
             config.forbidden,
         )
-        self._worker = Worker(self._executor, LocalState(tasks_dir), clock, files)
+        self._worker = Worker(self._executor, LocalState(tasks_dir), clock, files, networks)
         self._session = Session(
             self._worker,
             self._connect,

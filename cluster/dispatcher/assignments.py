@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from cluster.model.config import Config
 from cluster.model.ids import ConfigId, NodeId, SecretId, ServiceId, TaskId
 from cluster.model.meta import Meta
+from cluster.model.network_view import NodeView
+from cluster.model.network_view_change import ViewChange, difference
 from cluster.model.registry_login import RegistryLogin
 from cluster.model.secret import Secret
 from cluster.model.spec_struct import ObjectStruct
@@ -33,10 +36,24 @@ class Wanted(ObjectStruct, frozen=True, kw_only=True, gc=False):
     secrets: Mapping[SecretId, Secret] = {}
     configs: Mapping[ConfigId, Config] = {}
     logins: Mapping[ServiceId, RegistryLogin] = {}
+    view: NodeView | None = None  # without a revision
+    drained: frozenset[TaskId] = frozenset()
 
 
-def wanted_by(state: ClusterState, node_id: NodeId) -> Wanted:
-    """Return the node's tasks from ASSIGNED on, ended ones included, and what they need."""
+def wanted_by(
+    state: ClusterState,
+    node_id: NodeId,
+    view: NodeView | None = None,
+    drained: frozenset[TaskId] = frozenset(),
+) -> Wanted:
+    """Return the node's tasks from ASSIGNED on, ended ones included, and what they need.
+
+    Args:
+        state: the cluster's.
+        node_id: whose tasks.
+        view: what the node must know of the networks, None for nothing yet.
+        drained: tasks of the node that get no new connection any more.
+    """
     tasks = {
         task.id: task
         for task in state.tasks_of_node(node_id)
@@ -60,7 +77,14 @@ def wanted_by(state: ClusterState, node_id: NodeId) -> Wanted:
             config = state.config(ConfigId(config_reference.config_id))
             if config is not None:
                 configs[config.id] = config
-    return Wanted(tasks=tasks, secrets=secrets, configs=configs, logins=logins)
+    return Wanted(
+        tasks=tasks,
+        secrets=secrets,
+        configs=configs,
+        logins=logins,
+        view=view,
+        drained=drained.intersection(tasks),
+    )
 
 
 class Assignments:
@@ -70,14 +94,20 @@ class Assignments:
         """Start a stream: nothing has been told."""
         self._told = Wanted()
         self._sequence = 0
+        self.view_revision = 0  # of the view that was told last, 0 if none was
 
-    def next_message(self, wanted: Wanted) -> AssignmentsMessage | None:
+    def next_message(self, wanted: Wanted, revision: int = 0) -> AssignmentsMessage | None:
         """Return what brings the node to `wanted`, None if it is there.
 
         The first message is the complete set, even when it is empty.
+
+        Args:
+            wanted: what the node should know.
+            revision: of the state that the view was made from; names a new view.
         """
         is_complete = self._sequence == 0
         told, self._told = self._told, wanted
+        view = self._view_change(told.view, wanted.view, revision)
         message = AssignmentsMessage(
             sequence=self._sequence,
             is_complete=is_complete,
@@ -102,11 +132,21 @@ class Assignments:
                 if told.logins.get(key) != login
             ),
             removed_logins=tuple(sorted(told.logins.keys() - wanted.logins.keys())),
+            view=view,
+            drained=tuple(sorted(wanted.drained - told.drained)),
         )
         if not is_complete and message == AssignmentsMessage(sequence=self._sequence):
             return None
         self._sequence += 1
         return message
+
+    def _view_change(
+        self, told: NodeView | None, wanted: NodeView | None, revision: int
+    ) -> ViewChange | None:
+        if wanted is None or told == wanted:
+            return None
+        self.view_revision = max(revision, self.view_revision + 1)
+        return difference(told, replace(wanted, revision=self.view_revision))
 
 
 def _is_alive(task: Task) -> bool:

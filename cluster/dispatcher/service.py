@@ -19,7 +19,9 @@ from cluster.ca.identity import NodeIdentity
 from cluster.ca.membership import no_member
 from cluster.clock import Clock
 from cluster.dispatcher.assignments import Assignments, wanted_by
+from cluster.dispatcher.drains import Drains
 from cluster.dispatcher.heartbeats import GRACE_FACTOR, Heartbeats
+from cluster.dispatcher.network_views import NetworkViews
 from cluster.dispatcher.session import Session, is_news, session_message
 from cluster.dispatcher.status_writer import StatusWriter
 from cluster.errors import (
@@ -36,6 +38,7 @@ from cluster.model.task import Task
 from cluster.model.units import SECOND_NS
 from cluster.rpc import methods
 from cluster.rpc.messages import (
+    AcknowledgeViewRequest,
     AssignmentsMessage,
     AssignmentsRequest,
     Empty,
@@ -83,6 +86,7 @@ class Dispatcher:
         server.handle_stream(methods.ASSIGNMENTS, self.assignments)
         server.handle(methods.HEARTBEAT, self.heartbeat)
         server.handle(methods.UPDATE_TASK_STATUS, self.update_task_status)
+        server.handle(methods.ACKNOWLEDGE_VIEW, self.acknowledge_view)
         server.handle(methods.GOODBYE, self.goodbye)
 
     async def run(self) -> None:
@@ -95,6 +99,7 @@ class Dispatcher:
         term = _Term(self._store, self._clock, self._rng.random, self._new_id)
         try:
             async with self._store.subscribe() as feed:
+                term.views = NetworkViews(feed.start)
                 await term.begin()
                 self._term = term
                 async with asyncio.TaskGroup() as group:
@@ -137,12 +142,18 @@ class Dispatcher:
             NotFound: the session is not the caller's, or ended.
             NotLeader: register with the leader.
         """
-        session = self._leading().session_of(caller.node_id, request.session_id)
+        term = self._leading()
+        session = term.session_of(caller.node_id, request.session_id)
         assignments = Assignments()
         while True:
             session.tasks_changed.clear()
             session.check()
-            message = assignments.next_message(wanted_by(self._store.view(), caller.node_id))
+            view = term.views.view_of(caller.node_id)
+            wanted = wanted_by(self._store.view(), caller.node_id, view, session.drained)
+            session.drained = wanted.drained
+            message = assignments.next_message(wanted, term.views.revision)
+            session.note_told(term.views.revision, assignments.view_revision)
+            term.look_at_drains()
             if message is not None:
                 yield message
             await session.tasks_changed.wait()
@@ -181,6 +192,20 @@ class Dispatcher:
         await term.statuses.write(request.updates)
         return Empty()
 
+    async def acknowledge_view(
+        self, caller: NodeIdentity, request: AcknowledgeViewRequest
+    ) -> Empty:
+        """Note how far the caller's networks are.
+
+        Raises:
+            NotFound: the session is not the caller's, or ended.
+            NotLeader: tell the leader.
+        """
+        term = self._leading()
+        term.session_of(caller.node_id, request.session_id).note_applied(request.revision)
+        term.look_at_drains()
+        return Empty()
+
     async def goodbye(self, caller: NodeIdentity, request: GoodbyeRequest) -> Empty:
         """Mark the caller down at once, because it says so.
 
@@ -206,6 +231,8 @@ class _Term:
         self, store: ClusterStore, clock: Clock, dice: Callable[[], float], new_id: NewId
     ) -> None:
         self.statuses = StatusWriter(store)
+        self.views = NetworkViews(store.view())
+        self._drains = Drains()
         self._store = store
         self._clock = clock
         self._new_id = new_id
@@ -326,7 +353,23 @@ class _Term:
         async for committed in feed:
             self._look_at(committed)
 
+    def look_at_drains(self) -> None:
+        """Tell nodes which of their tasks nobody connects to any more."""
+        for task in self._drains.take_done(self._has_applied):
+            if task.node_id in self._sessions:
+                self._sessions[task.node_id].drained |= {task.id}
+                self._sessions[task.node_id].tasks_changed.set()
+
+    def _has_applied(self, node_id: NodeId, revision: int) -> bool:
+        session = self._sessions.get(node_id)
+        return session is None or session.has_applied(revision)
+
     def _look_at(self, committed: Committed) -> None:
+        concern = self.views.look_at(committed.changes, committed.state)
+        for node_id, opened in self._sessions.items():
+            if concern.is_all or node_id in concern.nodes:
+                opened.tasks_changed.set()
+        self._drains.look_at(committed.changes, committed.state)
         for change in committed.changes:
             match change.item:
                 case Task() as task:

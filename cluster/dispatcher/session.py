@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from cluster.errors import ClusterError, NotFound
-from cluster.model.ids import NodeId
+from cluster.model.ids import NodeId, TaskId
 from cluster.rpc.messages import ManagerAddress, SessionMessage
 from cluster.store.state import ClusterState
 
@@ -25,6 +25,10 @@ class Session:
         self.id = session_id
         self.node_changed = asyncio.Event()
         self.tasks_changed = asyncio.Event()
+        self.drained: frozenset[TaskId] = frozenset()  # of its tasks, those nobody connects to
+        self._looked_at = 0  # revision of the state that the node's view was last made from
+        self._told_view = 0  # revision of the view that it was told last
+        self._applied_view = 0
         self._end: ClusterError | None = None
 
     def end(self, reason: ClusterError) -> None:
@@ -33,6 +37,18 @@ class Session:
             self._end = reason
         self.node_changed.set()
         self.tasks_changed.set()
+
+    def note_told(self, state_revision: int, view_revision: int) -> None:
+        """Note that the node is told all of its view at a revision of the state."""
+        self._looked_at, self._told_view = state_revision, view_revision
+
+    def note_applied(self, view_revision: int) -> None:
+        """Note that the node's networks are as a view says."""
+        self._applied_view = max(self._applied_view, view_revision)
+
+    def has_applied(self, state_revision: int) -> bool:
+        """Whether the node's networks are as the state of a revision, or a later one, wants."""
+        return self._looked_at >= state_revision and self._applied_view >= self._told_view
 
     def check(self) -> None:
         """Make sure that the session goes on.

@@ -14,8 +14,10 @@ from cluster.executor.container_feed import ContainerFeed
 from cluster.executor.container_view import View
 from cluster.executor.create_payload import CLUSTER_LABEL, TASK_LABEL, create_payload, stop_grace_s
 from cluster.executor.engine import Engine
+from cluster.executor.engine_networks import EngineNetworks, NetworkSource
 from cluster.executor.extension_payload import extensions_of
 from cluster.executor.images import Images, LoginSource
+from cluster.executor.network_payload import Joined, join_first
 from cluster.executor.node_policy import check_policy
 from cluster.executor.task_files import TaskFiles
 from cluster.model.ids import ClusterId
@@ -47,6 +49,8 @@ class ContainerController:
         source: TaskSource,
         files: TaskFiles,
         forbidden: frozenset[str],
+        networks: NetworkSource,
+        engine_networks: EngineNetworks,
         describe_node: Callable[[], Awaitable[NodeDescription]],
         on_change: Callable[[], None],
     ) -> None:
@@ -59,6 +63,8 @@ class ContainerController:
         self._source = source
         self._files = files
         self._forbidden = forbidden
+        self._networks = networks
+        self._engine_networks = engine_networks
         self._describe_node = describe_node
         self._on_change = on_change
         self._changed = asyncio.Event()
@@ -83,21 +89,41 @@ class ContainerController:
             Unavailable: try again.
             ClusterError: it cannot be created; the message says why.
         """
+        joined = await self._joined_networks()
         if self._is_there():
+            await self._engine_networks.join(self._id(), joined[1:])
             return
         node = await self._describe_node()
         payload = create_payload(
             self._task, node, self._cluster_id, await self._engine.api_version()
         )
         check_policy(payload, self._forbidden)
+        if joined:
+            join_first(payload, joined)
         try:
             payload["HostConfig"].setdefault("Mounts", []).extend(self._write_files(node))
             await self._make(payload)
+            await self._engine_networks.join(self._id(), joined[1:])
         except Unavailable:
             raise  # tried again
         except (ClusterError, asyncio.CancelledError):
             self._files.discard(self._task.id)
             raise
+
+    async def _joined_networks(self) -> list[Joined]:
+        """Return the task's networks, ready on this node's engine; none without our process."""
+        if not self._task.networks or not self._networks.is_there():
+            return []
+        await self._networks.until_known(self._task)
+        joined = []
+        for attachment in self._task.networks:
+            network = self._networks.network(attachment.network_id)
+            if network is None:
+                raise Unavailable(f"network {attachment.network_id} has just gone")
+            await self._engine_networks.ensure(network)
+            is_ingress = self._networks.is_ingress(network.id)
+            joined.append(Joined(attachment, network, is_ingress))
+        return joined
 
     async def _make(self, payload: dict[str, Any]) -> None:
         image = str(payload["Image"])

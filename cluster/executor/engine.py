@@ -20,6 +20,7 @@ import docker
 import requests
 import structlog
 from docker.errors import APIError, DockerException
+from docker.types import IPAMConfig
 
 from cluster.errors import (
     ClusterError,
@@ -150,6 +151,45 @@ class Engine:
     async def list_containers(self, filters: Mapping[str, Sequence[str]]) -> list[Json]:
         """Return all containers, stopped ones too, that match."""
         return await self._call(lambda client: client.containers(all=True, filters=dict(filters)))
+
+    async def list_networks(self, filters: Mapping[str, Sequence[str]]) -> list[Json]:
+        """Return the networks that match."""
+        return await self._call(lambda client: client.networks(filters=dict(filters)))
+
+    async def create_network(self, payload: Json) -> str:
+        """Make a network as ``POST /networks/create`` describes it, and return its ID."""
+
+        def work(client: docker.APIClient) -> str:
+            made = client.create_network(
+                payload["Name"],
+                driver=payload["Driver"],
+                options=payload["Options"],
+                ipam=IPAMConfig(driver=payload["IPAM"]["Driver"]),
+                check_duplicate=True,
+                internal=payload["Internal"],
+                labels=payload["Labels"],
+            )
+            return str(made["Id"])
+
+        return await self._call(work)
+
+    async def remove_network(self, network: str) -> None:
+        """Remove a network.
+
+        Raises:
+            PermissionDenied: containers are in it.
+        """
+        await self._call(lambda client: client.remove_network(network))
+
+    async def connect(self, network: str, container_id: str, settings: Json) -> None:
+        """Connect a container to a further network."""
+
+        def work(client: docker.APIClient) -> None:
+            client.connect_container_to_network(
+                container_id, network, driver_opt=settings.get("DriverOpts")
+            )
+
+        await self._call(work)
 
     async def pull(self, image: str, encoded_auth: str | None = None) -> None:
         """Pull an image; a cancelled caller ends the pull.

@@ -13,6 +13,7 @@ from cluster.executor.container import ContainerController, TaskSource, remove_c
 from cluster.executor.container_feed import ContainerFeed
 from cluster.executor.container_log import read_container_log
 from cluster.executor.engine import Engine
+from cluster.executor.engine_networks import EngineNetworks, NetworkSource
 from cluster.executor.images import Images
 from cluster.executor.node_description import node_description
 from cluster.executor.task_files import TaskFiles
@@ -33,6 +34,7 @@ class DockerExecutor:
         cluster_id: ClusterId,
         source: TaskSource,
         files_dir: Path,
+        networks: NetworkSource,
         forbidden: frozenset[str] = frozenset(),
     ) -> None:
         """Make an executor.
@@ -42,12 +44,15 @@ class DockerExecutor:
             cluster_id: marks containers as this cluster's; others are never touched.
             source: knows the secrets, configs and registry logins of the tasks.
             files_dir: folder of this node alone, in which those are mounted as files.
+            networks: knows the networks of the tasks.
             forbidden: what this node refuses, of `cluster.executor.node_policy.FORBIDDABLE`.
         """
         self._engine = engine
         self._source = source
         self._files = TaskFiles(files_dir)
         self._forbidden = forbidden
+        self._networks = networks
+        self._engine_networks = EngineNetworks(engine, cluster_id)
         self._cluster_id = cluster_id
         self._feed = ContainerFeed(engine, cluster_id)
         self._images = Images(engine)
@@ -82,6 +87,8 @@ class DockerExecutor:
             source=self._source,
             files=self._files,
             forbidden=self._forbidden,
+            networks=self._networks,
+            engine_networks=self._engine_networks,
             describe_node=self._known_description,
             on_change=on_change,
         )

@@ -9,6 +9,7 @@ import msgspec
 from cluster.model.container import Driver
 from cluster.model.ids import ClusterId, NodeId
 from cluster.model.meta import Meta
+from cluster.model.network_view import DEFAULT_DATA_PORT
 from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct, always
 from cluster.model.units import SECOND_NS, DurationNs, Timestamp, Uint64
 
@@ -16,6 +17,8 @@ DEFAULT_HEARTBEAT_PERIOD_NS = 1 * SECOND_NS
 MIN_HEARTBEAT_PERIOD_NS = 1 * SECOND_NS
 DEFAULT_NODE_CERT_EXPIRY_NS = 90 * 24 * 3600 * SECOND_NS
 DEFAULT_TASK_HISTORY = 5
+DEFAULT_ADDRESS_POOL = "10.0.0.0/8"
+DEFAULT_SUBNET_SIZE = 24
 
 
 class OrchestrationConfig(SpecStruct, frozen=True, kw_only=True, gc=False):
@@ -153,6 +156,9 @@ class Cluster(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="cluster", 
     removed_nodes: tuple[RemovedNode, ...] = ()
     unlock_key: str = ""
     rebalancing: Rebalancing | None = None  # written by the rebalancer
+    address_pools: tuple[str, ...] = (DEFAULT_ADDRESS_POOL,)  # for networks without a subnet
+    subnet_size: int = DEFAULT_SUBNET_SIZE  # their prefix length
+    data_port: int = DEFAULT_DATA_PORT  # UDP port of the traffic between nodes
 
     @property
     def task_history_limit(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cluster.model.spec_struct import SpecStruct
+from cluster.model.ids import NetworkId
+from cluster.model.spec_struct import ObjectStruct, SpecStruct
 from cluster.model.units import Uint32
 
 Protocol = Literal["tcp", "udp", "sctp"]
@@ -26,3 +27,25 @@ class EndpointSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
 
     mode: str = ""
     ports: tuple[PortConfig, ...] = ()
+
+
+class VirtualIp(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A service's own address in a network, without a prefix length."""
+
+    network_id: NetworkId
+    address: str
+
+
+class ServiceEndpoint(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """What the cluster gave a service: addresses, and its ports with their published numbers."""
+
+    virtual_ips: tuple[VirtualIp, ...] = ()
+    ports: tuple[PortConfig, ...] = ()
+
+
+class NetworkAttachment(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A task's place in a network; `address` carries the subnet's prefix length."""
+
+    network_id: NetworkId
+    address: str
+    aliases: tuple[str, ...] = ()

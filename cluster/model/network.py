@@ -32,6 +32,10 @@ class Ipam(SpecStruct, frozen=True, kw_only=True, gc=False):
     config: tuple[IpamConfig, ...] = ()
 
 
+INGRESS_NAME: Final = "ingress"
+"""Name of the network through which published ports are reached, unless a user makes another."""
+
+
 class NetworkSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
     """A user's wish for a network."""
 
@@ -47,9 +51,27 @@ class NetworkSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
     labels: Labels | None = None
 
 
+class NetworkAllocation(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """What the cluster chose for a network, for as long as it exists.
+
+    `subnet` and `ip_range` are in CIDR form; addresses are only given from `ip_range`, which is
+    the whole subnet unless the user named a part of it.
+    """
+
+    vni: int
+    subnet: str
+    gateway: str
+    ip_range: str
+
+
 class Network(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="network", tag_field="kind"):
-    """A network the cluster has accepted."""
+    """A network the cluster has accepted.
+
+    Writers: `spec` the API's commands; `allocation` these and, where they left it out, the
+    allocator.
+    """
 
     id: NetworkId
     meta: Meta
     spec: NetworkSpec
+    allocation: NetworkAllocation | None = None

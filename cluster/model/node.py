@@ -88,7 +88,7 @@ class Node(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="node", tag_fi
 
     Writers: `spec` the API's commands; `role` and `manager_status` the CA for a node that joins,
     then the role manager; `certificates` the CA; `description`, `status` and `manager_addr` the
-    dispatcher.
+    dispatcher; `network_index` and `ingress_address` the allocator.
     """
 
     id: NodeId
@@ -100,6 +100,8 @@ class Node(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="node", tag_fi
     manager_status: ManagerStatus | None = None
     manager_addr: str = ""  # host:port on which it is reached as long as it is a manager
     certificates: tuple[IssuedCertificate, ...] = ()  # the newest ones, newest first
+    network_index: int = 0  # from 1, its own as long as it is a member; 0 until it has one
+    ingress_address: str = ""  # its own in the network of published ports
 
     @property
     def hostname(self) -> str:

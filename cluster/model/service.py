@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from cluster.model.container import ContainerSpec, Driver
-from cluster.model.endpoint import EndpointSpec
+from cluster.model.endpoint import EndpointSpec, ServiceEndpoint
 from cluster.model.extensions import TaskExtensions
 from cluster.model.ids import ServiceId
 from cluster.model.meta import Meta
@@ -175,7 +175,7 @@ class Service(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="service", 
     Writers: `spec`, `previous_spec`, `spec_version` the API's commands, and the rolling update
     when it rolls back; `update_status` the rolling update, and the command that begins a
     rollback; `job_iteration` and `job_began_at` the commands; the credentials as the specs they
-    belong to.
+    belong to; `endpoint` the commands for its ports, the allocator for its addresses.
     """
 
     id: ServiceId
@@ -188,3 +188,4 @@ class Service(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="service", 
     job_began_at: Timestamp = Timestamp(0)  # when it was last run anew; 0 if it is no job
     registry_auth: RegistryAuth | None = None  # the last that a client sent
     previous_registry_auth: RegistryAuth | None = None  # those of `previous_spec`
+    endpoint: ServiceEndpoint = ServiceEndpoint()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from cluster.model.endpoint import EndpointSpec, PortConfig
+from cluster.model.endpoint import EndpointSpec, NetworkAttachment, PortConfig
 from cluster.model.ids import NodeId, ServiceId, TaskId
 from cluster.model.meta import Meta
 from cluster.model.resources import GenericResource
@@ -38,8 +38,8 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
 
     Writers: `desired_state`, `start_after` the orchestrator; `node_id` the scheduler (the
     orchestrator for global services); `assigned_generic_resources` the scheduler; `is_moving` the
-    rebalancer; `status` and `running_since` as in `task_state.TRANSITIONS`; the rest is fixed when
-    the task is made.
+    rebalancer; `status` and `running_since` as in `task_state.TRANSITIONS`; `networks` the
+    allocator, once; the rest is fixed when the task is made.
     """
 
     id: TaskId
@@ -61,6 +61,7 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     job_iteration: int = 0  # Service.job_iteration this task was made for
     is_moving: bool = False  # another task is to take its place, for a better spread
     assigned_generic_resources: tuple[GenericResource, ...] = ()  # of those its node has
+    networks: tuple[NetworkAttachment, ...] = ()  # its addresses, its own until it has ended
 
     @property
     def is_of_job(self) -> bool:

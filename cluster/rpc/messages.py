@@ -12,6 +12,7 @@ from __future__ import annotations
 from cluster.model.config import Config
 from cluster.model.ids import ConfigId, NodeId, SecretId, ServiceId, TaskId
 from cluster.model.logs import LogLine, LogOptions
+from cluster.model.network_view_change import ViewChange
 from cluster.model.node import Node, NodeDescription
 from cluster.model.registry_login import RegistryLogin
 from cluster.model.secret import Secret
@@ -77,8 +78,9 @@ class AssignmentsMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
 
     With `is_complete` the node drops every task that is not in `tasks`; otherwise `tasks` are new
     or changed and `removed` are gone; the same holds for the secrets, configs and registry logins
-    that the tasks need.  `sequence` counts from 0 in a stream: a gap means that the stream must be
-    opened anew.
+    that the tasks need.  `view` brings what the node knows of the networks up to date, and
+    `drained` names tasks that are to end and to which no node opens a connection any more.
+    `sequence` counts from 0 in a stream: a gap means that the stream must be opened anew.
     """
 
     sequence: int
@@ -91,6 +93,15 @@ class AssignmentsMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
     removed_configs: tuple[ConfigId, ...] = ()
     logins: tuple[RegistryLogin, ...] = ()
     removed_logins: tuple[ServiceId, ...] = ()
+    view: ViewChange | None = None
+    drained: tuple[TaskId, ...] = ()
+
+
+class AcknowledgeViewRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """The node's networks are as the view of this revision says."""
+
+    session_id: str
+    revision: int
 
 
 class TaskStatusUpdate(ObjectStruct, frozen=True, kw_only=True, gc=False):

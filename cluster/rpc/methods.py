@@ -64,6 +64,9 @@ ASSIGNMENTS = Method(
 UPDATE_TASK_STATUS = Method(
     "Dispatcher/UpdateTaskStatus", messages.UpdateTaskStatusRequest, messages.Empty, roles=ANY_NODE
 )
+ACKNOWLEDGE_VIEW = Method(
+    "Dispatcher/AcknowledgeView", messages.AcknowledgeViewRequest, messages.Empty, roles=ANY_NODE
+)
 GOODBYE = Method("Dispatcher/Goodbye", messages.GoodbyeRequest, messages.Empty, roles=ANY_NODE)
 LOGS = Method(
     "Logs/Orders", messages.LogsRequest, messages.LogOrder, roles=ANY_NODE, is_streaming=True
@@ -97,6 +100,7 @@ ALL_METHODS: Sequence[Method[object, object]] = (
     HEARTBEAT,
     ASSIGNMENTS,
     UPDATE_TASK_STATUS,
+    ACKNOWLEDGE_VIEW,
     GOODBYE,
     LOGS,
     PUBLISH_LOGS,

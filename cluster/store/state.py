@@ -9,6 +9,7 @@ from immutables import Map
 
 from cluster.model.cluster import Cluster
 from cluster.model.config import Config
+from cluster.model.endpoint import PortConfig
 from cluster.model.extensions import dependencies_of
 from cluster.model.ids import ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId
 from cluster.model.network import Network
@@ -70,6 +71,26 @@ def _task_keys_by_stage(task: Task) -> tuple[str, ...]:
     return (task.status.state.name,)
 
 
+def _task_keys_by_network(task: Task) -> tuple[str, ...]:
+    """An ended task has given its addresses back."""
+    if not task.networks or task.status.state.is_terminal:
+        return ()
+    return tuple(attachment.network_id for attachment in task.networks)
+
+
+def _service_keys_by_address(service: Service) -> tuple[str, ...]:
+    return tuple(ip.network_id for ip in service.endpoint.virtual_ips)
+
+
+def _service_keys_by_port(service: Service) -> tuple[str, ...]:
+    return tuple(port_key(port) for port in service.endpoint.ports if port.publish_mode != "host")
+
+
+def port_key(port: PortConfig) -> str:
+    """Return the key of the index `port` for a port published on every node."""
+    return f"{port.published_port}/{port.protocol or 'tcp'}"
+
+
 def _name_keys(item: Service | Network | Secret | Config) -> tuple[str, ...]:
     return (item.spec.name.lower(),)
 
@@ -114,6 +135,8 @@ _TABLES: dict[type, Any] = {
     Service: {
         "name": _name_keys,
         "network": _service_keys_by_network,
+        "address": _service_keys_by_address,
+        "port": _service_keys_by_port,
         "secret": _service_keys_by_secret,
         "config": _service_keys_by_config,
         "dependency": _service_keys_by_dependency,
@@ -124,6 +147,7 @@ _TABLES: dict[type, Any] = {
         "state": _task_keys_by_stage,
         "load": _task_keys_by_load,
         "move": _task_keys_by_move,
+        "network": _task_keys_by_network,
     },
     Network: {"name": _name_keys},
     Secret: {"name": _name_keys},
@@ -167,12 +191,19 @@ class ClusterState:
 
     @property
     def services(self) -> Table[Service]:
-        """All services; indexes: name and dependency (lower case), network, secret, config."""
+        """All services; indexes: name and dependency (lower case), network, secret, config.
+
+        Further ones: `port`, and `address`, which
+        has the services with a virtual IP in a network, by its ID.
+        """
         return self._tables[Service]
 
     @property
     def tasks(self) -> Table[Task]:
-        """All tasks; indexes: service, node, state (by name: PENDING), load (`carried_key`)."""
+        """All tasks; indexes: service, node, state (by name: PENDING), load (`carried_key`).
+
+        A further one, `network`, has those that hold an address in a network, by its ID.
+        """
         return self._tables[Task]
 
     @property

@@ -280,7 +280,7 @@ async def test_cluster_networks_stand_beside_local_ones(
     assert "front" in await swarm("network", "ls", "--filter", "driver=overlay")
     assert "front" not in await swarm("network", "ls", "--filter", "scope=local")
     (shown,) = json.loads(await swarm("network", "inspect", "front"))
-    assert shown["IPAM"]["Config"] == [{"Subnet": "10.9.0.0/24"}]
+    assert shown["IPAM"]["Config"] == [{"Subnet": "10.9.0.0/24", "Gateway": "10.9.0.1"}]
     again = await swarm("network", "create", "-d", "overlay", "front", rc=1)
     assert "already exists" in again
     assert "already exists" in await swarm("network", "create", "front", rc=1)

@@ -10,10 +10,13 @@ import msgspec
 
 from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.local_state import LocalState
+from cluster.agent.networks import Networks
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
 from cluster.executor.engine import Engine
+from cluster.executor.engine_networks import EngineNetworks
 from cluster.executor.executor import DockerExecutor
+from cluster.executor.network_process import NetworkProcessClient
 from cluster.model.ids import ClusterId
 from cluster.model.task import Task
 from cluster.rpc.messages import AssignmentsMessage
@@ -22,8 +25,12 @@ from cluster.rpc.messages import AssignmentsMessage
 async def main(url: str, folder: Path, task: Task) -> None:
     async with Engine(url) as engine, asyncio.TaskGroup() as group:
         files = AttachedFiles()
-        executor = DockerExecutor(engine, ClusterId("testcluster"), files, folder / "files")
-        worker = Worker(executor, LocalState(folder), SystemClock(), files)
+        tidy_up = EngineNetworks(engine, ClusterId("testcluster")).tidy_up
+        networks = Networks(NetworkProcessClient(folder / "no network process"), tidy_up)
+        executor = DockerExecutor(
+            engine, ClusterId("testcluster"), files, folder / "files", networks
+        )
+        worker = Worker(executor, LocalState(folder), SystemClock(), files, networks)
         group.create_task(executor.run())
         group.create_task(worker.run())
         await asyncio.sleep(0)

@@ -38,6 +38,7 @@ from cluster.model.task_state import TaskState
 from cluster.model.units import MILLISECOND_NS, SECOND_NS
 from cluster.rpc.messages import AssignmentsMessage
 from tests.integration.conftest import RealEngine
+from tests.support.fake_networks import no_networks
 from tests.support.lab_host import ROOT
 
 pytestmark = [
@@ -126,9 +127,11 @@ async def a_node(
 ) -> AsyncIterator[Node]:
     """A node's agent; to leave the context is to have it killed."""
     async with Engine(engine.url) as client, asyncio.TaskGroup() as group:
-        files = AttachedFiles()
-        executor = DockerExecutor(client, CLUSTER, files, engine.shared / "files", forbidden)
-        worker = Worker(executor, LocalState(folder), SystemClock(), files)
+        files, networks = AttachedFiles(), no_networks()
+        executor = DockerExecutor(
+            client, CLUSTER, files, engine.shared / "files", networks, forbidden
+        )
+        worker = Worker(executor, LocalState(folder), SystemClock(), files, networks)
         parts = [group.create_task(executor.run()), group.create_task(worker.run())]
         await asyncio.sleep(0)
         try:

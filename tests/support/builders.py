@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.model.cluster import Cluster, ClusterSpec, OrchestrationConfig, RootCa
 from cluster.model.container import ContainerSpec
 from cluster.model.endpoint import EndpointSpec, PortConfig
-from cluster.model.ids import ClusterId, NewId, NodeId, ServiceId, TaskId
+from cluster.model.ids import ClusterId, NetworkId, NewId, NodeId, ServiceId, TaskId
 from cluster.model.meta import Meta
+from cluster.model.network import Network, NetworkAllocation, NetworkSpec
 from cluster.model.node import EngineDescription, Node, NodeDescription, NodeSpec, NodeStatus
 from cluster.model.objects import StoredObject
 from cluster.model.placement import Placement, PlacementPreference, Platform, SpreadOver
@@ -17,6 +19,7 @@ from cluster.model.resources import ResourceRequirements, Resources
 from cluster.model.service import (
     GlobalJobMode,
     GlobalMode,
+    NetworkAttachmentConfig,
     ReplicatedJobMode,
     ReplicatedMode,
     Service,
@@ -96,6 +99,7 @@ def make_task_spec(
     generic: tuple[Any, ...] = (),
     restart: RestartPolicy | None = None,
     force_update: int = 0,
+    networks: Sequence[str] = (),
 ) -> TaskSpec:
     placement = Placement(
         constraints=tuple(constraints),
@@ -114,6 +118,7 @@ def make_task_spec(
         resources=None if reserved == Resources() else ResourceRequirements(reservations=reserved),
         restart_policy=restart,
         force_update=force_update,
+        networks=tuple(NetworkAttachmentConfig(target=n) for n in networks),
     )
 
 
@@ -127,6 +132,8 @@ def make_service(
     update: UpdateConfig | None = None,
     rollback: UpdateConfig | None = None,
     host_ports: Sequence[int] = (),
+    ingress_ports: Sequence[int] = (),
+    endpoint_mode: str = "",
     labels: Mapping[str, str] | None = None,
     spec_version: int = 1,
     **task_spec: Any,
@@ -150,21 +157,48 @@ def make_service(
             task_template=make_task_spec(**task_spec),
             update_config=update,
             rollback_config=rollback,
-            endpoint_spec=make_endpoint(host_ports),
+            endpoint_spec=make_endpoint(host_ports, ingress_ports, endpoint_mode),
         ),
         spec_version=spec_version,
         job_iteration=iteration,
     )
 
 
-def make_endpoint(host_ports: Sequence[int]) -> EndpointSpec | None:
-    if not host_ports:
+def make_network(
+    network_id: str,
+    *,
+    subnet: str = "",
+    is_ingress: bool = False,
+    vni: int = 0x100000,
+    is_internal: bool = False,
+    options: Mapping[str, str] | None = None,
+) -> Network:
+    """Make a network; without a subnet it has nothing allocated yet."""
+    allocation = None
+    if subnet:
+        gateway = str(ipaddress.IPv4Network(subnet).network_address + 1)
+        allocation = NetworkAllocation(vni=vni, subnet=subnet, gateway=gateway, ip_range=subnet)
+    spec = NetworkSpec(
+        name=network_id,
+        driver="overlay",
+        ingress=is_ingress,
+        internal=is_internal,
+        options=options,
+    )
+    return Network(id=NetworkId(network_id), meta=Meta(), spec=spec, allocation=allocation)
+
+
+def make_endpoint(
+    host_ports: Sequence[int], ingress_ports: Sequence[int] = (), mode: str = ""
+) -> EndpointSpec | None:
+    if not host_ports and not ingress_ports and not mode:
         return None
     ports = tuple(
-        PortConfig(target_port=p, published_port=p, publish_mode="host", protocol="tcp")
-        for p in host_ports
+        PortConfig(target_port=p, published_port=p, publish_mode=published, protocol="tcp")
+        for published, numbers in (("host", host_ports), ("ingress", ingress_ports))
+        for p in numbers
     )
-    return EndpointSpec(ports=ports)
+    return EndpointSpec(mode=mode, ports=ports)
 
 
 def make_task(

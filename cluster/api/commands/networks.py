@@ -7,8 +7,10 @@ import re
 
 import msgspec
 
+from cluster.allocator.subnets import allocated
+from cluster.allocator.wants import ingress_network, publishes_everywhere
 from cluster.api.commands.lookup import find_network
-from cluster.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Unimplemented
+from cluster.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from cluster.model.ids import NetworkId
 from cluster.model.meta import Meta
 from cluster.model.network import Network, NetworkSpec
@@ -30,17 +32,20 @@ def create_network(tx: Transaction, spec: NetworkSpec, network_id: NetworkId) ->
 
     Raises:
         InvalidArgument: a wrong name or address range.
-        AlreadyExists: the name is taken.
-        Unimplemented: a network for published ports.
+        AlreadyExists: the name is taken, or there is a network for published ports already.
+        FailedPrecondition: its subnet overlaps another's, or none is free.
     """
-    if spec.ingress:
-        raise Unimplemented("Ingress: the routing mesh is not in this version")
+    if spec.ingress and (other := ingress_network(tx.state)) is not None:
+        raise AlreadyExists(
+            f"ingress network (name {other.spec.name}) already exists: remove it first"
+        )
     if not _NAME.fullmatch(spec.name):
         raise InvalidArgument(f"Name: {spec.name!r} is no name of a network")
     if spec.name.lower() in PREDEFINED:
         raise AlreadyExists(f"network with name {spec.name} already exists")
     _check_ranges(spec)
-    tx.create(Network(id=network_id, meta=Meta(), spec=_without_empty(spec)))
+    network = Network(id=network_id, meta=Meta(), spec=_without_empty(spec))
+    tx.create(allocated(tx.state, network))
 
 
 def remove_network(tx: Transaction, network_text: str) -> Network:
@@ -52,6 +57,8 @@ def remove_network(tx: Transaction, network_text: str) -> Network:
     """
     network = find_network(tx.state, network_text)
     users = tx.state.services.ids("network", network.id)
+    if network.spec.ingress:
+        users = [s.id for s in tx.state.services if publishes_everywhere(s.spec.endpoint_spec)]
     if users:
         raise FailedPrecondition(f"network {network.id} is in use by service {users[0]}")
     tx.delete(network)

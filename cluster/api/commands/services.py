@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from cluster.allocator.ports import with_ports
 from cluster.api.commands.attached_files import check_references
 from cluster.api.commands.extension_check import check_extensions, kept_only
 from cluster.api.commands.lookup import find_network, find_service
@@ -75,6 +76,7 @@ def create_service(
         InvalidArgument: a member that is wrong.
         NotFound: a network that does not exist.
         AlreadyExists: the name is taken.
+        FailedPrecondition: no port is left to choose.
         Unimplemented: a wish that this version can't fulfil.
     """
     service_id = ServiceId(new_id())
@@ -90,7 +92,7 @@ def create_service(
     )
     if accepted.is_job:
         service = msgspec.structs.replace(service, job_began_at=tx.now)
-    tx.create(service)
+    tx.create(with_ports(tx.state, service))
     return Accepted(service_id=service_id, warnings=not_carried_out(accepted))
 
 
@@ -127,7 +129,7 @@ def update_service(
     # overwrite the spec that a rollback returns to.
     auth = _auth_for(service, credentials)
     if accepted != service.spec:
-        service = with_spec(tx, service, accepted)
+        service = with_ports(tx.state, with_spec(tx, service, accepted))
     service = msgspec.structs.replace(service, registry_auth=auth)
     tx.update(service, expected_version=version)
     return Accepted(service_id=service.id, warnings=not_carried_out(accepted))
@@ -141,7 +143,8 @@ def roll_back_service(tx: Transaction, service_text: str, version: int) -> Accep
     Raises:
         NotFound: no such service.
         FailedPrecondition: the service has no previous spec.
-        InvalidArgument: a secret or config of the previous spec was removed.
+        InvalidArgument: a secret or config of the previous spec was removed, or a port of it is
+            another service's now.
         OutOfSequence: the service changed meanwhile.
     """
     service = find_service(tx.state, service_text)
@@ -156,7 +159,7 @@ def roll_back_service(tx: Transaction, service_text: str, version: int) -> Accep
         message="manually requested rollback",
     )
     auth = service.previous_registry_auth
-    service = with_spec(tx, service, service.previous_spec)
+    service = with_ports(tx.state, with_spec(tx, service, service.previous_spec))
     service = msgspec.structs.replace(service, registry_auth=auth)
     if not service.spec.is_job:
         service = msgspec.structs.replace(service, update_status=status)

@@ -7,10 +7,7 @@ from typing import Any
 import msgspec
 
 from cluster.api.convert.objects import common_members
-from cluster.model.cluster import Cluster
-
-DEFAULT_DATA_PATH_PORT = 4789
-DEFAULT_SUBNET_SIZE = 24
+from cluster.model.cluster import DEFAULT_ADDRESS_POOL, Cluster
 
 
 def cluster_json(cluster: Cluster, issuer: tuple[str, str]) -> dict[str, Any]:
@@ -29,9 +26,10 @@ def cluster_json(cluster: Cluster, issuer: tuple[str, str]) -> dict[str, Any]:
         "CertIssuerPublicKey": issuer[1],
     }
     shown["RootRotationInProgress"] = cluster.root_rotation is not None
-    shown["DefaultAddrPool"] = None
-    shown["SubnetSize"] = DEFAULT_SUBNET_SIZE
-    shown["DataPathPort"] = DEFAULT_DATA_PATH_PORT
+    pools = list(cluster.address_pools)
+    shown["DefaultAddrPool"] = None if pools == [DEFAULT_ADDRESS_POOL] else pools
+    shown["SubnetSize"] = cluster.subnet_size
+    shown["DataPathPort"] = cluster.data_port
     return shown
 
 

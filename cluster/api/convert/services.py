@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from cluster.allocator.addresses import prefixed
 from cluster.api.convert.objects import common_members
 from cluster.api.convert.timestamps import rfc3339
 from cluster.model.ids import NodeId
@@ -25,13 +26,17 @@ from cluster.model.update_policy import (
     DEFAULT_STOP_GRACE_PERIOD_NS,
     UpdateConfig,
 )
+from cluster.store.state import ClusterState
 
 
-def service_json(service: Service, *, insert_defaults: bool = False) -> dict[str, Any]:
+def service_json(
+    service: Service, state: ClusterState, *, insert_defaults: bool = False
+) -> dict[str, Any]:
     """Return a service as the API shows it.
 
     Args:
         service: the stored service.
+        state: knows the networks in which the service has addresses.
         insert_defaults: whether settings that nobody made appear with the values that apply.
     """
     shown = common_members(service.id, service.meta)
@@ -40,7 +45,7 @@ def service_json(service: Service, *, insert_defaults: bool = False) -> dict[str
         shown["PreviousSpec"] = service_spec_json(
             service.previous_spec, insert_defaults=insert_defaults
         )
-    shown["Endpoint"] = _endpoint(service.spec)
+    shown["Endpoint"] = _endpoint(service, state)
     if service.update_status is not None:
         shown["UpdateStatus"] = _update_status(service.update_status)
     if service.spec.is_job:
@@ -131,12 +136,21 @@ def _show_ratio(config: dict[str, Any]) -> None:
         config["MaxFailureRatio"] = int(ratio)
 
 
-def _endpoint(spec: ServiceSpec) -> dict[str, Any]:
-    endpoint = spec.endpoint_spec
-    if endpoint is None or not endpoint.ports:
-        return {"Spec": {}}
-    shown: dict[str, Any] = msgspec.to_builtins(endpoint)
-    return {"Spec": shown, "Ports": shown["Ports"]}
+def _endpoint(service: Service, state: ClusterState) -> dict[str, Any]:
+    spec, given = service.spec.endpoint_spec, service.endpoint
+    shown: dict[str, Any] = {"Spec": {}}
+    if given.ports or given.virtual_ips:
+        shown["Spec"] = {"Mode": "vip"} | (msgspec.to_builtins(spec) if spec else {})
+    if given.ports:
+        shown["Ports"] = msgspec.to_builtins(given.ports)
+    addresses = [
+        {"NetworkID": network.id, "Addr": prefixed(network, ip.address)}
+        for ip in given.virtual_ips
+        if (network := state.network(ip.network_id)) is not None
+    ]
+    if addresses:
+        shown["VirtualIPs"] = addresses
+    return shown
 
 
 def _update_status(status: UpdateStatus) -> dict[str, Any]:

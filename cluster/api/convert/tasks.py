@@ -6,14 +6,16 @@ from typing import Any
 
 import msgspec
 
+from cluster.api.convert.networks import attachment_json
 from cluster.api.convert.objects import common_members
 from cluster.api.convert.services import job_iteration_json, task_spec_json
 from cluster.api.convert.timestamps import rfc3339
 from cluster.model.task import Task, TaskStatus
+from cluster.store.state import ClusterState
 
 
-def task_json(task: Task) -> dict[str, Any]:
-    """Return a task as the API shows it."""
+def task_json(task: Task, state: ClusterState) -> dict[str, Any]:
+    """Return a task as the API shows it; `state` knows its networks."""
     shown = common_members(task.id, task.meta)
     shown["Labels"] = {}
     shown["Spec"] = task_spec_json(task.spec)
@@ -26,6 +28,13 @@ def task_json(task: Task) -> dict[str, Any]:
     shown["DesiredState"] = task.desired_state.spelled
     if task.assigned_generic_resources:
         shown["GenericResources"] = msgspec.to_builtins(task.assigned_generic_resources)
+    attachments = [
+        attachment_json(network, attachment)
+        for attachment in task.networks
+        if (network := state.network(attachment.network_id)) is not None
+    ]
+    if attachments:
+        shown["NetworksAttachments"] = attachments
     if task.is_of_job:
         shown["JobIteration"] = job_iteration_json(task.job_iteration)
     return shown

@@ -116,7 +116,7 @@ ROUTES = (
 def _encoded(api: ApiContext, service: Service, *, insert_defaults: bool = False) -> bytes:
     return api.encoded.encode(
         service,
-        lambda: service_json(service, insert_defaults=insert_defaults),
+        lambda: service_json(service, api.state, insert_defaults=insert_defaults),
         "defaults" if insert_defaults else "",
     )
 

@@ -62,7 +62,7 @@ ROUTES = (
 
 
 def _encoded(api: ApiContext, task: Task) -> bytes:
-    return api.encoded.encode(task, lambda: task_json(task))
+    return api.encoded.encode(task, lambda: task_json(task, api.state))
 
 
 class _TaskFilter:

@@ -38,6 +38,7 @@ from cluster.rpc.messages import (
 )
 from cluster.rpc.methods import Method
 from tests.support.fake_executor import FakeExecutor
+from tests.support.fake_networks import no_networks
 from tests.unit.cluster.agent.tasks import a_task
 
 PERIOD_NS = 5 * MILLISECOND_NS
@@ -132,7 +133,12 @@ class Bench:
         self.managers = FakeManagers()
         self.executor = FakeExecutor()
         self.worker = Worker(
-            self.executor, LocalState(folder), SystemClock(), AttachedFiles(), retry_pause_s=0.01
+            self.executor,
+            LocalState(folder),
+            SystemClock(),
+            AttachedFiles(),
+            no_networks(),
+            retry_pause_s=0.01,
         )
         self.messages: list[SessionMessage] = []
         self.session = Session(

@@ -15,6 +15,7 @@ from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.rpc.messages import AssignmentsMessage, ManagerAddress
 from tests.support.fake_executor import FakeExecutor, FakeView
+from tests.support.fake_networks import no_networks
 from tests.unit.cluster.agent.tasks import a_task
 
 S = TaskState
@@ -55,7 +56,12 @@ async def until(condition: Callable[[], bool]) -> None:
 async def at_work(folder: Path, executor: FakeExecutor | None = None) -> AsyncIterator[Bench]:
     executor = executor or FakeExecutor()
     worker = Worker(
-        executor, LocalState(folder), SystemClock(), AttachedFiles(), retry_pause_s=0.01
+        executor,
+        LocalState(folder),
+        SystemClock(),
+        AttachedFiles(),
+        no_networks(),
+        retry_pause_s=0.01,
     )
     async with asyncio.TaskGroup() as group:
         running = group.create_task(worker.run())

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from cluster.allocator.allocate import Allocator
+from cluster.allocator.allocate import NEW_TASKS, Allocator
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.store.change import Created, Deleted
 from tests.support.builders import (
     counting_ids,
-    make_node,
     make_service,
     make_state,
     make_task,
@@ -19,8 +18,7 @@ WEB = make_service("web")
 
 def allocate(*tasks: Task) -> list[Task]:
     state = make_state(WEB, *tasks)
-    (key,) = Allocator().all_keys(state)
-    plan = Allocator().reconcile(state, key, seconds(7), counting_ids())
+    plan = Allocator().reconcile(state, NEW_TASKS, seconds(7), counting_ids())
     assert not plan.create
     assert not plan.delete
     return list(plan.update)  # type: ignore[arg-type]
@@ -43,6 +41,6 @@ def test_others_are_left_alone() -> None:
 def test_only_new_tasks_wake_it() -> None:
     new, pending = make_task("t", WEB, state=S.NEW), make_task("t", WEB, state=S.PENDING)
     allocator, state = Allocator(), make_state()
-    assert list(allocator.keys_of(Created(new), state)) == list(allocator.all_keys(state))
-    for change in (Created(pending), Deleted(new), Created(WEB), Created(make_node("a"))):
+    assert list(allocator.keys_of(Created(new), state)) == [NEW_TASKS]
+    for change in (Created(pending), Deleted(new)):
         assert list(allocator.keys_of(change, state)) == []

@@ -21,8 +21,10 @@ from cluster.dispatcher.service import (
 )
 from cluster.errors import NotFound, NotLeader, PermissionDenied
 from cluster.model.cluster import Cluster, ClusterSpec, DispatcherConfig, RootCa
+from cluster.model.endpoint import NetworkAttachment
 from cluster.model.ids import ClusterId, NodeId, ServiceId, TaskId, id_from_int
 from cluster.model.meta import Meta
+from cluster.model.network_view_change import merge
 from cluster.model.node import ManagerStatus, Node, NodeDescription, NodeSpec, NodeStatus
 from cluster.model.service import TaskSpec
 from cluster.model.task import Task, TaskStatus
@@ -32,6 +34,7 @@ from cluster.rpc import methods
 from cluster.rpc.channel import NodeChannel
 from cluster.rpc.front import open_front
 from cluster.rpc.messages import (
+    AcknowledgeViewRequest,
     AssignmentsMessage,
     AssignmentsRequest,
     GoodbyeRequest,
@@ -42,6 +45,7 @@ from cluster.rpc.messages import (
     UpdateTaskStatusRequest,
 )
 from cluster.rpc.server import RpcServer
+from tests.support.builders import make_network
 from tests.support.identities import credentials
 from tests.support.memory_store import MemoryStore
 from tests.support.virtual_time import VirtualClock, jump, run_virtual
@@ -112,6 +116,10 @@ class Peer:
         update = TaskStatusUpdate(task_id=TaskId(name), status=TaskStatus(state=state))
         request = UpdateTaskStatusRequest(session_id=self.session_id, updates=(update,))
         await self.dispatcher.update_task_status(self.caller, request)
+
+    async def applied(self, revision: int) -> None:
+        request = AcknowledgeViewRequest(session_id=self.session_id, revision=revision)
+        await self.dispatcher.acknowledge_view(self.caller, request)
 
     async def goodbye(self) -> None:
         request = GoodbyeRequest(session_id=self.session_id)
@@ -531,3 +539,50 @@ async def test_a_node_lives_through_a_session_over_real_sockets() -> None:
                 await anext(assignments)
     assert store.view().task(TaskId("a")).status.state == TaskState.RUNNING
     assert status(store, "w1") == ("down", GOODBYE_MESSAGE)
+
+
+FRONT = make_network("front", subnet="10.0.1.0/24")
+PEERS = [
+    node(name, network_index=index, ingress_address="")
+    for index, name in enumerate(("w1", "w2"), 1)
+]
+
+
+def joined(name: str, node_id: str, address: str, **fields) -> Task:
+    place = NetworkAttachment(network_id=FRONT.id, address=f"{address}/24")
+    made = task(name, node_id, state=TaskState.RUNNING, **fields)
+    return msgspec.structs.replace(made, networks=(place,))
+
+
+@leading(*PEERS, FRONT, joined("t1", "w1", "10.0.1.3"), joined("t2", "w2", "10.0.1.4"))
+async def test_a_task_is_drained_when_all_nodes_have_it_out_of_their_balancers(
+    store: MemoryStore, dispatcher: Dispatcher
+) -> None:
+    one, two = Peer(dispatcher, "w1"), Peer(dispatcher, "w2")
+    await one.register()
+    await two.register()
+    async with aclosing(one.assignments()) as first, aclosing(two.assignments()) as second:
+        views = {}
+        for peer, stream in ((one, first), (two, second)):
+            message = await anext(stream)
+            views[peer] = merge(None, message.view)
+            (front,) = views[peer].networks
+            assert [t.state for t in front.tasks] == ["serving", "serving"]
+            await peer.applied(views[peer].revision)
+
+        ending = store.view().task(TaskId("t1"))
+        shutdown = msgspec.structs.replace(ending, desired_state=TaskState.SHUTDOWN)
+        await store.update(lambda tx: tx.update(shutdown))
+        for peer, stream in ((one, first), (two, second)):
+            message = await anext(stream)
+            assert not message.drained
+            views[peer] = merge(views[peer], message.view)
+            (front,) = views[peer].networks
+            assert [t.state for t in front.tasks] == ["draining", "serving"]
+
+        await one.applied(views[one].revision)
+        waiting = asyncio.ensure_future(anext(first))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        await two.applied(views[two].revision)
+        assert (await waiting).drained == ("t1",)

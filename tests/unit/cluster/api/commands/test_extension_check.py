@@ -20,6 +20,7 @@ from cluster.model.units import Timestamp
 from cluster.orchestrator.new_task import new_task
 from cluster.orchestrator.outdated import OutdatedCheck
 from tests.compat.memory_node import counting_ids
+from tests.support.builders import make_state
 from tests.support.memory_store import MemoryStore
 from tests.unit.cluster.api.commands.transactions import spec
 
@@ -60,7 +61,9 @@ def test_the_typed_form_is_never_shown_nor_taken_from_a_client() -> None:
         now=Timestamp(0),
     )
     assert task.spec.extensions is not None
-    assert "Stackyard" not in json.dumps([service_json(service), task_json(task)])
+    assert "Stackyard" not in json.dumps(
+        [service_json(service, make_state()), task_json(task, make_state())]
+    )
     template = msgspec.structs.replace(
         spec().task_template,
         extensions=TaskExtensions(container=ContainerExtensions(privileged=True)),

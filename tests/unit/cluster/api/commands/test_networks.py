@@ -4,7 +4,7 @@ import pytest
 
 from cluster.api.commands.networks import create_network, remove_network
 from cluster.api.commands.services import create_service
-from cluster.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Unimplemented
+from cluster.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from cluster.model.ids import NetworkId
 from cluster.model.network import Ipam, IpamConfig, NetworkSpec
 from cluster.model.service import NetworkAttachmentConfig, ServiceSpec, TaskSpec
@@ -66,9 +66,35 @@ def test_names_must_be_names(name: str) -> None:
         _create(MemoryStore(), NetworkSpec(name=name))
 
 
-def test_there_is_no_routing_mesh() -> None:
-    with pytest.raises(Unimplemented, match="the routing mesh is not in this version"):
-        _create(MemoryStore(), NetworkSpec(name="ingress", ingress=True))
+def test_there_is_one_network_for_published_ports() -> None:
+    store = MemoryStore()
+    _create(store, NetworkSpec(name="ingress", ingress=True))
+    with pytest.raises(AlreadyExists, match="name ingress"):
+        _create(store, NetworkSpec(name="ingress2", ingress=True), NetworkId("other"))
+
+
+def test_networks_get_parts_of_the_pool_that_nothing_else_uses() -> None:
+    store = MemoryStore()
+    own = Ipam(config=(IpamConfig(subnet="10.0.1.0/25"),))
+    _create(store, NetworkSpec(name="own", ipam=own), NetworkId("own"))
+    for name in ("a", "b"):
+        _create(store, NetworkSpec(name=name), NetworkId(name))
+    given = {n.spec.name: n.allocation for n in store.view().networks if n.allocation}
+    assert {name: (a.subnet, a.gateway) for name, a in given.items()} == {
+        "own": ("10.0.1.0/25", "10.0.1.1"),
+        "a": ("10.0.0.0/24", "10.0.0.1"),
+        "b": ("10.0.2.0/24", "10.0.2.1"),
+    }
+    assert [given[name].vni for name in ("own", "a", "b")] == [0x100000, 0x100001, 0x100002]
+
+
+def test_a_subnet_that_overlaps_another_networks_is_refused() -> None:
+    store = MemoryStore()
+    _create(store, NetworkSpec(name="a"), NetworkId("a"))
+    own = Ipam(config=(IpamConfig(subnet="10.0.0.128/25"),))
+    with pytest.raises(FailedPrecondition, match=r"10\.0\.0\.128/25 overlaps 10\.0\.0\.0/24"):
+        _create(store, NetworkSpec(name="b", ipam=own), NetworkId("b"))
+    assert len(store.view().networks) == 1
 
 
 def test_a_network_in_use_stays() -> None:

@@ -1,20 +1,31 @@
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from cluster.api.convert.networks import network_json, predefined_network_json
 from cluster.api.payloads.decoding import convert_tree
 from cluster.model.ids import NetworkId
 from cluster.model.meta import Meta
-from cluster.model.network import Network, NetworkSpec
+from cluster.model.network import Ipam, Network, NetworkAllocation, NetworkSpec
 from tests.unit.cluster.api.golden_files import as_json, golden, moment
 
 
 def test_a_network_looks_as_recorded() -> None:
     shown = golden("network-inspect-overlay")
-    spec = convert_tree(
-        {key: shown[key] for key in ("Name", "Driver", "IPAM", "Options")}, NetworkSpec
-    )
+    spec = convert_tree({key: shown[key] for key in ("Name", "Driver", "IPAM")}, NetworkSpec)
+    spec = replace(spec, options=None, ipam=Ipam())
+    (config,) = shown["IPAM"]["Config"]
+    (vni,) = shown["Options"].values()
     network = Network(
-        id=NetworkId(shown["Id"]), meta=Meta(created_at=moment(shown["Created"])), spec=spec
+        id=NetworkId(shown["Id"]),
+        meta=Meta(created_at=moment(shown["Created"])),
+        spec=spec,
+        allocation=NetworkAllocation(
+            vni=int(vni),
+            subnet=config["Subnet"],
+            gateway=config["Gateway"],
+            ip_range=config["Subnet"],
+        ),
     )
     assert as_json(network_json(network)) == shown
 

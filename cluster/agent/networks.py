@@ -1,0 +1,204 @@
+"""What this node knows of the cluster's networks, and how far its network process has come with it.
+
+A manager sends the view in pieces; the network process gets all of it, again and again until it
+has taken it.  A container waits until the process knows its networks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from cluster.errors import ClusterError
+from cluster.model.ids import NetworkId, TaskId
+from cluster.model.network_view import NetworkView, NodeView
+from cluster.model.network_view_change import ViewChange, merge
+from cluster.model.task import Task
+from cluster.rpc.messages import AssignmentsMessage
+
+log = structlog.get_logger(__name__)
+
+RETRY_PAUSE_S = 1.0
+
+DRAIN_PATIENCE_S = 1.0
+"""How long a task that is to stop waits until no node opens connections to it any more."""
+
+Acknowledge = Callable[[int], Awaitable[None]]
+"""Tells the manager that the view of a revision is applied."""
+
+
+class NetworkProcess(Protocol):
+    """The process that makes the kernel look like the view."""
+
+    def is_there(self) -> bool:
+        """Whether this node has one."""
+        ...
+
+    async def put_view(self, view: NodeView) -> None:
+        """Apply a view; return once that is done.
+
+        Raises:
+            ClusterError: it is not applied; try again.
+        """
+        ...
+
+    async def view(self) -> NodeView | None:
+        """Return the view that was applied last, None if none was.
+
+        Raises:
+            ClusterError: the process does not answer; try again.
+        """
+        ...
+
+
+class TidyUp(Protocol):
+    """Removes what the node's engine keeps of networks that are not in a view any more."""
+
+    async def __call__(self, view: NodeView) -> None:
+        """Remove it.
+
+        Raises:
+            ClusterError: some is left; it is tried again with the next view.
+        """
+        ...
+
+
+class Networks:
+    """The node's view, the applied part of it, and the tasks that are drained."""
+
+    def __init__(
+        self, process: NetworkProcess, tidy_up: TidyUp, *, retry_pause_s: float = RETRY_PAUSE_S
+    ) -> None:
+        """Begin with nothing known; `run` does the work."""
+        self._process = process
+        self._tidy_up = tidy_up
+        self._retry_pause_s = retry_pause_s
+        self._view: NodeView | None = None
+        self._applied: NodeView | None = None
+        self._acknowledged = 0  # the newest revision that was applied since `run` began
+        self._drained: dict[TaskId, asyncio.Event] = {}
+        self._changed = asyncio.Event()
+        self._progress = asyncio.Event()
+
+    def is_there(self) -> bool:
+        """Whether tasks of this node can be in the cluster's networks."""
+        return self._process.is_there()
+
+    def take(self, message: AssignmentsMessage) -> None:
+        """Take what a manager sent of the networks."""
+        for task_id in message.drained:
+            self._drain_event(task_id).set()
+        if message.view is not None:
+            self.take_view(message.view)
+
+    def take_view(self, change: ViewChange) -> None:
+        """Take a change of the view."""
+        self._view = merge(self._view, change)
+        self._changed.set()
+
+    def forget(self, task_id: TaskId) -> None:
+        """Drop what is known of a task that left the node."""
+        self._drained.pop(task_id, None)
+
+    def network(self, network_id: NetworkId) -> NetworkView | None:
+        """Return a network that the process knows, None if it does not (yet)."""
+        view = self._applied
+        if view is None:
+            return None
+        if view.ingress is not None and view.ingress.network.id == network_id:
+            return view.ingress.network
+        return next((network for network in view.networks if network.id == network_id), None)
+
+    def is_ingress(self, network_id: NetworkId) -> bool:
+        """Whether it is the network of published ports."""
+        view = self._applied
+        return (
+            view is not None and view.ingress is not None and view.ingress.network.id == network_id
+        )
+
+    async def until_known(self, task: Task) -> None:
+        """Wait until the process knows all networks of a task."""
+        while not all(self.network(attachment.network_id) for attachment in task.networks):
+            self._progress.clear()
+            await self._progress.wait()
+
+    async def until_drained(self, task: Task) -> None:
+        """Wait until no node opens a connection to a task that is to end, or for a moment."""
+        if not task.networks or not self.is_there():
+            return
+        try:
+            async with asyncio.timeout(DRAIN_PATIENCE_S):
+                await self._drain_event(task.id).wait()
+        except TimeoutError:
+            log.info("task is stopped though nodes may still connect to it", task=task.id)
+
+    async def run(self) -> None:
+        """Bring the process to the newest view, until cancelled."""
+        await self._adopt()
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            view = self._view
+            if view is None:
+                continue
+            if self.is_there() and not await self._apply(view):
+                self._changed.set()
+                await asyncio.sleep(self._retry_pause_s)
+                continue
+            self._applied = view
+            self._acknowledged = view.revision
+            self._progress.set()
+
+    async def leave(self) -> None:
+        """Let the process forget everything, as the node leaves the cluster.
+
+        Raises:
+            ClusterError: it does not answer.
+        """
+        self._view = None
+        if self.is_there():
+            await self._process.put_view(NodeView(own_index=0, own_address=""))
+
+    async def acknowledge(self, tell: Acknowledge) -> None:
+        """Tell the manager of every applied view, while a session lasts.
+
+        Raises:
+            ClusterError: from `tell`.
+        """
+        told = 0
+        while True:
+            applied = self._acknowledged
+            if applied != told:
+                await tell(applied)
+                told = applied
+                continue
+            self._progress.clear()
+            await self._progress.wait()
+
+    async def _adopt(self) -> None:
+        """Know what the process knows, which may have lived longer than this one."""
+        if not self.is_there():
+            return
+        try:
+            self._applied = await self._process.view()
+        except ClusterError as error:
+            log.warning("the network process does not answer", error=str(error))
+        self._progress.set()
+
+    async def _apply(self, view: NodeView) -> bool:
+        try:
+            await self._process.put_view(view)
+        except ClusterError as error:
+            log.warning("networks stay as they are for now", error=str(error))
+            return False
+        try:
+            await self._tidy_up(view)
+        except ClusterError as error:
+            log.warning("leftover networks stay for now", error=str(error))
+        return True
+
+    def _drain_event(self, task_id: TaskId) -> asyncio.Event:
+        return self._drained.setdefault(task_id, asyncio.Event())

@@ -1,0 +1,84 @@
+"""Ports that are published on every node: no two services share one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec.structs import replace
+
+from cluster.errors import FailedPrecondition, InvalidArgument
+from cluster.model.endpoint import PortConfig
+from cluster.model.ids import ServiceId
+from cluster.model.service import Service
+from cluster.store.state import ClusterState, port_key
+
+FIRST_CHOSEN: Final = 30000
+LAST_CHOSEN: Final = 32767
+"""The ports given to services that name none, as in Docker Swarm."""
+
+
+def with_ports(state: ClusterState, service: Service) -> Service:
+    """Return the service with the published ports of its spec, chosen where it names none.
+
+    A port that was chosen before stays as it is, whatever else of the spec changes.
+
+    Raises:
+        InvalidArgument: another service has the port.
+        FailedPrecondition: no port is left to choose.
+    """
+    spec = service.spec.endpoint_spec
+    before = list(service.endpoint.ports)
+    ports: list[PortConfig] = []
+    named = {
+        port_key(port)
+        for port in (spec.ports if spec else ())
+        if port.publish_mode != "host" and port.published_port
+    }
+    for port in spec.ports if spec else ():
+        if port.publish_mode == "host":
+            ports.append(port)
+        elif port.published_port:
+            _check_free(state, service.id, port)
+            ports.append(port)
+        else:
+            chosen = _kept(before, port, named) or _choose(state, service.id, port, named)
+            named.add(port_key(chosen))
+            ports.append(chosen)
+    return replace(service, endpoint=replace(service.endpoint, ports=tuple(ports)))
+
+
+def _check_free(state: ClusterState, service_id: ServiceId, port: PortConfig) -> None:
+    for other in state.services.find("port", port_key(port)):
+        if other.id != service_id:
+            raise InvalidArgument(
+                f"port '{port.published_port}' is already in use by service '{other.spec.name}' "
+                f"({other.id}) as an ingress port"
+            )
+
+
+def _kept(before: list[PortConfig], port: PortConfig, named: set[str]) -> PortConfig | None:
+    for earlier in before:
+        is_same = replace(earlier, published_port=0) == port
+        if is_same and earlier.published_port and port_key(earlier) not in named:
+            return earlier
+    return None
+
+
+def _choose(
+    state: ClusterState, service_id: ServiceId, port: PortConfig, named: set[str]
+) -> PortConfig:
+    for candidate in _candidates(port):
+        key = port_key(candidate)
+        users = state.services.ids("port", key)
+        if key not in named and not any(user != service_id for user in users):
+            return candidate
+    raise FailedPrecondition(
+        f"EndpointSpec.Ports: no port of {FIRST_CHOSEN} to {LAST_CHOSEN} is free for target port "
+        f"{port.target_port}: name the published port, or remove services that publish one"
+    )
+
+
+def _candidates(port: PortConfig) -> Iterator[PortConfig]:
+    for number in range(FIRST_CHOSEN, LAST_CHOSEN + 1):
+        yield replace(port, published_port=number)

@@ -1,0 +1,177 @@
+"""Subnets, gateways and numbers of networks.
+
+A network without a subnet of its own gets the first free part of the cluster's address pools.  A
+part is free if no network overlaps it and no node has its address in it: tasks must be able to
+reach nodes, and nodes each other.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from msgspec.structs import replace
+
+from cluster.errors import FailedPrecondition, InvalidArgument
+from cluster.model.cluster import DEFAULT_ADDRESS_POOL, DEFAULT_SUBNET_SIZE
+from cluster.model.network import IpamConfig, Network, NetworkAllocation
+from cluster.model.network_view import DEFAULT_DATA_PORT
+from cluster.model.spec_struct import ObjectStruct
+from cluster.store.state import ClusterState
+
+FIRST_VNI: Final = 0x100000
+"""Docker Swarm begins at 4096 and reaches this only after a million networks."""
+
+LAST_VNI: Final = 0xFFFFFF
+
+INGRESS_SUBNET: Final = "10.255.0.0/16"
+"""Of the network for published ports, where the pools are the default ones."""
+
+_LOWEST_DATA_PORT: Final = 1024
+_HIGHEST_DATA_PORT: Final = 49151
+_SMALLEST_PREFIX: Final = 29
+"""Gateway, virtual IP and a few tasks: a smaller subnet is of no use."""
+
+
+def allocated(state: ClusterState, network: Network) -> Network:
+    """Return the network with number, subnet and gateway.
+
+    Raises:
+        InvalidArgument: its own subnet is no IPv4 subnet or too small.
+        FailedPrecondition: its own subnet overlaps another network's, or nothing is free.
+    """
+    if network.allocation is not None:
+        return network
+    config = _config_of(network)
+    taken = [
+        (other, ipaddress.IPv4Network(other.allocation.subnet))
+        for other in state.networks
+        if other.allocation is not None and other.id != network.id
+    ]
+    if config.subnet:
+        subnet = _own_subnet(config.subnet, taken)
+    else:
+        subnet = _free_subnet(state, [part for _, part in taken], is_ingress=network.spec.ingress)
+    ip_range = ipaddress.IPv4Network(config.ip_range, strict=False) if config.ip_range else subnet
+    allocation = NetworkAllocation(
+        vni=_free_vni(other for other, _ in taken),
+        subnet=str(subnet),
+        gateway=config.gateway or _gateway(subnet, is_ingress=network.spec.ingress),
+        ip_range=str(ip_range),
+    )
+    return replace(network, allocation=allocation)
+
+
+class AddressPools(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Where a cluster's networks get their subnets from, and the UDP port between its nodes."""
+
+    pools: tuple[str, ...] = (DEFAULT_ADDRESS_POOL,)
+    subnet_size: int = DEFAULT_SUBNET_SIZE
+    data_port: int = DEFAULT_DATA_PORT
+
+
+def address_pools(pools: tuple[str, ...], subnet_size: int, data_port: int) -> AddressPools:
+    """Return what a new cluster is to use; what is empty or 0 takes its default.
+
+    Raises:
+        InvalidArgument: a pool is no IPv4 network or overlaps another, or a number is wrong.
+    """
+    size = subnet_size or DEFAULT_SUBNET_SIZE
+    if not 1 <= size <= _SMALLEST_PREFIX:
+        raise InvalidArgument(f"SubnetSize: {size} is not between 1 and {_SMALLEST_PREFIX}")
+    port = data_port or DEFAULT_DATA_PORT
+    if not _LOWEST_DATA_PORT <= port <= _HIGHEST_DATA_PORT:
+        raise InvalidArgument(
+            f"DataPathPort: {port} is not between {_LOWEST_DATA_PORT} and {_HIGHEST_DATA_PORT}"
+        )
+    networks: list[ipaddress.IPv4Network] = []
+    for text in pools:
+        try:
+            pool = ipaddress.IPv4Network(text, strict=False)
+        except ValueError as error:
+            raise InvalidArgument(f"DefaultAddrPool: {text!r}: {error}") from None
+        if pool.prefixlen > size:
+            raise InvalidArgument(f"DefaultAddrPool: {pool} is smaller than one subnet, a /{size}")
+        if any(pool.overlaps(other) for other in networks):
+            raise InvalidArgument(f"DefaultAddrPool: {pool} overlaps another pool")
+        networks.append(pool)
+    texts = tuple(map(str, networks)) or (DEFAULT_ADDRESS_POOL,)
+    return AddressPools(pools=texts, subnet_size=size, data_port=port)
+
+
+def _config_of(network: Network) -> IpamConfig:
+    configs = network.spec.ipam.config if network.spec.ipam else ()
+    if len([c for c in configs if c.subnet and ":" not in c.subnet]) > 1:
+        raise InvalidArgument(
+            f"network {network.spec.name}: IPAM.Config: one IPv4 subnet a network; leave out all "
+            "but one"
+        )
+    for config in configs:
+        if ":" not in config.subnet:
+            return config
+    return IpamConfig()
+
+
+def _own_subnet(
+    text: str, taken: Iterable[tuple[Network, ipaddress.IPv4Network]]
+) -> ipaddress.IPv4Network:
+    subnet = ipaddress.IPv4Network(text, strict=False)
+    if subnet.prefixlen > _SMALLEST_PREFIX:
+        raise InvalidArgument(
+            f"IPAM.Config: subnet {subnet} is too small: at least a /{_SMALLEST_PREFIX} is needed"
+        )
+    for other, part in taken:
+        if part.overlaps(subnet):
+            raise FailedPrecondition(
+                f"IPAM.Config: subnet {subnet} overlaps {part} of network {other.spec.name}: "
+                "choose another, or leave it out"
+            )
+    return subnet
+
+
+def _free_subnet(
+    state: ClusterState, taken: list[ipaddress.IPv4Network], *, is_ingress: bool
+) -> ipaddress.IPv4Network:
+    nodes = [ipaddress.ip_address(node.status.addr) for node in state.nodes if node.status.addr]
+    for candidate in _candidates(state, is_ingress=is_ingress):
+        if not any(candidate.overlaps(part) for part in taken) and not any(
+            address in candidate for address in nodes
+        ):
+            return candidate
+    pools, size = _pools(state)
+    raise FailedPrecondition(
+        "could not find an available, non-overlapping IPv4 address pool: every /"
+        f"{size} of {', '.join(pools)} is taken; remove networks that are not used, or give the "
+        "network a subnet"
+    )
+
+
+def _candidates(state: ClusterState, *, is_ingress: bool) -> Iterator[ipaddress.IPv4Network]:
+    pools, size = _pools(state)
+    if is_ingress and pools == (DEFAULT_ADDRESS_POOL,):
+        yield ipaddress.IPv4Network(INGRESS_SUBNET)
+    for text in pools:
+        pool = ipaddress.IPv4Network(text, strict=False)
+        yield from pool.subnets(new_prefix=max(size, pool.prefixlen))
+
+
+def _pools(state: ClusterState) -> tuple[tuple[str, ...], int]:
+    cluster = state.cluster
+    if cluster is None:
+        return (DEFAULT_ADDRESS_POOL,), DEFAULT_SUBNET_SIZE
+    return cluster.address_pools, cluster.subnet_size
+
+
+def _gateway(subnet: ipaddress.IPv4Network, *, is_ingress: bool) -> str:
+    """Return the first address; for published ports the last, as nodes come first there."""
+    return str(subnet.broadcast_address - 1 if is_ingress else subnet.network_address + 1)
+
+
+def _free_vni(networks: Iterable[Network]) -> int:
+    """Return the lowest number above all others, or, at the end of the range, one between."""
+    taken = {network.allocation.vni for network in networks if network.allocation is not None}
+    after = max(taken, default=FIRST_VNI - 1) + 1
+    if after <= LAST_VNI:
+        return after
+    return next(vni for vni in range(FIRST_VNI, LAST_VNI + 1) if vni not in taken)

@@ -1,0 +1,276 @@
+"""Computes what each node must know of the cluster's networks, and who is concerned by a change.
+
+Parts of views are kept until a change concerns them: what a network is like is worked out once for
+all nodes in it, and what a task is like in it once for all changes of others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from cluster.model.cluster import Cluster
+from cluster.model.ids import NetworkId, NodeId, ServiceId, TaskId
+from cluster.model.network import Network
+from cluster.model.network_view import (
+    DEFAULT_DATA_PORT,
+    EndpointState,
+    IngressView,
+    NetworkView,
+    NodeView,
+    PeerNode,
+    PublishedPort,
+    ServiceEndpoint,
+    TaskEndpoint,
+)
+from cluster.model.node import Node
+from cluster.model.service import Service
+from cluster.model.spec_struct import ObjectStruct
+from cluster.model.task import Task
+from cluster.model.task_state import TaskState
+from cluster.store.change import Change, Deleted
+from cluster.store.state import ClusterState
+
+MTU_OPTION: Final = "com.docker.network.driver.mtu"
+"""The network option by which Docker's own drivers are told the MTU."""
+
+
+class Concern(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Whose view a change may have altered: these nodes, or all."""
+
+    nodes: frozenset[NodeId] = frozenset()
+    is_all: bool = False
+
+
+class NetworkViews:
+    """The parts of all nodes' views, at the state that was looked at last."""
+
+    def __init__(self, state: ClusterState) -> None:
+        """Begin with a state; `look_at` must be told of every change after it."""
+        self._state = state
+        self._networks: dict[NetworkId, NetworkView] = {}
+        self._endpoints: dict[NetworkId, dict[TaskId, TaskEndpoint]] = {}
+        self._peers: tuple[PeerNode, ...] | None = None
+        self._ports: tuple[PublishedPort, ...] | None = None
+
+    def look_at(self, changes: Iterable[Change], state: ClusterState) -> Concern:
+        """Forget what the changes altered, and tell whom they concern.
+
+        Args:
+            changes: in their order.
+            state: the one after them.
+        """
+        self._state = state
+        networks: set[NetworkId] = set()
+        nodes: set[NodeId] = set()
+        is_all = False
+        for change in changes:
+            match change.item:
+                case Task() as task:
+                    altered = set(self._altered_by(task, change))
+                    networks |= altered
+                    if altered:
+                        nodes.add(task.node_id)
+                case Service() as service:
+                    networks |= _networks_of(service)
+                    self._ports = None
+                case Network() as network:
+                    networks.add(network.id)
+                case Node() as node:
+                    networks |= _networks_on(state, node)
+                    self._peers = None
+                    is_all = True
+                case Cluster():
+                    is_all = True
+                case _:
+                    pass
+        for network_id in networks:
+            self._networks.pop(network_id, None)
+            network_now = state.network(network_id)
+            if network_now is None:
+                self._endpoints.pop(network_id, None)
+            elif network_now.spec.ingress:
+                is_all = True
+            nodes.update(task.node_id for task in state.tasks.find("network", network_id))
+        return Concern(nodes=frozenset(nodes), is_all=is_all)
+
+    @property
+    def revision(self) -> int:
+        """The revision of the state that the views are of."""
+        return self._state.revision
+
+    def view_of(self, node_id: NodeId) -> NodeView | None:
+        """Return the node's view without a revision; None as long as the node has no number."""
+        state = self._state
+        node = state.node(node_id)
+        if node is None or not node.network_index:
+            return None
+        joined = {
+            attachment.network_id
+            for task in state.tasks_of_node(node_id)
+            if not task.status.state.is_terminal
+            for attachment in task.networks
+        }
+        networks = []
+        for network_id in sorted(joined):
+            network = state.network(network_id)
+            if network is not None and network.allocation is not None and not network.spec.ingress:
+                networks.append(self._network(state, network))
+        cluster = state.cluster
+        return NodeView(
+            own_index=node.network_index,
+            own_address=node.status.addr,
+            nodes=self._all_peers(state),
+            networks=tuple(networks),
+            ingress=self._ingress(state, node),
+            data_port=cluster.data_port if cluster is not None else DEFAULT_DATA_PORT,
+        )
+
+    def _altered_by(self, task: Task, change: Change) -> Iterator[NetworkId]:
+        """Return the networks in which the task is another than before."""
+        for attachment in task.networks:
+            known = self._endpoints.get(attachment.network_id, {}).get(task.id)
+            now = None
+            if not isinstance(change, Deleted):
+                now = _endpoint(task, attachment.address, known.node_index if known else 0)
+            if now != known:
+                yield attachment.network_id
+
+    def _network(self, state: ClusterState, network: Network) -> NetworkView:
+        view = self._networks.get(network.id)
+        if view is None:
+            view = self._networks[network.id] = self._built(state, network)
+        return view
+
+    def _built(self, state: ClusterState, network: Network) -> NetworkView:
+        assert network.allocation is not None
+        before = self._endpoints.get(network.id, {})
+        endpoints: dict[TaskId, TaskEndpoint] = {}
+        for task in state.tasks.find("network", network.id):
+            node = state.node(task.node_id)
+            if node is None or not node.network_index or node.status.state == "down":
+                continue
+            for attachment in task.networks:
+                if attachment.network_id == network.id:
+                    endpoint = _endpoint(task, attachment.address, node.network_index)
+                    if endpoint is not None:
+                        known = before.get(task.id)
+                        endpoints[task.id] = known if known == endpoint else endpoint
+        self._endpoints[network.id] = endpoints
+        return NetworkView(
+            id=network.id,
+            name=network.spec.name,
+            vni=network.allocation.vni,
+            subnet=network.allocation.subnet,
+            gateway=network.allocation.gateway,
+            mtu=_mtu(network),
+            is_internal=network.spec.internal,
+            services=tuple(_services(state, network.id)),
+            tasks=tuple(endpoints.values()),
+        )
+
+    def _all_peers(self, state: ClusterState) -> tuple[PeerNode, ...]:
+        if self._peers is None:
+            peers = (
+                PeerNode(index=node.network_index, address=node.status.addr, node_id=node.id)
+                for node in state.nodes
+                if node.network_index and node.status.addr
+            )
+            self._peers = tuple(sorted(peers, key=lambda peer: peer.index))
+        return self._peers
+
+    def _ingress(self, state: ClusterState, node: Node) -> IngressView | None:
+        network = next((n for n in state.networks if n.spec.ingress), None)
+        if network is None or network.allocation is None or not node.ingress_address:
+            return None
+        if self._ports is None:
+            self._ports = tuple(_published(state))
+        if not self._ports and not state.tasks.count("network", network.id):
+            return None
+        return IngressView(
+            network=self._network(state, network),
+            own_address=node.ingress_address,
+            node_addresses={
+                other.network_index: other.ingress_address
+                for other in state.nodes
+                if other.network_index and other.ingress_address
+            },
+            ports=self._ports,
+        )
+
+
+def _endpoint(task: Task, address: str, node_index: int) -> TaskEndpoint | None:
+    """Return the task in a network, None if it is not there: not placed yet, or ended."""
+    state = task.status.state
+    if not task.node_id or state < TaskState.ASSIGNED or state.is_terminal:
+        return None
+    shown: EndpointState = "starting"
+    if state is TaskState.RUNNING:
+        shown = "serving" if task.is_wanted else "draining"
+    return TaskEndpoint(
+        task_id=task.id,
+        name=task.container_name,
+        address=address.partition("/")[0],
+        node_index=node_index,
+        service_id=task.service_id,
+        state=shown,
+    )
+
+
+def _networks_of(service: Service) -> set[NetworkId]:
+    named = {NetworkId(n.target) for n in service.spec.task_template.networks}
+    return named | {ip.network_id for ip in service.endpoint.virtual_ips}
+
+
+def _networks_on(state: ClusterState, node: Node) -> set[NetworkId]:
+    return {
+        attachment.network_id
+        for task in state.tasks_of_node(node.id)
+        for attachment in task.networks
+    }
+
+
+def _services(state: ClusterState, network_id: NetworkId) -> Iterator[ServiceEndpoint]:
+    ids = {
+        *state.services.ids("network", network_id),
+        *state.services.ids("address", network_id),
+    }
+    for service_id in sorted(ids):
+        service = state.service(ServiceId(service_id))
+        assert service is not None
+        yield ServiceEndpoint(
+            service_id=service.id,
+            name=service.spec.name,
+            aliases=next(
+                (
+                    attachment.aliases
+                    for attachment in service.spec.task_template.networks
+                    if attachment.target == network_id
+                ),
+                (),
+            ),
+            vip=next(
+                (ip.address for ip in service.endpoint.virtual_ips if ip.network_id == network_id),
+                "",
+            ),
+        )
+
+
+def _published(state: ClusterState) -> list[PublishedPort]:
+    ports = [
+        PublishedPort(
+            protocol=port.protocol or "tcp",
+            published_port=port.published_port,
+            target_port=port.target_port,
+            service_id=service.id,
+        )
+        for service in state.services
+        for port in service.endpoint.ports
+        if port.publish_mode != "host"
+    ]
+    return sorted(ports, key=lambda p: (p.protocol, p.published_port))
+
+
+def _mtu(network: Network) -> int:
+    text = (network.spec.options or {}).get(MTU_OPTION, "")
+    return int(text) if text.isdecimal() else 0

@@ -1,0 +1,99 @@
+"""Talks to the node's network process over its unix socket: HTTP with JSON bodies."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cluster.errors import ClusterError, Unavailable
+from cluster.model.network_view import NodeView
+
+TIMEOUT_S: Final = 30.0
+"""A process that was just started may have fifty networks to make."""
+
+_OK: Final = 200
+_NOT_FOUND: Final = 404
+
+
+class NetworkProcessFailure(ClusterError):
+    """The network process could not do what it was asked."""
+
+
+class NetworkProcessClient:
+    """The network process behind a socket; every request opens a connection of its own."""
+
+    def __init__(self, socket: Path) -> None:
+        """Name the socket."""
+        self._socket = socket
+
+    def is_there(self) -> bool:
+        """Whether this node has a network process; it may be away for a moment all the same."""
+        return self._socket.exists()
+
+    async def put_view(self, view: NodeView) -> None:
+        """Have a view applied; return once that is done.
+
+        Raises:
+            Unavailable: the process is away.
+            NetworkProcessFailure: it could not apply the view.
+        """
+        status, body = await self._ask("PUT", "/view", msgspec.json.encode(view))
+        if status != _OK:
+            raise _failure(status, body)
+
+    async def view(self) -> NodeView | None:
+        """Return the view that was applied last, None if none was.
+
+        Raises:
+            Unavailable: the process is away.
+            NetworkProcessFailure: its answer cannot be read.
+        """
+        status, body = await self._ask("GET", "/view")
+        if status == _NOT_FOUND:
+            return None
+        if status != _OK:
+            raise _failure(status, body)
+        try:
+            return msgspec.json.decode(body, type=NodeView | None)
+        except msgspec.DecodeError as error:
+            raise NetworkProcessFailure(f"the network process's view: {error}") from error
+
+    async def _ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._converse(method, path, body)
+        except TimeoutError as error:
+            raise Unavailable(f"{self._socket}: no answer within {TIMEOUT_S:.0f} s") from error
+        except (OSError, EOFError, ValueError) as error:
+            text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise Unavailable(f"{self._socket}: the network process is away: {text}") from error
+
+    async def _converse(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        reader, writer = await asyncio.open_unix_connection(str(self._socket))
+        try:
+            head = (
+                f"{method} {path} HTTP/1.1\r\nHost: netd\r\nConnection: close\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            writer.write(head.encode() + body)
+            await writer.drain()
+            status = int((await reader.readline()).split()[1])
+            length: int | None = None
+            while line := (await reader.readline()).strip():
+                name, _, value = line.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            answer = await (reader.read() if length is None else reader.readexactly(length))
+        except IndexError as error:
+            raise EOFError("it closed the connection") from error
+        finally:
+            writer.close()
+        return status, answer
+
+
+def _failure(status: int, body: bytes) -> NetworkProcessFailure:
+    text = body.decode(errors="replace").strip()[:500]
+    return NetworkProcessFailure(f"the network process answers {status}: {text}")

@@ -1,0 +1,126 @@
+"""The difference between two views of a node, so that one changed task costs one endpoint.
+
+`difference` is what a manager sends, `merge` what the node makes of it:
+``merge(old, difference(old, new)) == new``.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from cluster.model.ids import NetworkId, ServiceId, TaskId
+from cluster.model.network_view import IngressView, NetworkView, NodeView
+from cluster.model.spec_struct import ObjectStruct
+
+
+class NetworkChange(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A network as it is now, but of its services and tasks only new and changed ones."""
+
+    network: NetworkView
+    removed_services: tuple[ServiceId, ...] = ()
+    removed_tasks: tuple[TaskId, ...] = ()
+
+
+class ViewChange(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """What brings a node from the last view to the next; with `is_complete` from none.
+
+    `header` is the new view without its networks and without services and tasks of published
+    ports; its nodes are there only if `has_nodes`, else they are as before.
+    """
+
+    header: NodeView
+    is_complete: bool = False
+    has_nodes: bool = False
+    networks: tuple[NetworkChange, ...] = ()
+    removed_networks: tuple[NetworkId, ...] = ()
+    ingress: NetworkChange | None = None
+
+
+def difference(old: NodeView | None, new: NodeView) -> ViewChange:
+    """Return what leads from `old` to `new`."""
+    before = {network.id: network for network in old.networks} if old else {}
+    has_nodes = old is None or old.nodes != new.nodes
+    ingress = None
+    if new.ingress is not None:
+        was = old.ingress.network if old is not None and old.ingress is not None else None
+        ingress = _network_difference(was, new.ingress.network)
+    return ViewChange(
+        header=replace(
+            new,
+            nodes=new.nodes if has_nodes else (),
+            networks=(),
+            ingress=new.ingress
+            and replace(new.ingress, network=_without_members(new.ingress.network)),
+        ),
+        is_complete=old is None,
+        has_nodes=has_nodes,
+        networks=tuple(
+            _network_difference(before.get(network.id), network)
+            for network in new.networks
+            if before.get(network.id) != network
+        ),
+        removed_networks=tuple(sorted(before.keys() - {network.id for network in new.networks})),
+        ingress=ingress,
+    )
+
+
+def merge(old: NodeView | None, change: ViewChange) -> NodeView:
+    """Return the view that `change` leads to."""
+    if change.is_complete:
+        old = None
+    networks = {network.id: network for network in old.networks} if old else {}
+    for part in change.networks:
+        networks[part.network.id] = _merge_network(networks.get(part.network.id), part)
+    for network_id in change.removed_networks:
+        networks.pop(network_id, None)
+    return replace(
+        change.header,
+        nodes=change.header.nodes if change.has_nodes or old is None else old.nodes,
+        networks=tuple(networks[key] for key in sorted(networks)),
+        ingress=_merge_ingress(old, change),
+    )
+
+
+def _merge_ingress(old: NodeView | None, change: ViewChange) -> IngressView | None:
+    ingress = change.header.ingress
+    if ingress is None or change.ingress is None:
+        return None
+    was = old.ingress.network if old is not None and old.ingress is not None else None
+    return replace(ingress, network=_merge_network(was, change.ingress))
+
+
+def _without_members(network: NetworkView) -> NetworkView:
+    return replace(network, services=(), tasks=())
+
+
+def _network_difference(old: NetworkView | None, new: NetworkView) -> NetworkChange:
+    if old is None or old.id != new.id:
+        return NetworkChange(network=new)
+    services = {service.service_id: service for service in old.services}
+    tasks = {task.task_id: task for task in old.tasks}
+    return NetworkChange(
+        network=replace(
+            new,
+            services=tuple(s for s in new.services if services.get(s.service_id) != s),
+            tasks=tuple(t for t in new.tasks if tasks.get(t.task_id) != t),
+        ),
+        removed_services=tuple(sorted(services.keys() - {s.service_id for s in new.services})),
+        removed_tasks=tuple(sorted(tasks.keys() - {t.task_id for t in new.tasks})),
+    )
+
+
+def _merge_network(old: NetworkView | None, change: NetworkChange) -> NetworkView:
+    new = change.network
+    if old is None or old.id != new.id:
+        return new
+    services = {s.service_id: s for s in (*old.services, *new.services)}
+    tasks = {t.task_id: t for t in (*old.tasks, *new.tasks)}
+    for service_id in change.removed_services:
+        services.pop(service_id, None)
+    for task_id in change.removed_tasks:
+        tasks.pop(task_id, None)
+    return replace(
+        new,
+        services=tuple(services[key] for key in sorted(services)),
+        tasks=tuple(tasks[key] for key in sorted(tasks)),
+    )

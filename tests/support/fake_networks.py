@@ -1,0 +1,41 @@
+"""A network process in memory, and networks of an agent that has none."""
+
+from __future__ import annotations
+
+import asyncio
+
+from cluster.agent.networks import Networks
+from cluster.errors import Unavailable
+from cluster.model.network_view import NodeView
+
+
+class FakeNetworkProcess:
+    """Keeps the views it was given; `hold` makes it wait, `is_away` makes it fail."""
+
+    def __init__(self, *, is_there: bool = True) -> None:
+        self.views: list[NodeView] = []
+        self.is_away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._is_there = is_there
+
+    def is_there(self) -> bool:
+        return self._is_there
+
+    async def put_view(self, view: NodeView) -> None:
+        await self.gate.wait()
+        if self.is_away:
+            raise Unavailable("the network process is away")
+        self.views.append(view)
+
+    async def view(self) -> NodeView | None:
+        return self.views[-1] if self.views else None
+
+
+async def nothing_to_tidy_up(view: NodeView) -> None:
+    """Stand for an engine that keeps no networks."""
+
+
+def no_networks() -> Networks:
+    """Return the networks of a node without network process."""
+    return Networks(FakeNetworkProcess(is_there=False), nothing_to_tidy_up)

@@ -1,0 +1,113 @@
+"""The agent and its network process: views in order, containers that wait, tasks that drain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from msgspec.structs import replace
+
+from cluster.agent import networks as module
+from cluster.agent.networks import Networks
+from cluster.model.endpoint import NetworkAttachment
+from cluster.model.ids import NetworkId, TaskId
+from cluster.model.network_view import NetworkView, NodeView
+from cluster.model.network_view_change import difference
+from cluster.model.task import Task
+from cluster.rpc.messages import AssignmentsMessage
+from tests.support.builders import make_service, make_task
+from tests.support.fake_networks import FakeNetworkProcess, nothing_to_tidy_up
+
+FRONT = NetworkView(
+    id=NetworkId("front"), name="front", vni=1, subnet="10.0.1.0/24", gateway="10.0.1.1"
+)
+EMPTY = NodeView(own_index=1, own_address="192.0.2.1", revision=3)
+WITH_FRONT = replace(EMPTY, networks=(FRONT,), revision=4)
+
+
+def task() -> Task:
+    place = NetworkAttachment(network_id=NetworkId("front"), address="10.0.1.3/24")
+    return replace(make_task("t", make_service("web"), node="a"), networks=(place,))
+
+
+@asynccontextmanager
+async def running(process: FakeNetworkProcess) -> AsyncIterator[Networks]:
+    networks = Networks(process, nothing_to_tidy_up, retry_pause_s=0.01)
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(networks.run())
+        await asyncio.sleep(0)
+        yield networks
+        work.cancel()
+
+
+async def test_a_container_waits_until_the_process_knows_its_network() -> None:
+    process = FakeNetworkProcess()
+    process.is_away = True
+    async with running(process) as networks, asyncio.TaskGroup() as group:
+        waiting = group.create_task(networks.until_known(task()))
+        networks.take_view(difference(None, EMPTY))
+        networks.take_view(difference(EMPTY, WITH_FRONT))
+        await asyncio.sleep(0.03)
+        assert not waiting.done()
+        process.is_away = False
+        await waiting
+        assert process.views[-1] == WITH_FRONT
+        assert networks.network(NetworkId("front")) == FRONT
+
+
+async def test_every_applied_view_is_acknowledged() -> None:
+    told: asyncio.Queue[int] = asyncio.Queue()
+    async with running(FakeNetworkProcess()) as networks, asyncio.TaskGroup() as group:
+        telling = group.create_task(networks.acknowledge(told.put))
+        networks.take_view(difference(None, EMPTY))
+        assert await told.get() == 3
+        networks.take_view(difference(EMPTY, WITH_FRONT))
+        assert await told.get() == 4
+        telling.cancel()
+
+
+async def test_what_an_earlier_life_applied_is_known_and_not_acknowledged() -> None:
+    process = FakeNetworkProcess()
+    process.views.append(WITH_FRONT)
+    told: asyncio.Queue[int] = asyncio.Queue()
+    async with running(process) as networks, asyncio.TaskGroup() as group:
+        telling = group.create_task(networks.acknowledge(told.put))
+        await networks.until_known(task())
+        assert told.empty()
+        telling.cancel()
+
+
+async def test_a_node_without_process_acknowledges_at_once_what_it_need_not_do() -> None:
+    process = FakeNetworkProcess(is_there=False)
+    told: asyncio.Queue[int] = asyncio.Queue()
+    async with running(process) as networks, asyncio.TaskGroup() as group:
+        telling = group.create_task(networks.acknowledge(told.put))
+        networks.take_view(difference(None, EMPTY))
+        assert await told.get() == 3
+        assert not process.views
+        telling.cancel()
+
+
+async def test_a_task_that_is_to_end_waits_until_the_manager_calls_it_drained() -> None:
+    async with running(FakeNetworkProcess()) as networks, asyncio.TaskGroup() as group:
+        waiting = group.create_task(networks.until_drained(task()))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        networks.take(AssignmentsMessage(sequence=1, drained=(TaskId("t"),)))
+        await waiting
+
+
+async def test_it_does_not_wait_for_ever() -> None:
+    async with running(FakeNetworkProcess()) as networks:
+        async with asyncio.timeout(20 * module.DRAIN_PATIENCE_S):
+            await networks.until_drained(task())
+
+
+async def test_a_process_forgets_a_cluster_that_its_node_leaves() -> None:
+    process = FakeNetworkProcess()
+    async with running(process) as networks:
+        networks.take_view(difference(None, WITH_FRONT))
+        await networks.until_known(task())
+        await networks.leave()
+    assert not process.views[-1].networks

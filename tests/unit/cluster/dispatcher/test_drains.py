@@ -1,0 +1,71 @@
+"""A task is drained once every node that reaches it has taken it out of its balancer."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from cluster.dispatcher.drains import Drains
+from cluster.model.endpoint import NetworkAttachment
+from cluster.model.ids import NetworkId, NodeId
+from cluster.model.task import Task
+from cluster.model.task_state import TaskState
+from cluster.store.change import Updated
+from tests.support.builders import make_network, make_node, make_service, make_state, make_task
+
+S = TaskState
+WEB = make_service("web", networks=("front",))
+FRONT = make_network("front", subnet="10.0.1.0/24")
+
+
+def task(
+    name: str, node: str, desired: TaskState = S.RUNNING, state: TaskState = S.RUNNING
+) -> Task:
+    place = NetworkAttachment(network_id=NetworkId("front"), address="10.0.1.3/24")
+    made = make_task(name, WEB, node=node, desired=desired, state=state)
+    return replace(made, networks=(place,))
+
+
+class Nodes:
+    """How far each node's networks are."""
+
+    def __init__(self) -> None:
+        self.applied: dict[NodeId, int] = {}
+
+    def has_applied(self, node_id: NodeId, revision: int) -> bool:
+        return self.applied.get(node_id, 0) >= revision
+
+
+def test_every_node_in_the_network_must_know_it() -> None:
+    drains, nodes = Drains(), Nodes()
+    ending = task("t1", "a", S.SHUTDOWN)
+    state = make_state(FRONT, WEB, ending, task("t2", "b"), make_node("c"))
+    drains.look_at([Updated(ending)], state)
+    assert not drains.take_done(nodes.has_applied)
+    nodes.applied[NodeId("a")] = state.revision
+    assert not drains.take_done(nodes.has_applied)
+    nodes.applied[NodeId("b")] = state.revision
+    assert drains.take_done(nodes.has_applied) == [ending]
+    assert not drains.take_done(nodes.has_applied)
+
+
+def test_a_task_is_drained_once() -> None:
+    drains, nodes = Drains(), Nodes()
+    ending = task("t1", "a", S.SHUTDOWN)
+    state = make_state(FRONT, WEB, ending)
+    drains.look_at([Updated(ending)], state)
+    removed = replace(ending, desired_state=S.REMOVE)
+    drains.look_at([Updated(removed)], state.apply([Updated(removed)]))
+    nodes.applied[NodeId("a")] = state.revision + 1
+    assert [t.id for t in drains.take_done(nodes.has_applied)] == ["t1"]
+
+
+def test_tasks_that_do_not_run_or_are_wanted_are_not_drained() -> None:
+    drains = Drains()
+    items = [
+        task("t1", "a"),
+        task("t2", "a", S.SHUTDOWN, S.STARTING),
+        task("t3", "a", S.SHUTDOWN, S.SHUTDOWN),
+        make_task("plain", WEB, node="a", desired=S.SHUTDOWN),
+    ]
+    drains.look_at([Updated(item) for item in items], make_state(FRONT, WEB, *items))
+    assert not drains.take_done(lambda _node, _revision: True)
