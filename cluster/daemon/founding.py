@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from cluster.allocator.subnets import AddressPools, allocated
+from cluster.allocator.subnets import address_pools, allocated
+from cluster.api.local_node import InitRequest
 from cluster.ca.authority import Authority, new_key_and_request, new_root_ca
 from cluster.ca.credentials import NodeCredentials
 from cluster.ca.identity import identity_of
@@ -14,7 +15,7 @@ from cluster.ca.node_lock import new_unlock_key
 from cluster.clock import Clock
 from cluster.daemon.state_dir import Membership
 from cluster.errors import ClusterError, InvalidArgument
-from cluster.model.cluster import Cluster, ClusterSpec
+from cluster.model.cluster import Cluster
 from cluster.model.ids import ClusterId, NetworkId, NewId, NodeId
 from cluster.model.meta import Meta
 from cluster.model.network import INGRESS_NAME, Network, NetworkSpec
@@ -27,28 +28,29 @@ from cluster.store.transaction import Transaction
 
 
 def found_cluster(
+    request: InitRequest,
     *,
-    spec: ClusterSpec,
-    availability: Availability,
     listen_addr: str,
     advertise_host: str,
     advertise_addr: str,
     clock: Clock,
     new_id: NewId,
-    pools: AddressPools = AddressPools(),  # noqa: B008 - frozen
 ) -> tuple[Membership, NodeCredentials, tuple[Change, ...]]:
     """Make a cluster of one manager; nothing is written yet.
 
     Args:
-        spec: settings of the cluster.
-        availability: whether this node takes tasks.
+        request: settings of the cluster and of this node; its addresses are passed over.
         listen_addr: host:port to listen on.
         advertise_host: IP address of this node for others.
         advertise_addr: the same with the port.
         clock: dates it.
         new_id: names it.
-        pools: where the networks of the cluster get their subnets from.
+
+    Raises:
+        InvalidArgument: an address pool or a number is wrong.
     """
+    spec = request.spec
+    pools = address_pools(request.default_addr_pool, request.subnet_size, request.data_path_port)
     now = clock.now()
     cluster_id, node_id = ClusterId(new_id()), NodeId(new_id())
     root = new_root_ca(now)
@@ -76,7 +78,7 @@ def found_cluster(
     node = Node(
         id=node_id,
         meta=Meta(),
-        spec=NodeSpec(role="manager", availability=availability),
+        spec=NodeSpec(role="manager", availability=request.availability),
         role="manager",
         status=NodeStatus(state="unknown", message="not heard of yet", addr=advertise_host),
         manager_status=ManagerStatus(raft_id=FIRST_RAFT_ID, addr=advertise_addr),

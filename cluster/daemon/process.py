@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import structlog
 
-from cluster.allocator.subnets import address_pools
 from cluster.api.local_node import (
     NOT_PART_OF_SWARM,
     AskLeader,
@@ -231,21 +230,16 @@ class NodeProcess:
                 if request.force_new_cluster:
                     return await self._restart_alone(self._member, request)
                 raise already_in_swarm()
-            pools = address_pools(
-                request.default_addr_pool, request.subnet_size, request.data_path_port
-            )
             listen_host, port = resolve_listen_addr(request.listen_addr)
             advertise_host = resolve_advertise_addr(request.advertise_addr, listen_host)
             await self._check_engine()
             membership, credentials, initial = found_cluster(
-                spec=request.spec,
-                availability=request.availability,
+                request,
                 listen_addr=with_port(listen_host, port),
                 advertise_host=advertise_host,
                 advertise_addr=with_port(advertise_host, port),
                 clock=self._clock,
                 new_id=new_id,
-                pools=pools,
             )
             await self._become_member(membership, credentials, initial)
             return membership.node_id

@@ -1,18 +1,17 @@
 import itertools
 
+from cluster.api.local_node import InitRequest
 from cluster.ca.credentials import belong_together
 from cluster.ca.join_token import is_root_of, parse_join_token
 from cluster.clock import SystemClock
 from cluster.daemon.founding import found_cluster
-from cluster.model.cluster import ClusterSpec
 from cluster.store.state import ClusterState
 
 
 def test_a_new_cluster_has_one_manager_that_can_prove_itself() -> None:
     numbers = itertools.count(1)
     membership, credentials, changes = found_cluster(
-        spec=ClusterSpec(),
-        availability="drain",
+        InitRequest(availability="drain", default_addr_pool=("172.30.0.0/16",)),
         listen_addr="0.0.0.0:2377",
         advertise_host="10.0.0.1",
         advertise_addr="10.0.0.1:2377",
@@ -29,6 +28,10 @@ def test_a_new_cluster_has_one_manager_that_can_prove_itself() -> None:
     assert (node.role, node.spec.role, node.spec.availability) == ("manager", "manager", "drain")
     assert node.manager_status is not None
     assert node.manager_status.addr == "10.0.0.1:2377"
+    (network,) = state.networks
+    assert network.spec.ingress
+    assert network.allocation is not None
+    assert network.allocation.subnet == "172.30.0.0/24"
     assert cluster.worker_token != cluster.manager_token
     for token in (cluster.worker_token, cluster.manager_token):
         assert is_root_of(parse_join_token(token), credentials.root_ca_pem)
