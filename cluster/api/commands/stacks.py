@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from cluster.allocator.ports import with_ports
 from cluster.api.commands.attached_files import check_references, create_config, create_secret
 from cluster.api.commands.networks import create_network
 from cluster.api.commands.services import (
@@ -232,10 +233,10 @@ def _return_to(
             spec_version=tx.revision,
             job_began_at=tx.now if spec.is_job else Timestamp(0),
         )
-        tx.create(made)
+        tx.create(with_ports(tx.state, made))
         return made.id
     if service.spec != spec:
-        tx.update(with_spec(tx, service, spec))
+        tx.update(with_ports(tx.state, with_spec(tx, service, spec)))
     return service.id
 
 

@@ -145,6 +145,7 @@ def test_only_what_a_node_needs_is_open_to_workers() -> None:
         "Dispatcher/Heartbeat",
         "Dispatcher/Assignments",
         "Dispatcher/UpdateTaskStatus",
+        "Dispatcher/AcknowledgeView",
         "Dispatcher/Goodbye",
         "Logs/Orders",
         "Logs/Publish",
