@@ -7,6 +7,7 @@ by itself: what one of them cannot have is reported and tried again, and holds u
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -136,6 +137,11 @@ class NodeNetwork:
             "networks": [self._network_status(i) for i in sorted(self._overlays)],
         }
 
+    @property
+    def is_as_wanted(self) -> bool:
+        """Whether nothing is left to be tried again."""
+        return not self._problems and not (self._ingress and self._ingress.problems)
+
     def close(self) -> None:
         """Let go of everything and leave the data plane as it is."""
         for overlay in self._overlays.values():
@@ -189,23 +195,31 @@ class NodeNetwork:
                 self._drop(other_id)
                 break
         self._save(endpoints={**self._state.endpoints, endpoint_id: endpoint})
-        if endpoint.ports:
-            self.reconcile()
 
-    def join(self, endpoint_id: str) -> tuple[str, str]:
+    def join(self, endpoint_id: str, sandbox: str) -> tuple[str, str]:
         """Make a container's link: the name of its end, and the gateway or "".
+
+        Args:
+            endpoint_id: the engine's ID of the endpoint.
+            sandbox: what tells the container from others.
 
         Raises:
             NotFound: endpoint or network are not known.
+            InvalidArgument: a port of the container cannot be published here.
         """
         endpoint = self._endpoint(endpoint_id)
         name = self._overlay(endpoint.network_id).attach(endpoint_id, endpoint.address)
-        joined = msgspec.structs.replace(endpoint, is_joined=True)
+        joined = msgspec.structs.replace(endpoint, sandbox=sandbox)
         self._save(endpoints={**self._state.endpoints, endpoint_id: joined})
+        local_ports(self._state.endpoints)  # refuses what cannot be
         gateway = self._network(endpoint.network_id).gateway if endpoint.is_gateway else ""
         if gateway and self._ingress is not None:
             self._attempt(HOST, self._ingress.verify)
         return name, gateway
+
+    def publish(self) -> None:
+        """Publish ports of own containers, now that the engine's bridge has let go of them."""
+        self.reconcile()
 
     def leave(self, endpoint_id: str) -> None:
         """Remove a container's link; nothing happens where none is."""
@@ -214,7 +228,7 @@ class NodeNetwork:
             return
         if (overlay := self._overlays.get(endpoint.network_id)) is not None:
             overlay.detach(endpoint_id)
-        left = msgspec.structs.replace(endpoint, is_joined=False)
+        left = msgspec.structs.replace(endpoint, sandbox="")
         self._save(endpoints={**self._state.endpoints, endpoint_id: left})
 
     def remove_endpoint(self, endpoint_id: str) -> None:
@@ -246,29 +260,13 @@ class NodeNetwork:
         overlay.apply(
             plan_ingress(ingress, view), _tunnel(ingress.network, view, mtu), strict=False
         )
-        self._ingress.apply(ingress, view, self._local_ports(ingress.network.id))
+        self._ingress.apply(ingress, view, local_ports(self._state.endpoints))
 
     def _ensure_overlay(self, network: NetworkView) -> Overlay:
         found = self._overlays.get(network.id)
         if found is None:
             found = self._overlays[network.id] = Overlay(self._host, network.id)
         return found
-
-    def _local_ports(self, network_id: str) -> dict[str, PortRule]:
-        rules = {}
-        for endpoint in self._state.endpoints.values():
-            if endpoint.network_id != network_id:
-                continue
-            for port in endpoint.ports:
-                rule = PortRule(
-                    protocol=port.protocol,
-                    published_port=port.published_port,
-                    target_port=port.target_port,
-                    host_ip="" if port.host_ip == "0.0.0.0" else port.host_ip,  # noqa: S104
-                    backends=(endpoint.address,),
-                )
-                rules[rule.key] = rule
-        return rules
 
     def _guard(self, view: NodeView) -> None:
         text = render_guard(view) if view.networks or view.ingress else ""
@@ -326,7 +324,7 @@ class NodeNetwork:
             overlay.detach(endpoint_id)
         kept = {k: v for k, v in self._state.endpoints.items() if k != endpoint_id}
         self._save(endpoints=kept)
-        if endpoint.ports:
+        if endpoint.ports or endpoint.is_gateway:
             self.reconcile()
 
     def _forget_unused(self) -> None:
@@ -407,6 +405,37 @@ class NodeNetwork:
         if state != self._state:
             stored_state.save(self._folder, state)
             self._state = state
+
+
+def local_ports(endpoints: Mapping[str, EngineEndpoint]) -> dict[str, PortRule]:
+    """Return the ports that containers publish on this node alone, beside ports of the cluster.
+
+    The engine publishes ports of containers that have its own bridge as their way out. Where that
+    is the ingress network, nobody else does it.
+
+    Raises:
+        InvalidArgument: a port is of a kind that only the engine's bridge can publish.
+    """
+    gateways = {e.sandbox: e.address for e in endpoints.values() if e.is_gateway and e.sandbox}
+    rules = {}
+    for endpoint in endpoints.values():
+        if endpoint.sandbox not in gateways:
+            continue
+        for port in endpoint.ports:
+            if port.protocol not in {"tcp", "udp"} or not port.published_port:
+                raise InvalidArgument(
+                    f"port {port.target_port}/{port.protocol or '?'} in host mode beside ingress"
+                    " ports: want tcp or udp and a fixed published port"
+                )
+            rule = PortRule(
+                protocol=port.protocol,
+                published_port=port.published_port,
+                target_port=port.target_port,
+                host_ip="" if port.host_ip == "0.0.0.0" else port.host_ip,  # noqa: S104
+                backends=(gateways[endpoint.sandbox],),
+            )
+            rules[rule.key] = rule
+    return rules
 
 
 def _with_used_networks(

@@ -48,8 +48,11 @@ class EndpointPort(Protocol):
     def add_endpoint(self, endpoint_id: str, endpoint: EngineEndpoint) -> None:
         """Remember a container's place, before it starts."""
 
-    def join(self, endpoint_id: str) -> tuple[str, str]:
+    def join(self, endpoint_id: str, sandbox: str) -> tuple[str, str]:
         """Make a container's link: the name of its end, and the gateway or ""."""
+
+    def publish(self) -> None:
+        """Publish the ports of containers whose way out is ours, which the engine left to us."""
 
     def leave(self, endpoint_id: str) -> None:
         """Remove a container's link."""
@@ -79,7 +82,7 @@ class Plugin:
             "NetworkDriver.Leave": self._leave,
             "NetworkDriver.DiscoverNew": lambda _: {},
             "NetworkDriver.DiscoverDelete": lambda _: {},
-            "NetworkDriver.ProgramExternalConnectivity": lambda _: {},
+            "NetworkDriver.ProgramExternalConnectivity": self._publish,
             "NetworkDriver.RevokeExternalConnectivity": lambda _: {},
         }
 
@@ -152,11 +155,15 @@ class Plugin:
         return {}
 
     def _join(self, call: dict[str, Any]) -> dict[str, Any]:
-        name, gateway = self._networks.join(call["EndpointID"])
+        name, gateway = self._networks.join(call["EndpointID"], call.get("SandboxKey") or "-")
         answer: dict[str, Any] = {"InterfaceName": {"SrcName": name, "DstPrefix": "eth"}}
         if gateway:
             answer["Gateway"] = gateway
         return answer
+
+    def _publish(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._networks.publish()
+        return {}
 
     def _leave(self, call: dict[str, Any]) -> dict[str, Any]:
         self._networks.leave(call["EndpointID"])
@@ -164,16 +171,9 @@ class Plugin:
 
 
 def _port(entry: dict[str, Any]) -> EnginePort:
-    protocol = PROTOCOL_NAMES.get(entry.get("Proto", 0), "")
-    published = entry.get("HostPort") or 0
-    if protocol not in {"tcp", "udp"} or not published:
-        raise InvalidArgument(
-            f"port {entry.get('Port')}/{protocol or '?'} in host mode beside ingress ports:"
-            " want tcp or udp and a fixed published port"
-        )
     return EnginePort(
-        protocol=protocol,
-        published_port=published,
+        protocol=PROTOCOL_NAMES.get(entry.get("Proto", 0), ""),
+        published_port=entry.get("HostPort") or 0,
         target_port=entry["Port"],
         host_ip=entry.get("HostIP") or "",
     )

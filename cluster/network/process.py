@@ -29,6 +29,7 @@ from cluster.network.plugin import Plugin
 log = structlog.get_logger()
 
 VERIFY_EVERY_S: Final = 15.0
+RETRY_EVERY_S: Final = 2.0
 SWEEP_EVERY_S: Final = 60.0
 
 
@@ -123,7 +124,8 @@ class NetworkProcess:
                 raise
             except Exception:  # the data plane stays as it is; the next round may do better
                 log.exception("the data plane could not be verified")
-            await asyncio.sleep(VERIFY_EVERY_S)
+            is_well = network.is_as_wanted and not self._name_problems
+            await asyncio.sleep(VERIFY_EVERY_S if is_well else RETRY_EVERY_S)
 
     async def _sweep(self, network: NodeNetwork) -> None:
         """Remove endpoints that the engine did not list twice in a row."""

@@ -20,7 +20,7 @@ FILE: Final = "network.json"
 
 
 class EnginePort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A port of one container that the engine asks its gateway network to publish."""
+    """A port of one container; `published_port` 0 leaves the choice to whoever publishes it."""
 
     protocol: str
     published_port: int
@@ -29,15 +29,24 @@ class EnginePort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class EngineEndpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A container's place in a network, as the engine named it."""
+    """A container's place in a network, as the engine named it.
+
+    `ports` are those that the engine wants published for the container, whichever of its networks
+    it told; `sandbox` is the same for all places of one container, once it has joined.
+    """
 
     engine_network: str
     network_id: str
     address: str
     prefix: int
     is_gateway: bool = False
-    is_joined: bool = False
+    sandbox: str = ""
     ports: tuple[EnginePort, ...] = ()
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the container has its link."""
+        return bool(self.sandbox)
 
 
 class StoredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

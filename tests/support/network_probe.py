@@ -12,6 +12,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 
 LIMIT_S = 4.0
 
@@ -20,6 +21,10 @@ class Tcp(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self.wfile.write(f"{sys.argv[2]} {self.client_address[0]}\n".encode())
         for line in self.rfile:
+            if line == b"sink\n":
+                while self.connection.recv(1 << 20):
+                    pass
+                return
             self.wfile.write(line)
 
 
@@ -111,7 +116,37 @@ def name_server() -> None:
     sys.stdin.read()
 
 
+def connect() -> None:
+    place, count = (sys.argv[2], int(sys.argv[3])), int(float(sys.argv[4]))
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        with socket.create_connection(place, LIMIT_S) as connection:
+            connection.recv(1)
+        times.append(time.perf_counter() - began)
+    print(1e6 * sorted(times)[count // 2])
+
+
+def bulk() -> None:
+    place, seconds = (sys.argv[2], int(sys.argv[3])), float(sys.argv[4])
+    block, sent = b"x" * (1 << 20), 0
+    with socket.create_connection(place, LIMIT_S) as connection:
+        connection.recv(100)
+        connection.sendall(b"sink\n")
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            connection.sendall(block)
+            sent += len(block)
+        print(8e-9 * sent / (time.perf_counter() - began))
+
+
 if __name__ == "__main__":
-    {"serve": serve, "ask": ask, "hold": hold, "dns": dns, "name-server": name_server}[
-        sys.argv[1]
-    ]()
+    {
+        "serve": serve,
+        "ask": ask,
+        "hold": hold,
+        "dns": dns,
+        "name-server": name_server,
+        "connect": connect,
+        "bulk": bulk,
+    }[sys.argv[1]]()

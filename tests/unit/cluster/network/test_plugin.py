@@ -22,6 +22,7 @@ class Recorder:
     def __init__(self) -> None:
         self.networks: dict[str, str] = {}
         self.places: dict[str, EngineEndpoint] = {}
+        self.published = 0
 
     def add_engine_network(self, engine_network: str, network_id: str) -> None:
         self.networks[engine_network] = network_id
@@ -37,8 +38,11 @@ class Recorder:
     def add_endpoint(self, endpoint_id: str, endpoint: EngineEndpoint) -> None:
         self.places[endpoint_id] = endpoint
 
-    def join(self, endpoint_id: str) -> tuple[str, str]:
+    def join(self, endpoint_id: str, sandbox: str) -> tuple[str, str]:
         return f"sk{endpoint_id}", "10.255.255.254" if self.places[endpoint_id].is_gateway else ""
+
+    def publish(self) -> None:
+        self.published += 1
 
     def leave(self, endpoint_id: str) -> None:
         assert endpoint_id in self.places
@@ -111,6 +115,8 @@ async def test_the_ingress_network_is_the_way_out_and_carries_host_ports(engine:
     )
     _, joined = await engine.call("NetworkDriver.Join", NetworkID="n", EndpointID="e")
     assert joined["Gateway"] == "10.255.255.254"
+    await engine.call("NetworkDriver.ProgramExternalConnectivity", NetworkID="n", EndpointID="e")
+    assert engine.networks.published == 1
 
 
 @pytest.mark.parametrize(
