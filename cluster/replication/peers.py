@@ -1,8 +1,9 @@
 """The way to the other members of the raft group: gRPC calls between managers.
 
 One call at a time goes to each member and carries everything that has gathered since the last
-one, so a busy group needs few calls and an idle one no time. Snapshots go in pieces, by calls of
-their own, so that they hold up nobody.
+one, so a busy group needs few calls and an idle one no time. What the member says to it soon, such
+as that entries are on its disk, comes back as the answer: that is half the calls. Snapshots go in
+pieces, by calls of their own, so that they hold up nobody.
 
 What cannot be delivered is lost: raft repeats it.
 """
@@ -20,7 +21,13 @@ from cluster.ca.identity import NodeIdentity
 from cluster.errors import ClusterError, FailedPrecondition, PermissionDenied
 from cluster.model.ids import NodeId
 from cluster.raft.entry import Snapshot
-from cluster.raft.messages import AppendEntries, InstallSnapshot, Message
+from cluster.raft.messages import (
+    AppendEntries,
+    Heartbeat,
+    InstallSnapshot,
+    Message,
+    VoteRequest,
+)
 from cluster.rpc import methods
 from cluster.rpc.channel import NodeChannel
 from cluster.rpc.messages import (
@@ -37,9 +44,16 @@ log = structlog.get_logger()
 CALL_TIMEOUT_S: Final = 1.5
 CHUNK_TIMEOUT_S: Final = 30.0
 RETRY_S: Final = 0.05
+ANSWER_S: Final = 0.1
+"""How long a call waits for what the member says to it; later it is said by a call of its own."""
+
 MAX_BATCH_BYTES: Final = 4 << 20
 MAX_WAITING: Final = 4096
 CHUNK_BYTES: Final = 1 << 20
+
+
+_ANSWERED: Final = (AppendEntries, Heartbeat, VoteRequest)
+"""Messages that are answered as a rule."""
 
 
 class Member(Protocol):
@@ -193,9 +207,13 @@ class RaftPeers:
             return "its address is not known"
         request = RaftBatch(messages=batch, sender_addr=self._own_addr)
         try:
-            await channel.call(methods.RAFT_MESSAGES, request, timeout_s=CALL_TIMEOUT_S)
+            answer = await channel.call(methods.RAFT_MESSAGES, request, timeout_s=CALL_TIMEOUT_S)
         except ClusterError as error:
             return str(error)
+        member, asked = self._own_member(), batch[0].to
+        for message in answer.messages:
+            if (message.sender, message.to) == (asked, self._raft_id):
+                member.step(message)
         return ""
 
     def _note(self, raft_id: int, link: _Link, error: str) -> None:
@@ -250,8 +268,8 @@ class RaftPeers:
 
     # -- in ----------------------------------------------------------------------------------
 
-    async def take_messages(self, caller: NodeIdentity, request: RaftBatch) -> Empty:
-        """Hand messages to this member.
+    async def take_messages(self, caller: NodeIdentity, request: RaftBatch) -> RaftBatch:
+        """Hand messages to this member, and return what it says to them soon.
 
         Raises:
             PermissionDenied: they are not the caller's own.
@@ -263,7 +281,10 @@ class RaftPeers:
             if isinstance(message, InstallSnapshot):
                 raise FailedPrecondition("snapshots come in pieces, by a call of their own")
             member.step(message)
-        return Empty()
+        said: tuple[Message, ...] = ()
+        if self._group is not None and any(isinstance(m, _ANSWERED) for m in request.messages):
+            said = await self._link_to(self._group, request.messages[0].sender).answer()
+        return RaftBatch(messages=said)
 
     async def take_chunk(self, caller: NodeIdentity, request: SnapshotChunk) -> SnapshotProgress:
         """Take a piece of a snapshot; with the last one it goes to this member.
@@ -320,12 +341,34 @@ class _Link:
         self.is_stale = False
         self.is_failing = False
         self._waiting: deque[Message] = deque(maxlen=MAX_WAITING)
+        self._asking = 0  # calls of this member that wait for an answer
+        self._answers: list[Message] = []
+        self._answered = asyncio.Event()
         self._wake = asyncio.Event()
 
     def put(self, message: Message) -> None:
-        """Let a message go with the next call."""
-        self._waiting.append(message)
-        self._wake.set()
+        """Let a message go with the answer to a call that waits for one, else the next call."""
+        if self._asking:
+            self._answers.append(message)
+            self._answered.set()
+        else:
+            self._waiting.append(message)
+            self._wake.set()
+
+    async def answer(self) -> tuple[Message, ...]:
+        """Return what is put soon; nothing if that takes longer."""
+        self._asking += 1
+        self._answered.clear()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._answered.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._asking -= 1
+        said = tuple(self._answers)
+        self._answers.clear()
+        return said
 
     async def take(self) -> tuple[Message, ...]:
         """Return what goes into the next call, at least one message."""

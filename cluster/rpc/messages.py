@@ -170,7 +170,10 @@ class CertificateResponse(ObjectStruct, frozen=True, kw_only=True, gc=False):
 
 
 class RaftBatch(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """Raft messages to one member, in order; `sender_addr` is where to answer (host:port)."""
+    """Raft messages to one member, in order; `sender_addr` is where to answer (host:port).
+
+    It is also the answer to such messages: with what the member said to them at once, if anything.
+    """
 
     messages: tuple[Message, ...]
     sender_addr: str = ""

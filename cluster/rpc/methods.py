@@ -81,7 +81,7 @@ RENEW_CERTIFICATE = Method(
     roles=ANY_NODE,
 )
 
-RAFT_MESSAGES = Method("Raft/Messages", messages.RaftBatch, messages.Empty, roles=MANAGERS)
+RAFT_MESSAGES = Method("Raft/Messages", messages.RaftBatch, messages.RaftBatch, roles=MANAGERS)
 RAFT_SNAPSHOT = Method(
     "Raft/Snapshot", messages.SnapshotChunk, messages.SnapshotProgress, roles=MANAGERS
 )

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from cluster.ca.identity import NodeIdentity
+from cluster.clock import SystemClock
 from cluster.errors import FailedPrecondition, PermissionDenied
 from cluster.model.ids import ClusterId, NodeId
-from cluster.raft.messages import Heartbeat, Message
+from cluster.raft.messages import Heartbeat, HeartbeatReply, Message
 from cluster.replication.peers import RaftPeers
+from cluster.rpc.channel import NodeChannel
+from cluster.rpc.front import open_front
 from cluster.rpc.messages import RaftBatch
+from cluster.rpc.server import RpcServer
+from tests.support.identities import credentials
 
 
 class Book:
@@ -50,6 +57,52 @@ def batch(sender: int, addr: str, to: int = 1) -> RaftBatch:
     return RaftBatch(
         messages=(Heartbeat(sender=sender, to=to, term=1, commit=0),), sender_addr=addr
     )
+
+
+class Talker(Inbox):
+    """A member that answers heartbeats, a little later, as one that has to write first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peers: RaftPeers | None = None
+
+    def step(self, message: Message) -> None:
+        super().step(message)
+        if isinstance(message, Heartbeat):
+            reply = HeartbeatReply(
+                sender=message.to, to=message.sender, term=message.term, read_number=7
+            )
+            assert self.peers is not None
+            asyncio.get_running_loop().call_later(0.01, self.peers.send, [reply])
+
+
+async def test_an_answer_comes_back_with_the_call_that_asked_for_it(book: Book) -> None:
+    """The one that is asked knows no address of the other: there is no other way back."""
+    here, there = credentials("a", "manager"), credentials("b", "manager")
+    asking, talking = Inbox(), Talker()
+    server = RpcServer(there, clock=SystemClock(), leader_addr=lambda: "")
+    far = RaftPeers(2, "", Book(), lambda addr: NodeChannel(addr, there))
+    far.attach(talking)  # type: ignore[arg-type]
+    far.serve_on(server)
+    talking.peers = far
+    async with (
+        server,
+        open_front("127.0.0.1", 0, {}, server.serve_connection) as (host, port),
+        asyncio.TaskGroup() as group,
+    ):
+        book.addrs[2] = f"{host}:{port}"
+        near = RaftPeers(1, "", book, lambda addr: NodeChannel(addr, here))
+        near.attach(asking)  # type: ignore[arg-type]
+        running = [group.create_task(near.run()), group.create_task(far.run())]
+        await asyncio.sleep(0)
+        near.send([Heartbeat(sender=1, to=2, term=3, commit=0)])
+        async with asyncio.timeout(20):
+            while not asking.taken:
+                await asyncio.sleep(0.01)
+        for task in running:
+            task.cancel()
+    assert [type(message) for message in talking.taken] == [Heartbeat]
+    assert asking.taken == [HeartbeatReply(sender=2, to=1, term=3, read_number=7)]
 
 
 @pytest.fixture

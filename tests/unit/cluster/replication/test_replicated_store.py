@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cluster.errors import AlreadyExists, NotLeader
@@ -186,3 +187,34 @@ async def test_a_member_that_slept_catches_up_by_snapshot(tmp_path: Path) -> Non
         await group.stop(sleeper)
         group.start(sleeper)
         await group.agree(70)
+
+
+async def test_logs_and_snapshots_stay_bounded(tmp_path: Path) -> None:
+    """Ten objects, changed again and again, take the room of ten objects."""
+
+    def change(number: int):
+        def work(tx: Transaction) -> None:
+            found = tx.state.networks.get(f"id-n{number % 10}")
+            assert found is not None
+            spec = msgspec.structs.replace(found.spec, labels={"number": str(number)})
+            tx.update(msgspec.structs.replace(found, spec=spec))
+
+        return work
+
+    async with running_group(tmp_path, 3) as group:
+        leader = await group.leader()
+        sleeper = next(raft_id for raft_id in group.ids if raft_id != group.id_of(leader))
+        for number in range(10):
+            await leader.update(create(f"n{number}"))
+        await group.stop(sleeper)
+        for first in range(0, 2000, 50):
+            async with asyncio.TaskGroup() as updates:
+                for number in range(first, first + 50):
+                    updates.create_task((await group.leader()).update(change(number)))
+        group.start(sleeper)
+        await group.agree(2010)
+    for member in tmp_path.iterdir():
+        files = [path for path in member.rglob("*") if path.is_file()]
+        assert len([path for path in files if path.suffix == ".snapshot"]) <= 2
+        # segments of 64 KiB: the one in use, and those the older snapshot needs
+        assert sum(path.stat().st_size for path in files) < 6 * 65536
