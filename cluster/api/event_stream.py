@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from cluster.api.convert.events import FILTERS, ClusterEvent, event_of
+from cluster.api.convert.events import FILTERS, ClusterEvent, event_of, leader_events
 from cluster.api.engine import Engine
 from cluster.api.filters import Filters
 from cluster.api.local_node import LocalNode
@@ -93,8 +93,13 @@ class ClusterEvents:
     async def _follow(self, store: ClusterStore) -> None:
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(self._read(store))
+            leader = self._node.leader_id()
             while self._store() is store and not reading.done():
                 await asyncio.wait((reading,), timeout=_LOOK_S)
+                leads = self._node.leader_id() or leader  # none for a moment is no news
+                for event in leader_events(store.view(), leader, leads, self._clock.now()):
+                    self._tell(event)
+                leader = leads
             reading.cancel()
 
     async def _read(self, store: ClusterStore) -> None:

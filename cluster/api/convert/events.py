@@ -7,13 +7,16 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from cluster.api.convert.nodes import reachability
 from cluster.api.filters import Filters
+from cluster.model.ids import NodeId
 from cluster.model.node import Node
 from cluster.model.objects import StoredObject
 from cluster.model.service import Service, ServiceSpec
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.units import SECOND_NS, Timestamp
 from cluster.store.change import Change, Created, Deleted
+from cluster.store.state import ClusterState
 
 _TYPES: Final = frozenset({"node", "service", "network", "secret", "config"})
 
@@ -97,6 +100,33 @@ def event_of(change: Change, before: StoredObject | None, now: Timestamp) -> Clu
     )
 
 
+def leader_events(
+    state: ClusterState, old: NodeId | None, new: NodeId | None, now: Timestamp
+) -> list[ClusterEvent]:
+    """Return what clients hear when another manager leads: no object changes with that.
+
+    Args:
+        state: the cluster's.
+        old: the manager that led, None if this one did not know any.
+        new: the one that leads now.
+        now: dates the events.
+    """
+    if old is None or new is None or old == new:
+        return []
+    found = []
+    for node_id, was in ((old, "true"), (new, "false")):
+        node = state.node(node_id)
+        if node is not None:
+            now_is = "false" if was == "true" else "true"
+            attributes = {"name": _name(node), "leader.new": now_is, "leader.old": was}
+            found.append(
+                ClusterEvent(
+                    type="node", action="update", actor_id=node_id, attributes=attributes, at=now
+                )
+            )
+    return found
+
+
 def _name(item: Any) -> str:
     if isinstance(item, Node):
         return item.spec.name or item.hostname
@@ -140,4 +170,6 @@ def _node_facts(node: Node) -> dict[str, str]:
         "availability": node.spec.availability,
         "role": node.spec.role,
         "state": node.status.state,
+        # a leader is always reachable; that it leads is no part of the object
+        "reachability": reachability(node, is_leader=False) if node.manager_status else "",
     }

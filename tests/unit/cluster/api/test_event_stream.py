@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from cluster.api.event_stream import ClusterEvents, Listener
 from cluster.errors import Unavailable
+from cluster.model.ids import NodeId
 from cluster.store.interface import ClusterStore
 from tests.compat.memory_node import MemoryNode
 from tests.support.builders import make_node, make_service
@@ -22,6 +23,10 @@ class Node(MemoryNode):
         super().__init__()
         self.memory = MemoryStore(make_node("n"))
         self.error: Exception | None = None
+        self.leader: NodeId | None = None
+
+    def leader_id(self) -> NodeId | None:
+        return self.leader
 
     def store(self) -> ClusterStore:
         if self.error is not None:
@@ -105,3 +110,20 @@ async def test_a_client_that_does_not_keep_up_is_cut_off() -> None:
                 await asyncio.sleep(0)
             heard = [event async for event in listener]
             assert len(heard) == 4096
+
+
+async def test_a_new_leader_is_told() -> None:
+    node = Node()
+    assert node.memory is not None
+    node.memory.put(make_node("m2"))
+    node.leader = NodeId("n")
+    async with running(node) as events:
+        with events.listening() as (_, listener):
+            node.leader = None  # nobody leads for a moment
+            await asyncio.sleep(0.3)
+            node.leader = NodeId("m2")
+            assert await next_of(listener) == "node update"
+            assert await next_of(listener) == "node update"
+        with events.listening() as (past, _):
+            told = [(event.actor_id, event.attributes["leader.new"]) for event in past]
+            assert told == [("n", "false"), ("m2", "true")]

@@ -5,16 +5,16 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from cluster.api.convert.events import FILTERS, ClusterEvent, event_of
+from cluster.api.convert.events import FILTERS, ClusterEvent, event_of, leader_events
 from cluster.api.filters import Filters
-from cluster.model.ids import NetworkId
+from cluster.model.ids import NetworkId, NodeId
 from cluster.model.meta import Meta
 from cluster.model.network import Network, NetworkSpec
-from cluster.model.node import NodeSpec, NodeStatus
+from cluster.model.node import ManagerStatus, NodeSpec, NodeStatus
 from cluster.model.service import ReplicatedMode, Service, ServiceMode, UpdateStatus
 from cluster.model.units import Timestamp
 from cluster.store.change import Change, Created, Deleted, Updated
-from tests.support.builders import make_cluster, make_node, make_service, make_task
+from tests.support.builders import make_cluster, make_node, make_service, make_state, make_task
 from tests.unit.cluster.api.golden_files import golden
 
 NOW = Timestamp(1_795_425_013_072_675_474)
@@ -128,3 +128,30 @@ def test_what_changed_of_a_node_is_told() -> None:
 def test_filters(filters: dict[str, list[str]], is_wanted: bool) -> None:
     parsed = Filters.parse(json.dumps(filters), FILTERS)
     assert event(Created(web())).fits(parsed) is is_wanted
+
+
+def test_the_reachability_of_a_manager_is_told() -> None:
+    manager = replace(
+        make_node("m", role="manager"),
+        meta=DATED,
+        manager_status=ManagerStatus(raft_id=1, addr="10.0.0.1:2377"),
+    )
+    away = replace(manager, status=NodeStatus(state="down"))
+    found = event(Updated(away), manager).attributes
+    assert (found["reachability.old"], found["reachability.new"]) == ("reachable", "unreachable")
+    worker = replace(make_node("w"), meta=DATED)
+    found = event(Updated(replace(worker, status=NodeStatus(state="down"))), worker).attributes
+    assert not [key for key in found if key.startswith("reachability")]
+
+
+def test_a_change_of_leaders_is_told_for_both() -> None:
+    state = make_state(make_node("a"), make_node("b"))
+    a, b = NodeId("a"), NodeId("b")
+    first, second = leader_events(state, a, b, NOW)
+    assert (first.type, first.action, first.at) == ("node", "update", NOW)
+    assert first.actor_id == "a"
+    assert first.attributes == {"name": "a", "leader.old": "true", "leader.new": "false"}
+    assert second.actor_id == "b"
+    assert second.attributes == {"name": "b", "leader.old": "false", "leader.new": "true"}
+    assert leader_events(state, None, b, NOW) == leader_events(state, a, a, NOW) == []
+    assert [e.actor_id for e in leader_events(state, NodeId("gone"), b, NOW)] == ["b"]
