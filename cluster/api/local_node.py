@@ -115,6 +115,19 @@ class JoinRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
         return f"JoinRequest(remote_addrs={self.remote_addrs!r})"
 
 
+class RestoreRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """How to restore a cluster: the backup's passphrase, and this node's addresses as for init."""
+
+    passphrase: str
+    listen_addr: str = ""
+    advertise_addr: str = ""
+    availability: Availability = "active"
+
+    def __repr__(self) -> str:
+        """Leave the passphrase out."""
+        return f"RestoreRequest(advertise_addr={self.advertise_addr!r})"
+
+
 class LogFeed(Protocol):
     """What one reader gets of tasks' logs."""
 
@@ -217,6 +230,25 @@ class LocalNode(Protocol):
         Raises:
             InvalidArgument: a wrong token or address.
             Unavailable: the node is already in a cluster, or no manager answers.
+        """
+        ...
+
+    async def backup(self, passphrase: str) -> bytes:
+        """Return a copy of the cluster as `replica` has it, sealed.
+
+        Raises:
+            NotManager: this node is none.
+            InvalidArgument: the passphrase is too short.
+        """
+        ...
+
+    async def restore(self, request: RestoreRequest, content: bytes) -> NodeId:
+        """Become the one manager of the cluster in a backup, and return once this node leads it.
+
+        Raises:
+            InvalidArgument: the backup cannot be used, or an address is wrong; nothing is changed.
+            Unauthenticated: the passphrase is another.
+            Unavailable: the node is already in a cluster.
         """
         ...
 

@@ -17,7 +17,9 @@ from cluster.api.request import ApiRequest
 
 Handler = Callable[[ApiContext, ApiRequest], Awaitable[web.StreamResponse]]
 
-_CLUSTER_PATH = re.compile(r"/(?:swarm|nodes|services|tasks|secrets|configs|stacks)(?:/|$)")
+_CLUSTER_PATH = re.compile(
+    r"/(?:swarm|stackyard|nodes|services|tasks|secrets|configs|stacks)(?:/|$)"
+)
 
 
 class Route(NamedTuple):

@@ -22,6 +22,7 @@ from cluster.api.local_node import AskLeader, LocalNode
 from cluster.api.passthrough import pass_through
 from cluster.api.request import ApiRequest
 from cluster.api.routes import (
+    copies,
     networks,
     nodes,
     secrets_configs,
@@ -55,6 +56,7 @@ ROUTES = RouteTable(
         *nodes.ROUTES,
         *networks.ROUTES,
         *swarm.ROUTES,
+        *copies.ROUTES,
         *secrets_configs.ROUTES,
         *stacks.ROUTES,
     )

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from cluster.api.local_node import (
     LocalState,
     LogSource,
     RemoteManager,
+    RestoreRequest,
     already_in_swarm,
     not_manager,
 )
@@ -40,21 +41,23 @@ from cluster.daemon.config import DEFAULT_LISTEN_ADDR, DaemonConfig
 from cluster.daemon.founding import ask_to_join, found_cluster, stand_alone
 from cluster.daemon.manager_role import NO_LEADER, ManagerRole
 from cluster.daemon.member import Member
+from cluster.daemon.restoring import restore_cluster
 from cluster.daemon.state_dir import Membership, StateDir
 from cluster.errors import ClusterError, FailedPrecondition, Unavailable
 from cluster.executor.engine import Engine
 from cluster.model.ids import ID_LENGTH, NodeId, id_from_int
 from cluster.model.node import Node
 from cluster.model.units import SECOND_NS
+from cluster.replication.backup import open_backup, seal_backup
 from cluster.replication.bootstrap import (
     FIRST_RAFT_ID,
-    create_cluster,
+    create_cluster_of,
     create_joiner,
     restart_alone,
 )
 from cluster.rpc.messages import ForwardPart, ForwardRequest
-from cluster.store.change import Change
 from cluster.store.interface import ClusterStore
+from cluster.store.state import ClusterState
 
 log = structlog.get_logger()
 
@@ -241,7 +244,8 @@ class NodeProcess:
                 clock=self._clock,
                 new_id=new_id,
             )
-            await self._become_member(membership, credentials, initial)
+            initial_state = ClusterState().apply(initial)
+            await self._become_member(membership, credentials, initial_state)
             return membership.node_id
 
     async def join(self, request: JoinRequest) -> None:
@@ -291,6 +295,33 @@ class NodeProcess:
             await member.worker.leave()
             await self._end_membership()
             log.info("left the cluster", cluster=member.membership.cluster_id)
+
+    async def backup(self, passphrase: str) -> bytes:
+        """Return a sealed copy of the cluster; in a thread, as deriving the key takes a while."""
+        state = self.replica().view()
+        return await asyncio.to_thread(seal_backup, state, passphrase, self._clock.now())
+
+    async def restore(self, request: RestoreRequest, content: bytes) -> NodeId:
+        """Begin anew with the cluster in a backup; nothing is written before all of it is read."""
+        async with self._changing:
+            if self._member is not None or self._locked is not None:
+                raise already_in_swarm()
+            state = await asyncio.to_thread(open_backup, content, request.passphrase)
+            listen_host, port = resolve_listen_addr(request.listen_addr)
+            advertise_host = resolve_advertise_addr(request.advertise_addr, listen_host)
+            await self._check_engine()
+            membership, credentials, initial = restore_cluster(
+                state,
+                availability=request.availability,
+                listen_addr=with_port(listen_host, port),
+                advertise_host=advertise_host,
+                advertise_addr=with_port(advertise_host, port),
+                clock=self._clock,
+                new_id=new_id,
+            )
+            await self._become_member(membership, credentials, initial)
+            log.info("cluster restored", cluster=membership.cluster_id)
+            return membership.node_id
 
     async def unlock(self, unlock_key: str) -> None:
         """Open this manager's keys and start it; it may take a while until it is of use."""
@@ -343,14 +374,14 @@ class NodeProcess:
         self,
         membership: Membership,
         credentials: NodeCredentials,
-        initial: Sequence[Change] = (),
+        initial: ClusterState | None = None,
     ) -> None:
         """Write what makes the node a member and start; whatever fails leaves it a member of none.
 
         Args:
             membership: written last.
             credentials: this node's.
-            initial: the first state of a new cluster, empty when one is joined.
+            initial: the first state of a new cluster, None when one is joined.
         """
         self._is_joining = True
         try:
@@ -360,11 +391,11 @@ class NodeProcess:
             self._is_joining = False
 
     def _write(
-        self, membership: Membership, credentials: NodeCredentials, initial: Sequence[Change]
+        self, membership: Membership, credentials: NodeCredentials, initial: ClusterState | None
     ) -> None:
         try:
-            if initial:
-                create_cluster(self._state_dir.raft, initial)
+            if initial is not None:
+                create_cluster_of(self._state_dir.raft, initial, membership.raft_id)
             elif membership.role == "manager":
                 create_joiner(self._state_dir.raft)
             KeyFiles(self._state_dir.certificates, self._lock).save(credentials)

@@ -48,8 +48,18 @@ def create_cluster(directory: Path, initial: Sequence[Change]) -> None:
         FailedPrecondition: a cluster is here already, or another process uses the directory.
         FatalStorageError: the disk failed.
     """
-    state = ClusterState().apply(initial)
-    snapshot = Snapshot(_FIRST_INDEX, _FIRST_TERM, ConfState((FIRST_RAFT_ID,)))
+    create_cluster_of(directory, ClusterState().apply(initial))
+
+
+def create_cluster_of(directory: Path, state: ClusterState, raft_id: int = FIRST_RAFT_ID) -> None:
+    """Make a cluster that begins with a whole state; otherwise as `create_cluster`.
+
+    Args:
+        directory: of this manager's member.
+        state: what the cluster begins with.
+        raft_id: this manager's.
+    """
+    snapshot = Snapshot(_FIRST_INDEX, _FIRST_TERM, ConfState((raft_id,)))
     RaftStorage.create(directory, snapshot, encode_snapshot(state)).close()
 
 

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from stack.cli.cluster_copies import backup, restore
 from stack.cli.cluster_identity import ca, lock, unlock, unlock_key
 from stack.cli.session import client_of, say
 from stack.engine.client import EngineClient
@@ -20,7 +21,7 @@ def cluster() -> None:
     """Make, join and leave a cluster."""
 
 
-for _command in (ca, lock, unlock, unlock_key):
+for _command in (ca, lock, unlock, unlock_key, backup, restore):
     cluster.add_command(_command)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -328,6 +330,21 @@ class EngineClient:
         """Replace the cluster's spec; ``rotateWorkerToken=True`` and so on make new tokens."""
         query = {"version": version, **{name: str(value).lower() for name, value in rotate.items()}}
         self._connection.request("POST", "/swarm/update", query, spec)
+
+    def backup(self, passphrase: str) -> bytes:
+        """A copy of the whole cluster, sealed with the passphrase."""
+        content: bytes = self._connection.request(
+            "POST", "/stackyard/backup", body={"Passphrase": passphrase}
+        )
+        return content
+
+    def restore(self, content: bytes, request: Json) -> str:
+        """Make this node the manager of the cluster in a backup; gives its node ID."""
+        header = base64.urlsafe_b64encode(json.dumps(request).encode()).decode()
+        node_id: str = self._connection.request(
+            "POST", "/stackyard/restore", body=content, headers={"X-Stackyard-Restore": header}
+        )
+        return node_id
 
     def unlock_key(self) -> str:
         """The key that unlocks managers, "" if they do not lock themselves."""

@@ -36,6 +36,7 @@ NEWEST_API = (1, 50)
 
 _TIMEOUT_S = 60.0
 _PIECE_BYTES = 64 * 1024
+_BYTES = "application/octet-stream"
 _HEADERS = {"Host": "stack", "User-Agent": "stackyard"}
 
 _COMMANDS = {
@@ -43,6 +44,7 @@ _COMMANDS = {
     "swarm join": "cluster join",
     "swarm leave": "cluster leave",
     "swarm join-token": "cluster token",
+    "swarm unlock": "cluster unlock",
     "node ls": "node ls",
     "node rm": "node rm",
     "node update": "node update",
@@ -134,11 +136,13 @@ class Connection:
     ) -> Any:
         """Send a request and give the decoded JSON of the answer, or None when it has no body.
 
+        An answer of plain bytes is given as they are.
+
         Args:
             method: GET, POST or DELETE.
             path: without version prefix, as "/services/create".
             query: parameters; dicts are sent as JSON, None values left out.
-            body: sent as JSON when not None.
+            body: sent as JSON when not None, bytes as they are.
             headers: sent beside the usual ones.
 
         Raises:
@@ -194,7 +198,10 @@ class Connection:
     ) -> Any:
         headers = {**_HEADERS, **(more_headers or {})}
         payload = None
-        if body is not None:
+        if isinstance(body, bytes):
+            payload = body
+            headers["Content-Type"] = _BYTES
+        elif body is not None:
             payload = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         elif method == "POST":
@@ -298,6 +305,8 @@ def _common_version(offered: str | None) -> str:
 
 
 def _decode(content_type: str, data: bytes) -> Any:
+    if content_type == _BYTES:
+        return data
     if not data or not content_type.startswith("application/json"):
         return None
     try:

@@ -16,9 +16,11 @@ from cluster.api.local_node import (
     LocalNodeInfo,
     LogSource,
     RemoteManager,
+    RestoreRequest,
     already_in_swarm,
     not_manager,
 )
+from cluster.clock import SystemClock
 from cluster.errors import FailedPrecondition, InvalidArgument
 from cluster.model.ids import NewId, NodeId, id_from_int
 from cluster.model.logs import LogLine, LogOptions, LogSelection
@@ -35,6 +37,7 @@ from cluster.model.node import (
 from cluster.model.placement import Platform
 from cluster.model.resources import Resources
 from cluster.model.task import Task
+from cluster.replication.backup import seal_backup
 from cluster.rpc.messages import ForwardPart, ForwardRequest
 from cluster.store.interface import ClusterStore
 from tests.support.identities import cluster_object
@@ -143,6 +146,12 @@ class MemoryNode:
 
     async def check_demotion(self, node: Node) -> None:
         pass
+
+    async def backup(self, passphrase: str) -> bytes:
+        return seal_backup(self.replica().view(), passphrase, SystemClock().now())
+
+    async def restore(self, request: RestoreRequest, content: bytes) -> NodeId:
+        raise already_in_swarm()
 
     async def unlock(self, unlock_key: str) -> None:
         raise FailedPrecondition("swarm is not locked")

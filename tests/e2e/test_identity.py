@@ -132,3 +132,48 @@ def test_a_locked_manager_needs_its_key_and_its_tasks_go_on(
     wait_for("h1 to lead", lambda: cluster.api("GET", "/swarm"))
     cluster.wait_running("shop_web", 3)
     assert cluster.container_ids("shop_web") == kept
+
+
+COPY = 3
+PASSPHRASE = {"STACK_BACKUP_PASSPHRASE": "correct horse battery"}
+
+
+def test_a_cluster_lives_on_from_its_backup_on_another_host(
+    cluster: Cluster, measure: Measure, tmp_path: Path
+) -> None:
+    copy = tmp_path / "cluster.backup"
+    cluster.deploy("shop", {"web": idle(replicas=4)})
+    cluster.wait_running("shop_web", 4)
+    with measure("back up a cluster"):
+        cluster.stack("cluster", "backup", str(copy), env=PASSPHRASE)
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert b"shop_web" not in copy.read_bytes()
+    assert "exists already" in cluster.stack("cluster", "backup", str(copy), code=2).stderr
+    before = swarm(cluster)
+
+    cluster.stack("cluster", "leave", host=COPY)
+    for host in HOSTS:
+        if host != COPY:
+            cluster.lab.poweroff(host)
+    wrong = {"STACK_BACKUP_PASSPHRASE": "another passphrase"}
+    short = tmp_path / "short.backup"
+    short.write_bytes(copy.read_bytes()[:-100])
+    for file, passphrase, why in ((copy, wrong, "passphrase"), (short, PASSPHRASE, "cut short")):
+        command = ("cluster", "restore", str(file))
+        said = cluster.stack(*command, host=COPY, env=passphrase, code=1).stderr
+        assert why in said
+        assert cluster.swarm_state(COPY)["LocalNodeState"] == "inactive"
+    with measure("restore on another host until all services run"):
+        cluster.stack("cluster", "restore", str(copy), host=COPY, env=PASSPHRASE)
+        wait_for(
+            "all tasks to run on the one host",
+            lambda: [c.host for c in cluster.containers("shop_web")] == [COPY] * 4,
+        )
+    after = cluster.api("GET", "/swarm", host=COPY)
+    assert after["ID"] == before["ID"]
+    assert after["JoinTokens"] == before["JoinTokens"]
+    nodes = cluster.api("GET", "/nodes", host=COPY)
+    assert [n["Status"]["State"] for n in nodes if "ManagerStatus" in n] == ["ready"]
+    # It is a whole cluster: it scales.
+    cluster.stack("service", "scale", "shop_web=5", host=COPY)
+    wait_for("a fifth task", lambda: len(cluster.containers("shop_web")) == 5)

@@ -60,6 +60,11 @@ def remove_node(tx: Transaction, node_text: str, *, force: bool) -> None:
         raise FailedPrecondition(
             f"node {node.id} is not down and can't be removed; let it leave first or use --force"
         )
+    drop_node(tx, node)
+
+
+def drop_node(tx: Transaction, node: Node) -> None:
+    """Remove a node whatever it is; what ran there counts as lost, and it is shut out."""
     for task in tx.state.tasks_of_node(node.id):
         # The dispatcher would say so once the node stays away; with the node nobody would be left
         # to do it.
