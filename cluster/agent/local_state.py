@@ -2,8 +2,8 @@
 
 With it an agent that was killed adopts its containers again without asking a manager.  The file
 may lag a moment behind: whatever is missing in it is found again from the containers' labels and
-states, so a write per change would buy nothing.  Environment values may be secret, so only the
-owner may read it.
+states, so a write per change would buy nothing.  Environment values may be secret, so it is sealed,
+and only the owner may read it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -25,7 +26,7 @@ from cluster.rpc.messages import ManagerAddress, TaskStatusUpdate
 log = structlog.get_logger(__name__)
 
 FORMAT = 1
-FILE_NAME = "agent.json"
+FILE_NAME = "agent.sealed"
 QUIET_S = 0.05  # changes within this time share one write
 RETRY_S = 1.0  # pause after a failed write
 
@@ -39,12 +40,25 @@ class Snapshot(ObjectStruct, frozen=True, kw_only=True, gc=False):
     managers: tuple[ManagerAddress, ...] = ()
 
 
+class Seal(Protocol):
+    """Hides the file's contents from whoever gets the disk; `cluster.ca.file_key` has one."""
+
+    def seal(self, data: bytes) -> bytes:
+        """Encrypt."""
+        ...
+
+    def unseal(self, sealed: bytes) -> bytes | None:
+        """Undo `seal`; None if it was another's."""
+        ...
+
+
 class LocalState:
     """The file, read once at the start and written behind the changes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, seal: Seal) -> None:
         """Name the file; `directory` must exist and belong to this process alone."""
         self._path = directory / FILE_NAME
+        self._seal = seal
         self._take: Callable[[], Snapshot] | None = None
         self._dirty = asyncio.Event()
 
@@ -61,7 +75,7 @@ class LocalState:
         except OSError as error:
             raise FatalStorageError(f"{self._path}: cannot read it: {error.strerror}") from error
         try:
-            snapshot = msgspec.json.decode(data, type=Snapshot)
+            snapshot = msgspec.json.decode(self._seal.unseal(data) or b"", type=Snapshot)
         except msgspec.DecodeError:
             aside = self._path.with_suffix(".broken")
             self._path.replace(aside)
@@ -89,12 +103,12 @@ class LocalState:
         finally:
             if self._dirty.is_set() and self._take is not None:
                 with contextlib.suppress(OSError):
-                    _replace_file(self._path, msgspec.json.encode(self._take()))
+                    _replace_file(self._path, self._seal.seal(msgspec.json.encode(self._take())))
 
     async def _write_once(self) -> None:
         assert self._take is not None
         self._dirty.clear()
-        data = msgspec.json.encode(self._take())
+        data = self._seal.seal(msgspec.json.encode(self._take()))
         try:
             await asyncio.to_thread(_replace_file, self._path, data)
         except OSError as error:

@@ -11,6 +11,7 @@ import structlog
 from cluster.ca.authority import new_key_and_request
 from cluster.ca.chain import is_signed_by
 from cluster.ca.credentials import NodeCredentials, belong_together
+from cluster.ca.file_key import FileKey
 from cluster.ca.key_files import KeyFiles
 from cluster.ca.node_lock import NodeLock
 from cluster.ca.renewal import renewal_time, retry_delay_s
@@ -31,6 +32,7 @@ from cluster.rpc.messages import CertificateResponse, RenewCertificateRequest
 
 log = structlog.get_logger()
 
+FILE_KEY = "key"
 RENEW_TIMEOUT_S = 10.0
 ROLE_RETRY_S = 1.0
 ROTATION_SPREAD_S = 0.5
@@ -75,6 +77,8 @@ class Member:
                 f" copy, or remove {state_dir.root} and join again"
             )
         self._credentials: NodeCredentials = credentials
+        state_dir.tasks.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file_key = FileKey(state_dir.tasks / FILE_KEY, lock)
         self.worker = WorkerRole(
             tasks_dir=state_dir.tasks,
             config=config,
@@ -84,6 +88,7 @@ class Member:
             credentials=credentials,
             clock=clock,
             rng=rng,
+            seal=self._file_key,
         )
         # last, as it takes hold of the log on disk
         self.manager: ManagerRole | None = None
@@ -199,6 +204,7 @@ class Member:
     async def _save_credentials(self) -> None:
         async with self._renewing:
             await asyncio.to_thread(self._key_files.save, self._credentials)
+            await asyncio.to_thread(self._file_key.save)
 
     def _write_worker(self) -> None:
         self.membership = msgspec.structs.replace(self.membership, role="worker", raft_id=0)

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from cluster.agent.attached_files import AttachedFiles
-from cluster.agent.local_state import LocalState
+from cluster.agent.local_state import LocalState, Seal
 from cluster.agent.networks import Networks
 from cluster.agent.session import ManagerLink, Session
 from cluster.agent.worker import Worker
@@ -37,7 +37,7 @@ LEAVE_TIMEOUT_S = 20.0
 class WorkerRole:
     """The worker's part of a node."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each argument is a part of its own
         self,
         *,
         tasks_dir: Path,
@@ -48,6 +48,7 @@ class WorkerRole:
         credentials: NodeCredentials,
         clock: Clock,
         rng: random.Random,
+        seal: Seal,
     ) -> None:
         """Read what the last life of this process left.
 
@@ -60,8 +61,8 @@ class WorkerRole:
             credentials: this node's.
             clock: the time.
             rng: spreads pauses.
+            seal: for the agent's memory.
         """
-        tasks_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._credentials = credentials
         self._hostname = config.hostname
         self._generic_resources = config.generic_resources
@@ -80,7 +81,7 @@ class WorkerRole:
             networks,
             config.forbidden,
         )
-        self._worker = Worker(self._executor, LocalState(tasks_dir), clock, files, networks)
+        self._worker = Worker(self._executor, LocalState(tasks_dir, seal), clock, files, networks)
         self._session = Session(
             self._worker,
             self._connect,

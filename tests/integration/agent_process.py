@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from cluster.agent.attached_files import AttachedFiles
-from cluster.agent.local_state import LocalState
 from cluster.agent.networks import Networks
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
@@ -20,6 +19,7 @@ from cluster.executor.network_process import NetworkProcessClient
 from cluster.model.ids import ClusterId
 from cluster.model.task import Task
 from cluster.rpc.messages import AssignmentsMessage
+from tests.support.local_states import local_state
 
 
 async def main(url: str, folder: Path, task: Task) -> None:
@@ -30,7 +30,7 @@ async def main(url: str, folder: Path, task: Task) -> None:
         executor = DockerExecutor(
             engine, ClusterId("testcluster"), files, folder / "files", networks
         )
-        worker = Worker(executor, LocalState(folder), SystemClock(), files, networks)
+        worker = Worker(executor, local_state(folder), SystemClock(), files, networks)
         group.create_task(executor.run())
         group.create_task(worker.run())
         await asyncio.sleep(0)

@@ -15,7 +15,6 @@ import msgspec
 import pytest
 
 from cluster.agent.attached_files import AttachedFiles
-from cluster.agent.local_state import LocalState
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
 from cluster.executor.engine import Engine
@@ -40,6 +39,7 @@ from cluster.rpc.messages import AssignmentsMessage
 from tests.integration.conftest import RealEngine
 from tests.support.fake_networks import no_networks
 from tests.support.lab_host import ROOT
+from tests.support.local_states import local_state
 
 pytestmark = [
     pytest.mark.integration,
@@ -131,7 +131,7 @@ async def a_node(
         executor = DockerExecutor(
             client, CLUSTER, files, engine.shared / "files", networks, forbidden
         )
-        worker = Worker(executor, LocalState(folder), SystemClock(), files, networks)
+        worker = Worker(executor, local_state(folder), SystemClock(), files, networks)
         parts = [group.create_task(executor.run()), group.create_task(worker.run())]
         await asyncio.sleep(0)
         try:
@@ -359,7 +359,7 @@ async def test_the_containers_of_a_killed_process_are_adopted_without_a_manager(
         str(tmp_path),
         msgspec.json.encode(a_task(engine)).decode(),
     ]
-    state = LocalState(tmp_path)
+    state = local_state(tmp_path)
 
     def is_noted() -> bool:
         return any(u.status.state is S.RUNNING for u in state.load().statuses)

@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 
 from cluster.agent import session as session_module
 from cluster.agent.attached_files import AttachedFiles
-from cluster.agent.local_state import LocalState
 from cluster.agent.session import Session
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
@@ -39,6 +38,7 @@ from cluster.rpc.messages import (
 from cluster.rpc.methods import Method
 from tests.support.fake_executor import FakeExecutor
 from tests.support.fake_networks import no_networks
+from tests.support.local_states import local_state
 from tests.unit.cluster.agent.tasks import a_task
 
 PERIOD_NS = 5 * MILLISECOND_NS
@@ -134,7 +134,7 @@ class Bench:
         self.executor = FakeExecutor()
         self.worker = Worker(
             self.executor,
-            LocalState(folder),
+            local_state(folder),
             SystemClock(),
             AttachedFiles(),
             no_networks(),

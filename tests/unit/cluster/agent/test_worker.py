@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cluster.agent.attached_files import AttachedFiles
-from cluster.agent.local_state import LocalState
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
 from cluster.errors import ClusterError, NotFound, Unavailable
@@ -16,6 +15,7 @@ from cluster.model.task_state import TaskState
 from cluster.rpc.messages import AssignmentsMessage, ManagerAddress
 from tests.support.fake_executor import FakeExecutor, FakeView
 from tests.support.fake_networks import no_networks
+from tests.support.local_states import local_state
 from tests.unit.cluster.agent.tasks import a_task
 
 S = TaskState
@@ -57,7 +57,7 @@ async def at_work(folder: Path, executor: FakeExecutor | None = None) -> AsyncIt
     executor = executor or FakeExecutor()
     worker = Worker(
         executor,
-        LocalState(folder),
+        local_state(folder),
         SystemClock(),
         AttachedFiles(),
         no_networks(),
@@ -295,4 +295,4 @@ async def test_managers_are_remembered(tmp_path: Path) -> None:
     managers = (ManagerAddress(node_id=NodeId("m"), addr="10.0.0.1:2377"),)
     async with at_work(tmp_path) as bench:
         bench.worker.learn_managers(managers)
-    assert LocalState(tmp_path).load().managers == managers
+    assert local_state(tmp_path).load().managers == managers
