@@ -229,6 +229,8 @@ class NodeProcess:
     async def init(self, request: InitRequest) -> NodeId:
         """Make a cluster with this node as its first manager."""
         async with self._changing:
+            if self._locked is not None:
+                raise not_manager(self.info())
             if self._member is not None:
                 if request.force_new_cluster:
                     return await self._restart_alone(self._member, request)
@@ -251,7 +253,7 @@ class NodeProcess:
     async def join(self, request: JoinRequest) -> None:
         """Join a cluster."""
         async with self._changing:
-            if self._member is not None:
+            if self._member is not None or self._locked is not None:
                 raise already_in_swarm()
             remotes = tuple(with_port(addr) for addr in request.remote_addrs if addr)
             listen_host, port = resolve_listen_addr(request.listen_addr)

@@ -3,13 +3,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
+from cluster.api.local_node import InitRequest, JoinRequest, RestoreRequest
+from cluster.ca.node_lock import NodeLock, new_unlock_key
 from cluster.daemon.config import DaemonConfig
 from cluster.daemon.member import Member
 from cluster.daemon.process import NodeProcess
 from cluster.daemon.state_dir import Membership, StateDir
-from cluster.errors import FailedPrecondition, Unavailable
+from cluster.errors import FailedPrecondition, NotManager, Unauthenticated, Unavailable
 from cluster.model.ids import ClusterId, NodeId
 
 MEMBERSHIP = Membership(
@@ -75,3 +78,42 @@ async def test_a_node_that_is_in_no_cluster_cannot_leave(tmp_path: Path) -> None
         await node.leave(force=True)
     assert state_dir.load() is None
     assert node.info().local_state == "inactive"
+
+
+async def test_a_locked_manager_keeps_its_state_whatever_it_is_asked(tmp_path: Path) -> None:
+    unlock_key = new_unlock_key()
+    state = StateDir(tmp_path / "state")
+    with state.lock():
+        state.save(msgspec.structs.replace(MEMBERSHIP, role="manager", raft_id=1))
+        lock = NodeLock(state.root)
+        lock.begin(unlock_key)
+        lock.complete()
+        state.raft.mkdir()
+        (state.raft / "kept").touch()
+    config = DaemonConfig(
+        state_dir=state.root, socket=tmp_path / "s.sock", engine_socket=tmp_path / "none"
+    )
+    node, stop = NodeProcess(config), asyncio.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(node.run(stop))
+        while node.info().local_state != "locked":
+            await asyncio.sleep(0.01)
+        for asked in (
+            node.init(InitRequest(force_new_cluster=True)),
+            node.join(JoinRequest(remote_addrs=("10.0.0.1",), join_token="t")),
+            node.leave(force=False),
+            node.restore(RestoreRequest(passphrase="p"), b""),
+        ):
+            with pytest.raises(Unavailable):
+                await asked
+        with pytest.raises(Unauthenticated):
+            await node.unlock(new_unlock_key())
+        with pytest.raises(NotManager, match="needs to be unlocked"):
+            node.store()
+        assert (state.raft / "kept").exists()
+        assert node.info().local_state == "locked"
+        await node.leave(force=True)
+        assert node.info().local_state == "inactive"
+        assert not state.raft.exists()
+        assert not NodeLock(state.root).is_there
+        stop.set()
