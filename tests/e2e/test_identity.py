@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from tests.e2e.conftest import Measure
 from tests.support.cluster import HOSTS, MANAGER, Cluster, idle, wait_for
+from tests.support.lab_host import kill, running
 
 AWAY = 3
 
@@ -132,6 +135,84 @@ def test_a_locked_manager_needs_its_key_and_its_tasks_go_on(
     wait_for("h1 to lead", lambda: cluster.api("GET", "/swarm"))
     cluster.wait_running("shop_web", 3)
     assert cluster.container_ids("shop_web") == kept
+
+
+OTHERS = (2, 3)
+
+
+def all_manage(cluster: Cluster, host: int) -> bool:
+    """Whether all three hosts are managers that reach each other, as one of them sees it."""
+    nodes = cluster.api("GET", "/nodes", host=host)
+    reachable = [(n.get("ManagerStatus") or {}).get("Reachability") for n in nodes]
+    return reachable == ["reachable"] * len(HOSTS)
+
+
+@pytest.fixture
+def managers(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster with all hosts as managers; afterwards h2 and h3 are workers again."""
+    cluster.docker("node", "promote", "h2", "h3")
+    for host in OTHERS:
+        wait_for("all to manage", partial(all_manage, cluster, host))
+    yield cluster
+    for host in HOSTS:
+        cluster.lab.start_stackd(host)
+    wait_for("all to manage again", lambda: all_manage(cluster, MANAGER))
+    cluster.docker("swarm", "update", "--autolock=false")
+    cluster.docker("node", "demote", "h2", "h3")
+    for host in OTHERS:
+        wait_for(
+            f"h{host} to be a worker",
+            lambda host=host: not cluster.swarm_state(host)["ControlAvailable"],
+        )
+
+
+def test_the_replacement_of_the_root_outlives_its_leader(
+    managers: Cluster, measure: Measure
+) -> None:
+    cluster = managers
+    before = swarm(cluster)["TLSInfo"]["TrustRoot"]
+    third = running(cluster.lab.host(3), "stackd")
+    kill(third, signal.SIGSTOP)  # so that it cannot be over too soon
+    cluster.docker("swarm", "ca", "--rotate", "--detach")
+    assert swarm(cluster)["RootRotationInProgress"]
+    cluster.lab.kill_stackd(MANAGER)
+    kill(third, signal.SIGCONT)
+
+    def is_over() -> bool:
+        found = cluster.api("GET", "/swarm", host=2)
+        return not found["RootRotationInProgress"] and found["TLSInfo"]["TrustRoot"] != before
+
+    with measure("the next leader ends the replacement of the root"):
+        wait_for("the next leader to end it", is_over)
+    cluster.lab.start_stackd(MANAGER)
+    ready = {"h1": "Ready", "h2": "Ready", "h3": "Ready"}
+    wait_for("all to have followed", lambda: tls_status(cluster) == ready)
+    assert all_manage(cluster, MANAGER)
+
+
+def test_one_locked_manager_does_not_stop_the_others(managers: Cluster) -> None:
+    cluster = managers
+    said = cluster.docker("swarm", "update", "--autolock=true").stdout
+    key = next(word for word in said.split() if word.startswith("SWMKEY-1-"))
+    for host in HOSTS:
+        node_key = cluster.lab.host(host).folder / "stackd" / "node-key"
+        wait_for(f"h{host} to be wrapped", partial(is_wrapped, node_key))
+    cluster.deploy("shop", {"web": idle(replicas=2)})
+    restart(cluster, 2)
+    wait_for("h2 to be locked", lambda: cluster.swarm_state(2)["LocalNodeState"] == "locked")
+    cluster.stack("service", "scale", "shop_web=4")
+    wait_for("the scale", lambda: len(cluster.running_tasks("shop_web")) == 4)
+    cluster.stack("cluster", "unlock", host=2, env={"STACK_UNLOCK_KEY": key})
+    wait_for("h2 to take part", lambda: all_manage(cluster, 2))
+
+    # A worker holds no keys of the cluster, and is not locked.
+    cluster.docker("node", "demote", "h3")
+    node_key = cluster.lab.host(3).folder / "stackd" / "node-key"
+    wait_for("h3 to be open", lambda: not node_key.exists())
+    restart(cluster, 3)
+    cluster.wait_for_node(3, "ready")
+    cluster.docker("node", "promote", "h3")
+    wait_for("h3 to be wrapped", partial(is_wrapped, node_key))
 
 
 COPY = 3
