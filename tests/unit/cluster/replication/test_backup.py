@@ -67,14 +67,16 @@ def test_a_short_passphrase_is_refused() -> None:
         seal_backup(STATE, "short", NOW)
 
 
-@pytest.mark.parametrize("kept", [0, 5, 20, 60, 150, 200, len(SEALED) // 2, len(SEALED) - 1])
-def test_a_file_that_was_cut_short_is_refused(kept: int) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.005, 0.02, 0.06, 0.15, 0.2, 0.5, 0.999])
+def test_a_file_that_was_cut_short_is_refused(share: float) -> None:
+    kept = int(len(SEALED) * share)
     with pytest.raises(InvalidArgument, match=r"no backup|damaged or cut short"):
         open_backup(SEALED[:kept], PASSPHRASE)
 
 
-@pytest.mark.parametrize("at", [0, 9, 30, 100, len(SEALED) // 2, len(SEALED) - 1])
-def test_a_changed_byte_is_noticed(at: int) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.009, 0.03, 0.1, 0.5, 0.999])
+def test_a_changed_byte_is_noticed(share: float) -> None:
+    at = int(len(SEALED) * share)
     changed = bytearray(SEALED)
     changed[at] ^= 1
     with pytest.raises((InvalidArgument, Unauthenticated)):
