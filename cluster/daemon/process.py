@@ -27,7 +27,6 @@ from cluster.api.local_node import (
 )
 from cluster.api.server import ApiServer
 from cluster.ca.credentials import NodeCredentials
-from cluster.ca.key_files import KeyFiles
 from cluster.ca.node_lock import NodeLock
 from cluster.clock import SystemClock
 from cluster.control.backoff import pause_ns
@@ -38,9 +37,10 @@ from cluster.daemon.addresses import (
     with_port,
 )
 from cluster.daemon.config import DEFAULT_LISTEN_ADDR, DaemonConfig
-from cluster.daemon.founding import ask_to_join, found_cluster, stand_alone
+from cluster.daemon.founding import ask_to_join, found_cluster
 from cluster.daemon.manager_role import NO_LEADER, ManagerRole
 from cluster.daemon.member import Member
+from cluster.daemon.membership_files import readdressed, write_alone, write_member
 from cluster.daemon.restoring import restore_cluster
 from cluster.daemon.state_dir import Membership, StateDir
 from cluster.errors import ClusterError, FailedPrecondition, Unavailable
@@ -49,12 +49,6 @@ from cluster.model.ids import ID_LENGTH, NodeId, id_from_int
 from cluster.model.node import Node
 from cluster.model.units import SECOND_NS
 from cluster.replication.backup import open_backup, seal_backup
-from cluster.replication.bootstrap import (
-    FIRST_RAFT_ID,
-    create_cluster_of,
-    create_joiner,
-    restart_alone,
-)
 from cluster.rpc.messages import ForwardPart, ForwardRequest
 from cluster.store.interface import ClusterStore
 from cluster.store.state import ClusterState
@@ -352,23 +346,14 @@ class NodeProcess:
         self._is_joining = True
         try:
             await self._end_roles()
-            await asyncio.to_thread(self._write_alone, membership)
+            await asyncio.to_thread(
+                write_alone, self._state_dir, self._node_lock(), self._clock, membership
+            )
             await self._start_and_wait(membership, is_new=False)
         finally:
             self._is_joining = False
         log.warning("went on as the only manager", node=membership.node_id)
         return membership.node_id
-
-    def _write_alone(self, membership: Membership) -> None:
-        addr = membership.manager_addr
-        restart_alone(
-            self._state_dir.raft,
-            self._clock,
-            membership.raft_id or FIRST_RAFT_ID,
-            lambda tx: stand_alone(tx, membership.node_id, addr),
-            self._lock,
-        )
-        self._state_dir.save(membership)
 
     # -- membership --------------------------------------------------------------------------
 
@@ -387,24 +372,13 @@ class NodeProcess:
         """
         self._is_joining = True
         try:
-            await asyncio.to_thread(self._write, membership, credentials, initial)
+            lock = self._node_lock()
+            await asyncio.to_thread(
+                write_member, self._state_dir, lock, membership, credentials, initial
+            )
             await self._start_and_wait(membership)
         finally:
             self._is_joining = False
-
-    def _write(
-        self, membership: Membership, credentials: NodeCredentials, initial: ClusterState | None
-    ) -> None:
-        try:
-            if initial is not None:
-                create_cluster_of(self._state_dir.raft, initial, membership.raft_id)
-            elif membership.role == "manager":
-                create_joiner(self._state_dir.raft)
-            KeyFiles(self._state_dir.certificates, self._lock).save(credentials)
-            self._state_dir.save(membership)
-        except BaseException:
-            self._state_dir.forget()
-            raise
 
     async def _start_and_wait(self, membership: Membership, *, is_new: bool = True) -> None:
         """Start a member's roles and wait for them; a new membership ends if they fail."""
@@ -438,7 +412,6 @@ class NodeProcess:
         return member
 
     def _new_member(self, membership: Membership) -> Member:
-        assert self._lock is not None, "run() has it"
         return Member(
             membership,
             config=self._config,
@@ -446,8 +419,12 @@ class NodeProcess:
             clock=self._clock,
             rng=self._rng,
             new_id=new_id,
-            lock=self._lock,
+            lock=self._node_lock(),
         )
+
+    def _node_lock(self) -> NodeLock:
+        assert self._lock is not None, "run() has it"
+        return self._lock
 
     async def _keep(self, member: Member, failed: asyncio.Future[ClusterError] | None) -> None:
         """Run a member, and start it again whenever something that may pass has ended it.
@@ -515,18 +492,3 @@ async def _end_of(member: Member) -> ClusterError:
 def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-def readdressed(membership: Membership, advertise_addr: str) -> Membership:
-    """Return a membership of the same node at another address.
-
-    Raises:
-        InvalidArgument: it is no address of this machine.
-    """
-    host = resolve_advertise_addr(advertise_addr, "")
-    listen_host, port = resolve_listen_addr(membership.listen_addr)
-    if listen_host == membership.advertise_addr:
-        listen_host = host
-    return msgspec.structs.replace(
-        membership, advertise_addr=host, listen_addr=with_port(listen_host, port)
-    )
