@@ -23,6 +23,9 @@ HOSTS = (*MANAGERS, *WORKERS)
 ASK_S = 8.0
 """How long one request may take: longer than a manager itself waits for a leader."""
 
+REFUSAL_S = 30.0
+"""How long a refusal may take on a busy machine: that a peer stands still shows after 5 s."""
+
 QUICK_S = 0.02  # between two looks at something that is measured
 
 Nobody = (OSError, LabError, http.client.HTTPException)
@@ -238,7 +241,7 @@ class ManagerGroup(Cluster):
         """What a host's API says, status and text, errors too."""
         connection_error = ""
         try:
-            said = call(self.lab.host(host).stackd_socket, method, path, body, timeout_s=ASK_S)
+            said = call(self.lab.host(host).stackd_socket, method, path, body, timeout_s=REFUSAL_S)
         except LabError as error:
             _, _, rest = str(error).partition(f"{path}: ")
             status, _, text = rest.partition(" ")
