@@ -60,7 +60,18 @@ class Ingress:
         self._rotations: dict[str, int] = {}
         self._changes = 0
         self._last: dict[str, str] = {}
-        self.problems: list[str] = []
+        self._firewall_problem = ""
+        self._port_problems: list[str] = []
+
+    @property
+    def problems(self) -> list[str]:
+        """What cannot be had on this node, one line each."""
+        return [*self._port_problems, *filter(None, [self._firewall_problem])]
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether rules have to be loaded again."""
+        return self._applied is None or self._applied_host is None
 
     def ensure_uplink(self) -> None:
         """Make the link between the host and the namespace, if it is not there."""
@@ -94,7 +105,7 @@ class Ingress:
         """
         ports = {**plan_ports(ingress), **local}
         refused = self._holder.hold(ports)
-        self.problems = [*unserved_ports(ingress), *refused.values()]
+        self._port_problems = [*unserved_ports(ingress), *refused.values()]
         wanted = plan_rules(
             ingress, view, {key: rule for key, rule in ports.items() if key not in refused}
         )
@@ -120,8 +131,7 @@ class Ingress:
             self._applied = None
         if not self._host_rules.has_table("ip", TABLE):
             self._applied_host = None
-        if problem := admit_uplink():
-            self.problems.append(problem)
+        self._firewall_problem = admit_uplink()
 
     def close(self) -> None:
         """Let go of everything and leave links and rules as they are."""

@@ -112,10 +112,16 @@ class NodeNetwork:
             self._attempt(network_id, lambda i=network_id: self._remove(i))
         return dict(self._problems)
 
-    def verify(self) -> dict[str, str]:
-        """Compare with the kernel instead of with what was done, and remove what nobody wants."""
-        for overlay in self._overlays.values():
-            overlay.doubt()
+    def verify(self, *, thoroughly: bool) -> dict[str, str]:
+        """Look whether rules are still there; the problems, as for `set_view`.
+
+        Args:
+            thoroughly: also compare routes and addresses with the kernel, and remove what nobody
+                wants. It costs some milliseconds a network.
+        """
+        if thoroughly:
+            for overlay in self._overlays.values():
+                overlay.doubt()
         for balancer in self._balancers.values():
             balancer.verify()
         if self._guarded and not self._host_rules.has_table("inet", TABLE):
@@ -123,8 +129,10 @@ class NodeNetwork:
         problems = self.reconcile()
         if self._ingress is not None:
             self._attempt(HOST, self._ingress.verify)
-            problems = self.reconcile()
-        self._collect()
+            if self._ingress.is_doubted:
+                problems = self.reconcile()
+        if thoroughly:
+            self._collect()
         return problems
 
     def status(self) -> dict[str, Any]:

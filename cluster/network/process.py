@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import random
 import socket
@@ -116,14 +117,16 @@ class NetworkProcess:
             self._name_problems = await dns.update(view)
 
     async def _verify(self, network: NodeNetwork, dns: DnsServer) -> None:
+        thoroughly = True
         while True:
             try:
-                await self._call(network.verify)
+                await self._call(functools.partial(network.verify, thoroughly=thoroughly))
                 await self._update_names(network, dns)
             except FatalStorageError:
                 raise
             except Exception:  # the data plane stays as it is; the next round may do better
                 log.exception("the data plane could not be verified")
+            thoroughly = not thoroughly
             is_well = network.is_as_wanted and not self._name_problems
             await asyncio.sleep(VERIFY_EVERY_S if is_well else RETRY_EVERY_S)
 

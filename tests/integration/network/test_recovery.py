@@ -84,6 +84,7 @@ def test_a_link_that_nobody_knows_is_removed(plane: DataPlane) -> None:
     eventually(
         lambda: "vdeadbeef" not in plane.inside("h2", *inside, "ip", "link").stdout,
         "the leftover link is gone",
+        limit_s=60,
     )
 
 
