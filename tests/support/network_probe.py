@@ -39,6 +39,9 @@ class TcpServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 512
 
+    def handle_error(self, *_: object) -> None:
+        """A client that left in the middle is no news."""
+
 
 def serve() -> None:
     port = int(sys.argv[3])
@@ -122,7 +125,7 @@ def connect() -> None:
     for _ in range(count):
         began = time.perf_counter()
         with socket.create_connection(place, LIMIT_S) as connection:
-            connection.recv(1)
+            connection.recv(100)  # all of it, so that closing is no reset
         times.append(time.perf_counter() - began)
     print(1e6 * sorted(times)[count // 2])
 
