@@ -97,6 +97,8 @@ class Deployment:
             NotConverged: it does not come to that; its kind says how it ended.
             StackError: something was refused.
         """
+        if self._choices.whole.atomic and self._choices.waiting is None:
+            raise UsageError("--atomic: with --detach nobody waits to see whether a service fails")
         observed, steps, removals = self._look()
         if all(isinstance(step, KeepService) for step in steps):
             # tells of each, and sends logins that may be newer than the last

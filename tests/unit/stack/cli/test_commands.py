@@ -193,6 +193,8 @@ def test_status_and_wait_say_how_a_stack_is(cli: Cli) -> None:
 def test_the_server_without_stacks_says_so(cli: Cli) -> None:
     cli(*DEPLOY, "--atomic", code=2)
     assert "--atomic: the server keeps no revisions" in cli.err
+    cli("deploy", "--atomic", "--detach", code=2)
+    assert "--atomic: with --detach nobody waits" in cli.err
     for command in (("history", "shop"), ("rollback", "shop")):
         cli(*command, code=1)
         assert "the server keeps no revisions of stacks; stackd does" in cli.err
