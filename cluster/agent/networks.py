@@ -21,7 +21,7 @@ from cluster.rpc.messages import AssignmentsMessage
 
 log = structlog.get_logger(__name__)
 
-RETRY_PAUSE_S = 1.0
+RETRY_PAUSE_S = 2.0
 
 DRAIN_PATIENCE_S = 1.0
 """How long a task that is to stop waits until no node opens connections to it any more."""
@@ -78,6 +78,7 @@ class Networks:
         self._retry_pause_s = retry_pause_s
         self._view: NodeView | None = None
         self._applied: NodeView | None = None
+        self._is_untidy = False  # the engine still has networks that are in no view
         self._acknowledged = 0  # the newest revision that was applied since `run` began
         self._drained: dict[TaskId, asyncio.Event] = {}
         self._changed = asyncio.Event()
@@ -139,8 +140,8 @@ class Networks:
         """Bring the process to the newest view, until cancelled."""
         await self._adopt()
         while True:
-            await self._changed.wait()
-            self._changed.clear()
+            if not await self._until_changed():
+                continue
             view = self._view
             if view is None:
                 continue
@@ -194,11 +195,31 @@ class Networks:
         except ClusterError as error:
             log.warning("networks stay as they are for now", error=str(error))
             return False
+        await self._tidy(view)
+        return True
+
+    async def _until_changed(self) -> bool:
+        """Wait for another view; return False early, after another try to remove leftovers."""
+        try:
+            async with asyncio.timeout(self._retry_pause_s if self._is_untidy else None):
+                await self._changed.wait()
+        except TimeoutError:
+            if self._applied is not None:
+                await self._tidy(self._applied)
+            return False
+        self._changed.clear()
+        return True
+
+    async def _tidy(self, view: NodeView) -> None:
+        """Remove what no view holds any more; a container that ends may still need it."""
         try:
             await self._tidy_up(view)
         except ClusterError as error:
-            log.warning("leftover networks stay for now", error=str(error))
-        return True
+            if not self._is_untidy:
+                log.info("leftover networks stay for now", reason=str(error))
+            self._is_untidy = True
+        else:
+            self._is_untidy = False
 
     def _drain_event(self, task_id: TaskId) -> asyncio.Event:
         return self._drained.setdefault(task_id, asyncio.Event())

@@ -111,9 +111,18 @@ class ContainerController:
             raise
 
     async def _joined_networks(self) -> list[Joined]:
-        """Return the task's networks, ready on this node's engine; none without our process."""
-        if not self._task.networks or not self._networks.is_there():
+        """Return the task's networks, ready on this node's engine.
+
+        Raises:
+            FailedPrecondition: this node has no network process.
+        """
+        if not self._task.networks:
             return []
+        if not self._networks.is_there():
+            raise FailedPrecondition(
+                "this node cannot join the task to its networks: stack-netd does not run here; "
+                "start it, then the Docker Engine, then stackd"
+            )
         await self._networks.until_known(self._task)
         joined = []
         for attachment in self._task.networks:

@@ -7,15 +7,24 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from cluster.errors import ClusterError, Unavailable
 from cluster.model.network_view import NodeView
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT_S: Final = 30.0
 """A process that was just started may have fifty networks to make."""
 
 _OK: Final = 200
 _NOT_FOUND: Final = 404
+
+
+class _Applied(msgspec.Struct):
+    """What the process says of a view: what of it could not be done, by network."""
+
+    problems: dict[str, str] = {}
 
 
 class NetworkProcessFailure(ClusterError):
@@ -43,6 +52,12 @@ class NetworkProcessClient:
         status, body = await self._ask("PUT", "/view", msgspec.json.encode(view))
         if status != _OK:
             raise _failure(status, body)
+        try:
+            problems = msgspec.json.decode(body, type=_Applied).problems
+        except msgspec.DecodeError as error:
+            raise NetworkProcessFailure(f"the network process's answer: {error}") from error
+        for where, problem in problems.items():
+            log.warning("network is not as it should be", where=where, problem=problem)
 
     async def view(self) -> NodeView | None:
         """Return the view that was applied last, None if none was.

@@ -289,7 +289,7 @@ async def test_cluster_networks_stand_beside_local_ones(
         "service", "create", *QUIET, "--name", "web", "--network", "front", IMAGE
     )
     assert code == 0, err
-    assert "not joined to overlay networks" in err
+    assert "not joined" not in err
     service = _store(local_node).view().service_by_name("web")
     assert service is not None
     assert service.spec.task_template.networks[0].target == created.strip()

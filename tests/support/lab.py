@@ -328,6 +328,8 @@ class Lab:
                 str(host.stackd_socket),
                 "--engine",
                 f"unix://{host.engine_socket}",
+                "--network-socket",
+                str(host.netd_socket),
                 *options,
             ),
         ]

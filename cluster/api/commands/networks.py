@@ -19,11 +19,6 @@ from cluster.store.transaction import Transaction
 PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}
 """Networks every node has by itself, and their drivers; a service may name them."""
 
-NOT_JOINED = (
-    "tasks are not joined to overlay networks in this version: "
-    "containers use the default bridge of their node"
-)
-
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 

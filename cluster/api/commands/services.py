@@ -10,7 +10,7 @@ from cluster.allocator.ports import with_ports
 from cluster.api.commands.attached_files import check_references
 from cluster.api.commands.extension_check import check_extensions, kept_only
 from cluster.api.commands.lookup import find_network, find_service
-from cluster.api.commands.networks import NOT_JOINED, PREDEFINED
+from cluster.api.commands.networks import PREDEFINED
 from cluster.api.commands.service_check import check_service_spec
 from cluster.api.commands.service_names import name_from_id
 from cluster.api.commands.stack_revisions import forget_stack_without_services
@@ -207,10 +207,7 @@ def accept(state: ClusterState, spec: ServiceSpec) -> ServiceSpec:
 
 def not_carried_out(spec: ServiceSpec) -> tuple[str, ...]:
     """Return a sentence for each accepted wish that this version does not carry out."""
-    warnings = []
-    if any(network.target not in PREDEFINED for network in spec.task_template.networks):
-        warnings.append(NOT_JOINED)
-    return (*warnings, *kept_only(decode_extensions(spec.labels)))
+    return tuple(kept_only(decode_extensions(spec.labels)))
 
 
 def with_spec(tx: Transaction, service: Service, spec: ServiceSpec) -> Service:

@@ -12,12 +12,12 @@ from aiohttp import web
 
 from cluster.api.commands.lookup import find_network
 from cluster.api.commands.networks import (
-    NOT_JOINED,
     PREDEFINED,
     create_network,
     remove_network,
 )
 from cluster.api.context import ApiContext
+from cluster.api.convert.network_members import verbose_network_json
 from cluster.api.convert.networks import network_json, predefined_network_json
 from cluster.api.error_response import empty_response, json_response, message_response
 from cluster.api.filters import Filters
@@ -28,6 +28,7 @@ from cluster.api.payloads.networks import (
     decode_network_request,
     decode_network_spec,
 )
+from cluster.api.query import lenient_flag
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
 from cluster.errors import (
@@ -40,6 +41,7 @@ from cluster.errors import (
 )
 from cluster.model.ids import NetworkId
 from cluster.model.network import Network
+from cluster.model.network_view import DRIVER_NAME, NETWORK_OPTION
 from cluster.model.units import SECOND_NS, Timestamp
 from cluster.store.interface import ClusterStore
 from cluster.store.state import ClusterState
@@ -63,7 +65,7 @@ async def list_networks(api: ApiContext, request: ApiRequest) -> web.StreamRespo
     if answer.status != 200:
         return message_response(answer.status, _message(answer.json()))
     clusters = [network_json(n) for n in state.networks if _fits(state, n, filters)]
-    return json_response(clusters + answer.json())
+    return json_response(clusters + [n for n in answer.json() if not _stands_for_another(n)])
 
 
 async def inspect_network(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
@@ -75,7 +77,10 @@ async def inspect_network(api: ApiContext, request: ApiRequest) -> web.StreamRes
         return await pass_through(api.engine, request)
     network = _cluster_network(state, text)
     if network is not None:
-        return json_response(network_json(network))
+        shown = network_json(network)
+        if lenient_flag(request.query, "verbose"):
+            shown |= verbose_network_json(network, state)
+        return json_response(shown)
     if scope == "swarm":
         if text in PREDEFINED:
             return json_response(predefined_network_json(text, PREDEFINED[text]))
@@ -103,7 +108,7 @@ async def make_network(api: ApiContext, request: ApiRequest) -> web.StreamRespon
         raise AlreadyExists(f"network with name {spec.name} already exists")
     network_id = NetworkId(api.new_id())
     await api.store.update(lambda tx: create_network(tx, spec, network_id))
-    return json_response({"Id": network_id, "Warning": NOT_JOINED}, status=201)
+    return json_response({"Id": network_id, "Warning": ""}, status=201)
 
 
 async def delete_network(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
@@ -125,7 +130,7 @@ async def connect_network(api: ApiContext, request: ApiRequest) -> web.StreamRes
         return await pass_through(api.engine, request)
     raise Unimplemented(
         f"network {network.spec.name}: "
-        "containers are not joined to cluster networks in this version"
+        "only tasks are joined to cluster networks in this version: make the container a service"
     )
 
 
@@ -165,6 +170,11 @@ ROUTES = (
     Route("GET", "/networks/{id}", inspect_network),
     Route("DELETE", "/networks/{id}", delete_network),
 )
+
+
+def _stands_for_another(local: Mapping[str, Any]) -> bool:
+    """Whether an engine's network is only its part of a cluster network, which is listed itself."""
+    return local.get("Driver") == DRIVER_NAME and NETWORK_OPTION in (local.get("Options") or {})
 
 
 def _cluster_network(state: ClusterState, text: str) -> Network | None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from cluster.agent import networks as module
 from cluster.agent.networks import Networks
+from cluster.errors import Unavailable
 from cluster.model.endpoint import NetworkAttachment
 from cluster.model.ids import NetworkId, TaskId
 from cluster.model.network_view import NetworkView, NodeView
@@ -111,3 +112,22 @@ async def test_a_process_forgets_a_cluster_that_its_node_leaves() -> None:
         await networks.until_known(task())
         await networks.leave()
     assert not process.views[-1].networks
+
+
+async def test_leftovers_are_tried_again_until_they_are_gone() -> None:
+    tries: asyncio.Queue[NodeView] = asyncio.Queue()
+
+    async def busy_twice(view: NodeView) -> None:
+        tries.put_nowait(view)
+        if tries.qsize() <= 2:
+            raise Unavailable("a container is still in it")
+
+    networks = Networks(FakeNetworkProcess(), busy_twice, retry_pause_s=0.01)
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(networks.run())
+        networks.take_view(difference(None, EMPTY))
+        while tries.qsize() < 3:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        assert tries.qsize() == 3
+        work.cancel()

@@ -38,7 +38,9 @@ async def test_a_view_is_put_whole(tmp_path: Path) -> None:
     path = tmp_path / "netd.sock"
     client = NetworkProcessClient(path)
     assert not client.is_there()
-    async with answering(path, "200 OK", b'{"revision": 5}') as asked:
+    async with answering(
+        path, "200 OK", b'{"revision": 5, "problems": {"front": "no address"}}'
+    ) as asked:
         assert client.is_there()
         await client.put_view(VIEW)
     assert asked == [b"PUT /view HTTP/1.1 " + msgspec.json.encode(VIEW)]

@@ -176,7 +176,7 @@ def test_an_unnamed_service_gets_a_free_name(store: MemoryStore) -> None:
     assert all("_" in name for name in names)
 
 
-def test_what_is_not_carried_out_is_said(store: MemoryStore) -> None:
+def test_networks_and_policies_need_no_warning(store: MemoryStore) -> None:
     wanted = _on_network(
         spec(
             update_config=UpdateConfig(failure_action="rollback", max_failure_ratio=0.5),
@@ -185,11 +185,7 @@ def test_what_is_not_carried_out_is_said(store: MemoryStore) -> None:
         "st_front",
     )
     accepted = store.commit(lambda tx: create_service(tx, wanted, NEW_ID))
-    text = "\n".join(accepted.warnings)
-    assert "not joined to overlay networks" in text
-    assert len(accepted.warnings) == 1
-    plain = store.commit(lambda tx: create_service(tx, spec("plain"), lambda: "z" * 25))
-    assert plain.warnings == ()
+    assert accepted.warnings == ()
 
 
 def test_a_rollback_by_hand_says_so_and_a_new_spec_ends_it(store: MemoryStore) -> None:
