@@ -58,15 +58,13 @@ print(good, bad)
 
 def shop(replicas: int = 3, **web: Any) -> dict[str, Any]:
     return {
-        "services": {
-            "web": {
-                "image": "stackyard/hello:1",
-                "healthcheck": HEALTH,
-                "deploy": {"replicas": replicas, "update_config": {"order": "start-first"}},
-                **web,
-            },
-            "client": idle(mode="global"),
-        }
+        "web": {
+            "image": "stackyard/hello:1",
+            "healthcheck": HEALTH,
+            "deploy": {"replicas": replicas, "update_config": {"order": "start-first"}},
+            **web,
+        },
+        "client": idle(mode="global"),
     }
 
 
@@ -97,7 +95,7 @@ def eventually(what: str, wanted: object, look: Callable[[], object]) -> None:
 
 
 def test_names_lead_to_tasks_on_all_hosts_in_turn(cluster: Cluster) -> None:
-    cluster.deploy(shop(), "shop")
+    cluster.deploy("shop", shop())
     web = {c.id[:12] for c in cluster.wait_running("shop_web", 3)}
     for client in cluster.wait_running("shop_client", len(HOSTS)):
         eventually(
@@ -113,8 +111,8 @@ def test_names_lead_to_tasks_on_all_hosts_in_turn(cluster: Cluster) -> None:
 
 
 def test_stacks_do_not_know_each_other(cluster: Cluster) -> None:
-    cluster.deploy(shop(1), "shop")
-    cluster.deploy({"services": {"other": idle()}}, "far")
+    cluster.deploy("shop", shop(1))
+    cluster.deploy("far", {"other": idle()})
     [stranger] = cluster.wait_running("far_other", 1)
     cluster.wait_running("shop_web", 1)
     assert resolve(cluster, stranger, "web") == ["unknown"]
@@ -122,7 +120,7 @@ def test_stacks_do_not_know_each_other(cluster: Cluster) -> None:
 
 
 def test_names_follow_scaling_and_killed_tasks(cluster: Cluster) -> None:
-    cluster.deploy(shop(), "shop")
+    cluster.deploy("shop", shop())
     client = cluster.wait_running("shop_client", len(HOSTS))[0]
     cluster.wait_running("shop_web", 3)
     cluster.stack("service", "scale", "shop_web=1")
@@ -141,7 +139,7 @@ def test_names_follow_scaling_and_killed_tasks(cluster: Cluster) -> None:
 
 
 def test_scaling_and_updates_lose_no_request(cluster: Cluster) -> None:
-    cluster.deploy(shop(), "shop")
+    cluster.deploy("shop", shop())
     client = cluster.wait_running("shop_client", len(HOSTS))[0]
     cluster.wait_running("shop_web", 3)
     command = ("docker", "exec", client.id, "python3", "-c", LOAD)
@@ -159,7 +157,7 @@ def test_scaling_and_updates_lose_no_request(cluster: Cluster) -> None:
 
 
 def test_nothing_is_left_on_any_host_after_the_stack(cluster: Cluster) -> None:
-    cluster.deploy(shop(), "shop")
+    cluster.deploy("shop", shop())
     cluster.wait_running("shop_web", 3)
     cluster.stack("rm", "shop")
 
@@ -181,7 +179,7 @@ def test_nothing_is_left_on_any_host_after_the_stack(cluster: Cluster) -> None:
 
 
 def test_listings_show_the_network_once_and_who_is_in_it(cluster: Cluster) -> None:
-    cluster.deploy(shop(), "shop")
+    cluster.deploy("shop", shop())
     cluster.wait_running("shop_web", 3)
     listed = [n for n in cluster.api("GET", "/networks") if n["Name"] == "shop_default"]
     assert [n["Driver"] for n in listed] == ["overlay"]
