@@ -22,7 +22,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from cluster.agent.attached_files import AttachedFiles
-from cluster.agent.local_state import LocalState
 from cluster.agent.session import Session
 from cluster.agent.worker import Worker
 from cluster.api.local_node import (
@@ -51,6 +50,7 @@ from cluster.rpc.channel import NodeChannel
 from cluster.rpc.messages import ForwardPart, ForwardRequest
 from cluster.store.interface import ClusterStore
 from tests.support.idle_executor import IdleExecutor
+from tests.support.local_states import local_state
 
 HOST = "127.0.0.1"
 JOINING_AT_ONCE = 8
@@ -198,7 +198,7 @@ class IdleAgent:
 
     async def run(self) -> None:
         """Keep a session and run tasks until cancelled."""
-        worker = Worker(self._executor, LocalState(self._tasks_dir), SystemClock(), self._files)
+        worker = Worker(self._executor, local_state(self._tasks_dir), SystemClock(), self._files)
         session = Session(
             worker,
             self._connect,
