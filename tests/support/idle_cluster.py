@@ -49,6 +49,7 @@ from cluster.replication.bootstrap import create_cluster
 from cluster.rpc.channel import NodeChannel
 from cluster.rpc.messages import ForwardPart, ForwardRequest
 from cluster.store.interface import ClusterStore
+from tests.support.fake_networks import no_networks
 from tests.support.idle_executor import IdleExecutor
 from tests.support.local_states import local_state
 
@@ -198,7 +199,8 @@ class IdleAgent:
 
     async def run(self) -> None:
         """Keep a session and run tasks until cancelled."""
-        worker = Worker(self._executor, local_state(self._tasks_dir), SystemClock(), self._files)
+        memory = local_state(self._tasks_dir)
+        worker = Worker(self._executor, memory, SystemClock(), self._files, no_networks())
         session = Session(
             worker,
             self._connect,
