@@ -51,13 +51,12 @@ class Shell:
             "DOCKER_CLI_HINTS": "false",
         }
         done = subprocess.run(
-            ["bash", "-c", command],
+            ["timeout", "90", "bash", "-c", command],
             input=stdin,
             capture_output=True,
             text=True,
             cwd=self._folder,
             env=env,
-            timeout=180,
             check=False,
         )
         return done.returncode, done.stderr, self._recorder.take()
