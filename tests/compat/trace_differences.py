@@ -4,15 +4,8 @@ from __future__ import annotations
 
 _NO_OVERLAY = "tasks and containers are not joined to cluster networks yet"
 _NO_MESH = "ports in mode ingress are refused: there is no routing mesh yet"
-_NO_LOCK = "managers are not locked yet"
-_NO_ROTATION = "the root CA is not rotated yet"
 
 DIFFERENCES: dict[str, str] = {
-    "09-swarm-autolock-on": _NO_LOCK,
-    "10-unlock-key": _NO_LOCK,
-    "11-unlock-key-rotate": _NO_LOCK,
-    "15-swarm-ca-rotate": _NO_ROTATION,
-    "15b-swarm-ca-rotate-wait": _NO_ROTATION,
     "33-net-prune": "networks are pruned by the leader only",
     "34-net-connect": _NO_OVERLAY,
     "50c-service-create-vip-ingress": _NO_MESH,
@@ -27,7 +20,6 @@ MEMBERS: dict[str, str] = {
     r"GET /networks.* (\[\])?\.(Containers|Peers|Options|IPAM\.Config)": _NO_OVERLAY,
     r"\.NetworksAttachments": _NO_OVERLAY,
     r"\.Endpoint\.VirtualIPs": "there are no virtual addresses yet",
-    r"CAConfig\.ForceRotate": "the root CA is not rotated yet",
     r"\.PreviousSpec": "an equal spec is no new one, so there may be no previous one",
     r"ManagerStatus\.Leader": "the recording is of a leader, the replay asks a follower",
 }
