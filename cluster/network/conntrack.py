@@ -20,12 +20,13 @@ import msgspec
 
 NETLINK_NETFILTER = 12
 SUBSYSTEM = 1 << 8
-NEW, GET, DELETE = SUBSYSTEM | 0, SUBSYSTEM | 1, SUBSYSTEM | 2
+NEW, GET, DELETE, GET_STATISTICS = (SUBSYSTEM | n for n in (0, 1, 2, 5))
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 TYPE_MASK = 0x3FFF
 
 TUPLE_ORIG, TUPLE_REPLY, ZONE = 1, 2, 18
+STATISTICS_ENTRIES = 1
 TUPLE_IP, TUPLE_PROTO = 1, 2
 IP_V4_SRC, IP_V4_DST = 1, 2
 PROTO_NUM, PROTO_SRC_PORT, PROTO_DST_PORT = 1, 2, 3
@@ -71,8 +72,25 @@ class Conntrack:
                 elif kind == NEW and (connection := _connection(body[4:])) is not None:
                     found.append(connection)
 
+    def count(self) -> int:
+        """Return how many connections this namespace has."""
+        self._send(GET_STATISTICS, REQUEST, b"")
+        for kind, body in _messages(self._socket.recv(RECEIVE_BYTES)):
+            if kind == NLMSG_ERROR:
+                _raise(body)
+            entries = dict(_attributes(body[4:])).get(STATISTICS_ENTRIES)
+            if entries is not None:
+                return int.from_bytes(entries, "big")
+        return 0
+
     def forget(self, chosen: Callable[[Connection], bool]) -> int:
-        """Delete the connections that are chosen; how many they were."""
+        """Delete the connections that are chosen; how many they were.
+
+        Listing walks through the connections of all namespaces; where there are none, and that is
+        cheap to know, it is not done.
+        """
+        if not self.count():
+            return 0
         count = 0
         for connection in self.connections():
             if chosen(connection):

@@ -1,0 +1,64 @@
+"""Connections in a namespace of our own: counted, listed, forgotten."""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.network import namespaces
+from cluster.network.conntrack import Conntrack
+from cluster.network.netlink import Netlink
+from cluster.network.nftables import Nftables, RulesError
+
+RULES = """\
+table ip test {
+  chain output {
+    type nat hook output priority -100;
+    ip daddr 127.0.0.9 dnat to 127.0.0.1
+  }
+}
+"""
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    name = f"sytest-{os.getpid()}"
+    namespaces.create(name)
+    try:
+        netlink = Netlink(name)
+        netlink.set_up("lo")
+        netlink.close()
+        yield name
+    finally:
+        namespaces.remove(name)
+
+
+def test_chosen_connections_are_forgotten(namespace: str) -> None:
+    with namespaces.inside(namespace):
+        rules, conntrack = Nftables(), Conntrack()
+        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    rules.run(RULES)
+    assert conntrack.count() == 0
+    datagrams.sendto(b"x", ("127.0.0.9", 9999))
+    assert conntrack.count() == 1
+    (connection,) = conntrack.connections()
+    assert (connection.called, connection.called_port) == ("127.0.0.9", 9999)
+    assert connection.answering == "127.0.0.1"
+    assert conntrack.forget(lambda c: c.called == "127.0.0.8") == 0
+    assert conntrack.forget(lambda c: c.called == "127.0.0.9") == 1
+    assert conntrack.count() == 0
+    datagrams.close()
+    conntrack.close()
+    rules.close()
+
+
+def test_refused_rules_change_nothing_and_are_said(namespace: str) -> None:
+    with namespaces.inside(namespace):
+        rules = Nftables()
+    rules.run(RULES)
+    with pytest.raises(RulesError, match="No such file"):
+        rules.run("add table ip other\nflush chain ip test missing\n")
+    assert rules.has_table("ip", "test")
+    assert not rules.has_table("ip", "other")
+    rules.close()
