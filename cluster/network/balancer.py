@@ -27,8 +27,8 @@ class Balancer:
     """The balancing of one network; all of it belongs to the network thread."""
 
     def __init__(self, namespace: str) -> None:
+        self._nftables = Nftables(namespace)
         with namespaces.inside(namespace):
-            self._nftables = Nftables()
             self._conntrack = Conntrack()
         self._applied: Balancing | None = None
         self._rotations: dict[str, int] = {}

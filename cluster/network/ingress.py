@@ -52,8 +52,8 @@ class Ingress:
         self._host_rules = host_rules
         self._overlay = overlay
         self._holder = PortHolder()
+        self._rules = Nftables(overlay.name)
         with namespaces.inside(overlay.name):
-            self._rules = Nftables()
             self._conntrack = Conntrack()
         self._applied: IngressRules | None = None
         self._applied_host: Mapping[str, PortRule] | None = None

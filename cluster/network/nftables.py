@@ -7,10 +7,12 @@ kept one takes 0.15 ms for a change, a new `nft` process 15 ms.
 from __future__ import annotations
 
 import ctypes
+from contextlib import nullcontext
 from ctypes.util import find_library
 from typing import Any
 
 from cluster.errors import FailedPrecondition
+from cluster.network.namespaces import inside
 
 
 class RulesError(Exception):
@@ -20,14 +22,23 @@ class RulesError(Exception):
 class Nftables:
     """A context of libnftables in the namespace that the thread is in when it is made."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: str = "") -> None:
         """Make the context.
+
+        Args:
+            namespace: a named namespace; "" is the one that the thread is in.
 
         Raises:
             FailedPrecondition: the library is not installed.
         """
         self._library = _load()
-        self._context: int | None = self._library.nft_ctx_new(0)
+        self._namespace = namespace
+        self._context: int | None = None
+        self._open()
+
+    def _open(self) -> None:
+        with inside(self._namespace) if self._namespace else nullcontext():
+            self._context = self._library.nft_ctx_new(0)
         self._library.nft_ctx_buffer_error(self._context)
         self._library.nft_ctx_buffer_output(self._context)
 
@@ -42,7 +53,11 @@ class Nftables:
         output: bytes = self._library.nft_ctx_get_output_buffer(self._context)
         if failed:
             said: bytes = self._library.nft_ctx_get_error_buffer(self._context)
-            raise RulesError(said.decode(errors="replace").strip())
+            text = said.decode(errors="replace").strip()
+            # A context takes what was refused for done, and would work on from that.
+            self.close()
+            self._open()
+            raise RulesError(text)
         return output.decode(errors="replace")
 
     def has_table(self, family: str, name: str) -> bool:

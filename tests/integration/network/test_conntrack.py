@@ -54,11 +54,10 @@ def test_chosen_connections_are_forgotten(namespace: str) -> None:
 
 
 def test_refused_rules_change_nothing_and_are_said(namespace: str) -> None:
-    with namespaces.inside(namespace):
-        rules = Nftables()
+    rules = Nftables(namespace)
     rules.run(RULES)
     with pytest.raises(RulesError, match="No such file"):
-        rules.run("add table ip other\nflush chain ip test missing\n")
+        rules.run("add table ip other\nflush chain ip test absent\n")
     assert rules.has_table("ip", "test")
     assert not rules.has_table("ip", "other")
     rules.close()
