@@ -215,6 +215,7 @@ async def test_logs_and_snapshots_stay_bounded(tmp_path: Path) -> None:
         await group.agree(2010)
     for member in tmp_path.iterdir():
         files = [path for path in member.rglob("*") if path.is_file()]
-        assert len([path for path in files if path.suffix == ".snapshot"]) <= 2
+        # two are kept, and one more where a member was stopped while it took the next
+        assert len([path for path in files if path.suffix == ".snapshot"]) <= 3
         # segments of 64 KiB: the one in use, and those the older snapshot needs
         assert sum(path.stat().st_size for path in files) < 6 * 65536
