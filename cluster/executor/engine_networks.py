@@ -7,7 +7,13 @@ from typing import Protocol
 
 import structlog
 
-from cluster.errors import ClusterError, FailedPrecondition, NotFound, PermissionDenied
+from cluster.errors import (
+    ClusterError,
+    FailedPrecondition,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+)
 from cluster.executor.engine import Engine
 from cluster.executor.network_payload import (
     CLUSTER_LABEL,
@@ -56,6 +62,7 @@ class EngineNetworks:
 
         Raises:
             FailedPrecondition: its name is taken by a network of somebody else.
+            Unavailable: a network of that name was removed, and its last container still ends.
             ClusterError: the engine's answer.
         """
         async with self._making:
@@ -69,7 +76,10 @@ class EngineNetworks:
                         f"network {network.name}: this node's engine has a network of that name "
                         f"already ({found['Id'][:12]}); remove it there"
                     )
-                await self._remove(found["Id"])  # of a network that was made anew
+                try:
+                    await self._remove(found["Id"])  # of a network that was made anew
+                except FailedPrecondition as error:  # a container of its former self ends yet
+                    raise Unavailable(str(error)) from error
             await self._engine.create_network(network_request(network, self._cluster_id))
             log.info("network made on this node", network=network.name)
 

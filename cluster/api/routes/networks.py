@@ -203,7 +203,9 @@ async def is_local_name(api: ApiContext, name: str) -> bool:
     """Whether the local engine has a network of that name."""
     filters = quote(msgspec.json.encode({"name": [name]}).decode())
     answer = await api.engine.ask("GET", f"/networks?filters={filters}")
-    return answer.status == 200 and any(n.get("Name") == name for n in answer.json())
+    return answer.status == 200 and any(
+        n.get("Name") == name and not _stands_for_another(n) for n in answer.json()
+    )
 
 
 def _prune(tx: Transaction, filters: Filters, before: Timestamp | None) -> list[str]:

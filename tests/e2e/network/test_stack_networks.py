@@ -178,6 +178,15 @@ def test_nothing_is_left_on_any_host_after_the_stack(cluster: Cluster) -> None:
     wait_for("nothing left of the networks", lambda: not left())
 
 
+def test_a_stack_is_deployed_again_right_after_it_was_removed(cluster: Cluster) -> None:
+    for _ in range(2):
+        cluster.deploy("shop", shop())
+        cluster.wait_running("shop_web", 3)
+        client = cluster.wait_running("shop_client", len(HOSTS))[0]
+        assert python(cluster, client, ASK, "http://web:8080/", "1")
+        cluster.stack("rm", "shop")
+
+
 def test_listings_show_the_network_once_and_who_is_in_it(cluster: Cluster) -> None:
     cluster.deploy("shop", shop())
     cluster.wait_running("shop_web", 3)
