@@ -8,6 +8,7 @@ reach nodes, and nodes each other.
 from __future__ import annotations
 
 import ipaddress
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from cluster.errors import FailedPrecondition, InvalidArgument
 from cluster.model.cluster import DEFAULT_ADDRESS_POOL, DEFAULT_SUBNET_SIZE
+from cluster.model.ids import NetworkId
 from cluster.model.network import IpamConfig, Network, NetworkAllocation
 from cluster.model.network_view import DEFAULT_DATA_PORT
 from cluster.model.spec_struct import ObjectStruct
@@ -55,7 +57,7 @@ def allocated(state: ClusterState, network: Network) -> Network:
         subnet = _free_subnet(state, [part for _, part in taken], is_ingress=network.spec.ingress)
     ip_range = ipaddress.IPv4Network(config.ip_range, strict=False) if config.ip_range else subnet
     allocation = NetworkAllocation(
-        vni=_free_vni(other for other, _ in taken),
+        vni=_free_vni(network.id, (other for other, _ in taken)),
         subnet=str(subnet),
         gateway=config.gateway or _gateway(subnet, is_ingress=network.spec.ingress),
         ip_range=str(ip_range),
@@ -168,10 +170,17 @@ def _gateway(subnet: ipaddress.IPv4Network, *, is_ingress: bool) -> str:
     return str(subnet.broadcast_address - 1 if is_ingress else subnet.network_address + 1)
 
 
-def _free_vni(networks: Iterable[Network]) -> int:
-    """Return the lowest number above all others, or, at the end of the range, one between."""
+def _free_vni(network_id: NetworkId, networks: Iterable[Network]) -> int:
+    """Return the first free number from a place on that the network's ID determines.
+
+    A network that was just removed may still have its device on a node, and no node can have two
+    of one number: so a number must not come back soon.
+    """
     taken = {network.allocation.vni for network in networks if network.allocation is not None}
-    after = max(taken, default=FIRST_VNI - 1) + 1
-    if after <= LAST_VNI:
-        return after
-    return next(vni for vni in range(FIRST_VNI, LAST_VNI + 1) if vni not in taken)
+    span = LAST_VNI - FIRST_VNI + 1
+    start = zlib.crc32(network_id.encode()) % span
+    return next(
+        vni
+        for vni in (FIRST_VNI + (start + step) % span for step in range(span))
+        if vni not in taken
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster.errors import Unavailable
 from cluster.network import namespaces
 from cluster.network.names import (
     ROUTER_MAC,
@@ -125,7 +126,12 @@ class Overlay:
         Args:
             endpoint_id: the engine's ID of the endpoint.
             address: the container's address in the network.
+
+        Raises:
+            Unavailable: the network is not made on this node.
         """
+        if self._tunnel is None and not self.mtu:
+            raise Unavailable(f"network {self.name}: it could not be made on this node yet")
         name, peer = container_link(endpoint_id), router_link(endpoint_id)
         self._host.delete_link(name)
         self.netlink.delete_link(peer)

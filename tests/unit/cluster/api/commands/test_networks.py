@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
+from cluster.allocator.subnets import FIRST_VNI, LAST_VNI
 from cluster.api.commands.networks import create_network, remove_network
 from cluster.api.commands.services import create_service
 from cluster.errors import AlreadyExists, FailedPrecondition, InvalidArgument
@@ -85,7 +87,33 @@ def test_networks_get_parts_of_the_pool_that_nothing_else_uses() -> None:
         "a": ("10.0.0.0/24", "10.0.0.1"),
         "b": ("10.0.2.0/24", "10.0.2.1"),
     }
-    assert [given[name].vni for name in ("own", "a", "b")] == [0x100000, 0x100001, 0x100002]
+    numbers = {a.vni for a in given.values()}
+    assert len(numbers) == 3
+    assert all(FIRST_VNI <= number <= LAST_VNI for number in numbers)
+
+
+def test_a_network_made_anew_gets_another_number_and_a_taken_one_is_skipped() -> None:
+    def number_of(store: MemoryStore, network_id: str) -> int:
+        found = store.view().network(NetworkId(network_id))
+        assert found is not None
+        assert found.allocation is not None
+        return found.allocation.vni
+
+    def store_with(*ids: str) -> MemoryStore:
+        store = MemoryStore()
+        for network_id in ids:
+            _create(store, NetworkSpec(name=network_id), NetworkId(network_id))
+        return store
+
+    first, second = (number_of(store_with(i), i) for i in ("first", "second"))
+    assert first != second
+    store = store_with("first")
+    network = store.view().network(NetworkId("first"))
+    assert network is not None
+    assert network.allocation is not None
+    store.put(replace(network, allocation=replace(network.allocation, vni=second)))
+    _create(store, NetworkSpec(name="second"), NetworkId("second"))
+    assert number_of(store, "second") == second + 1
 
 
 def test_a_subnet_that_overlaps_another_networks_is_refused() -> None:
