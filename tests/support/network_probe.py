@@ -2,6 +2,7 @@
 
 serve NAME PORT            TCP and UDP: first line "NAME CLIENT", then echo; ends with standard input
 ask tcp|udp HOST PORT N    N times connect, print who answered; "error ..." where nobody did
+tally HOST PORT N          N times connect over TCP, print at the end how often who answered
 hold HOST PORT             connect, print who answered, then echo each line of standard input
 name-server ADDRESS ZONE ANSWER
 dns SERVER NAME TYPE [tcp] print the return code and the answers, sorted unless "unsorted"
@@ -67,6 +68,19 @@ def ask() -> None:
                     print(datagrams.recv(2000).decode())
         except OSError as error:
             print("error", type(error).__name__)
+
+
+def tally() -> None:
+    counts: dict[str, int] = {}
+    for _ in range(int(sys.argv[4])):
+        try:
+            with socket.create_connection((sys.argv[2], int(sys.argv[3])), LIMIT_S) as connection:
+                name = connection.makefile().readline().split()[0]
+        except (OSError, IndexError):
+            name = "error"
+        counts[name] = counts.get(name, 0) + 1
+    for name, count in sorted(counts.items()):
+        print(name, count)
 
 
 def hold() -> None:
@@ -147,6 +161,7 @@ if __name__ == "__main__":
     {
         "serve": serve,
         "ask": ask,
+        "tally": tally,
         "hold": hold,
         "dns": dns,
         "name-server": name_server,

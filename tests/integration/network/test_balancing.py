@@ -63,15 +63,15 @@ def test_without_anybody_behind_it_an_address_refuses_at_once(plane: DataPlane) 
 
 
 def test_changes_under_load_lose_nothing(plane: DataPlane) -> None:
-    load = plane.start_in("cli.1", "ask", "tcp", VIP, str(PORT), "3000")
+    load = plane.start_in("cli.1", "tally", VIP, str(PORT), "3000")
     changes = 0
     while load.poll() is None:
         with plane.states("draining", "web.2", hosts=(1,)):
             changes += 1
     output, _ = load.communicate()
-    answers = Counter(line.split()[0] for line in output.splitlines())
+    answers = dict(line.split() for line in output.splitlines())
     assert "error" not in answers
-    assert answers.total() == 3000
+    assert sum(map(int, answers.values())) == 3000
     assert changes >= 3
 
 
