@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -45,6 +45,7 @@ from cluster.rpc.front import open_front
 from cluster.rpc.join_client import split_addr
 from cluster.rpc.join_server import JoinServer
 from cluster.rpc.messages import Empty, ForwardPart, ForwardRequest, LeaveRequest
+from cluster.rpc.methods import Method
 from cluster.rpc.server import RpcServer
 from cluster.rpc.settings import JOIN_SERVER_NAME
 from cluster.store.change import Deleted
@@ -119,7 +120,7 @@ class ManagerRole:
             credentials,
             clock=clock,
             leader_addr=self.leader_addr,
-            check_member=lambda caller, pem: check_member(caller, pem, self.store.view()),
+            check_member=self._check_member,
         )
         self._peers.serve_on(self.server)
         self._dispatcher = Dispatcher(self.store, clock=clock, rng=rng, new_id=new_id)
@@ -437,6 +438,10 @@ class ManagerRole:
                         self.server.end_streams_of(change.item.id)
                     elif isinstance(change.item, Cluster):
                         self._accept_roots(committed.state)
+
+    def _check_member(self, caller: NodeIdentity, chain_pem: str, method: Method[Any, Any]) -> None:
+        may_lag = method in (methods.RAFT_MESSAGES, methods.RAFT_SNAPSHOT)
+        check_member(caller, chain_pem, self.store.view(), may_lag=may_lag)
 
     def _accept_roots(self, state: ClusterState) -> None:
         if state.cluster is not None:

@@ -55,7 +55,7 @@ class RpcServer:
         *,
         clock: Clock,
         leader_addr: Callable[[], str],
-        check_member: Callable[[NodeIdentity, str], None] | None = None,
+        check_member: Callable[[NodeIdentity, str, Method[Any, Any]], None] | None = None,
     ) -> None:
         """Serve as the node of `credentials`.
 
@@ -63,8 +63,9 @@ class RpcServer:
             credentials: a manager's; only members of the same cluster are served.
             clock: tells whether a certificate has ended.
             leader_addr: host:port of the leader, "" if unknown; sent along with `NotLeader`.
-            check_member: raises a `ClusterError` for the holder of a certificate (PEM) who is no
-                member any more; without it the certificate alone counts.
+            check_member: raises a `ClusterError` for the holder of a certificate (PEM, with what
+                leads up from it) who is no member any more and calls a method; without it the
+                certificate alone counts.
         """
         self._cluster_id = credentials.identity.cluster_id
         self._check_member = check_member
@@ -188,7 +189,9 @@ class RpcServer:
         caller = _cached_identity_of(certificates[0])
         check_caller(caller, method, self._cluster_id, self._clock.now())
         if self._check_member is not None:
-            self._check_member(caller, certificates[0].decode())
+            # on a server the chain is what came behind the caller's own certificate
+            behind = tuple(context.auth_context().get("x509_pem_cert_chain", ()))
+            self._check_member(caller, b"".join((certificates[0], *behind)).decode(), method)
         try:
             return caller, msgspec.msgpack.decode(body, type=method.request)
         except msgspec.DecodeError as error:

@@ -76,7 +76,9 @@ async def serving(state=STATE, who=None, roots=""):
         who or credentials("m1", "manager"),
         clock=SystemClock(),
         leader_addr=str,
-        check_member=lambda caller, pem: check_member(caller, pem, state),
+        check_member=lambda caller, chain, method: check_member(
+            caller, chain, state, may_lag=method is methods.RAFT_MESSAGES
+        ),
     )
     if roots:
         server.accept_roots(roots)
@@ -233,6 +235,33 @@ async def test_who_slept_through_two_rotations_still_finds_the_managers() -> Non
     sleeper = signed(first.root_ca, "w1", "worker")
     async with serving(ClusterState(), manager, accepted_roots(twice)) as addr:
         assert is_past_the_door(await beat(addr, sleeper))
+
+
+async def test_a_manager_that_missed_the_new_root_takes_what_brings_it_up_to_date() -> None:
+    first = cluster_object()
+    once = begin(first, root_ca("second"))
+    assert once.root_rotation is not None
+    retired = RetiredRoot(
+        cert_pem=first.root_ca.cert_pem,
+        cross_signed_pem=once.root_rotation.cross_signed_pem,
+        until=Timestamp(NOW + 3600 * SECOND_NS),
+    )
+    settled = msgspec.structs.replace(
+        once, root_ca=once.signing_root, root_rotation=None, retired_roots=(retired,)
+    )
+    begun, begun_anew = (begin(settled, root_ca(name)) for name in ("third", "fourth"))
+    mine = signed(settled.root_ca, "m1")
+    for known, is_now in ((settled, begun), (begun, begun_anew)):
+        leader = signed(
+            is_now.signing_root, "m2", chain=chain_of(is_now), trust=settled.root_ca.cert_pem
+        )
+        lagging = ClusterState().apply((Created(known),))
+        async with serving(lagging, mine, accepted_roots(known)) as addr:
+            assert is_past_the_door(await call(addr, leader, methods.RAFT_MESSAGES))
+            # a root that is retired vouches for nobody
+            thief = signed(first.root_ca, "m2", trust=settled.root_ca.cert_pem)
+            refusal = await call(addr, thief, methods.RAFT_MESSAGES)
+            assert isinstance(refusal, Unauthenticated)
 
 
 def test_nothing_below_tls_1_2_is_spoken() -> None:
