@@ -2,10 +2,10 @@
 
     begin    the new root signs; the old one has cross-signed its key and is still trusted
              nodes renew: what they get is believed by whoever trusts either root
-    finish   once every node that is there has renewed: the new root is trusted, tokens change,
-             the old key is dropped
+    finish   once every manager, and every worker that is there, has renewed: the new root is
+             trusted, tokens change, the old key is dropped
 
-A node that was away meanwhile still trusts the old root alone. It believes the managers because
+A worker that was away meanwhile still trusts the old root alone. It believes the managers because
 they show the cross-signed certificate with their own. They believe it because the old root, now
 retired, counts for exactly the certificates that the store has noted as given out: whoever stole
 the old key can sign others, but not these. When no node is left behind, the root is forgotten.
@@ -92,11 +92,17 @@ def _next(cluster: Cluster, nodes: tuple[Node, ...], now: Timestamp, new_id: New
     issuer = issuer_info(cluster.signing_root.cert_pem)
     behind = [node for node in nodes if _issuer_of(node) != issuer]
     if cluster.root_rotation is not None:
-        if any(node.status.state not in _AWAY for node in behind):
+        if any(_is_waited_for(node) for node in behind):
             return cluster
         cluster = _finished(cluster, cluster.root_rotation, behind, now, new_id)
     needed = tuple(root for root in cluster.retired_roots if root.until > now) if behind else ()
     return msgspec.structs.replace(cluster, retired_roots=needed)
+
+
+def _is_waited_for(node: Node) -> bool:
+    # Managers call each other, and none could believe one that has only the old root's word; that
+    # one might be needed for a quorum, without which nobody gets a new certificate.
+    return node.status.state not in _AWAY or node.manager_status is not None
 
 
 def _finished(

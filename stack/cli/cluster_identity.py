@@ -50,8 +50,8 @@ def ca(
 ) -> None:
     """Show the root certificate that nodes trust, or replace it.
 
-    While it is replaced the cluster goes on. Nodes that are away are not waited for; they follow
-    when they come back. Join tokens change with the root.
+    While it is replaced the cluster goes on. Workers that are away are not waited for; they follow
+    when they come back. Managers are waited for. Join tokens change with the root.
     """
     if (ca_cert is None) != (ca_key is None):
         raise UsageError("--ca-cert and --ca-key go together")
@@ -110,7 +110,8 @@ def _until(client: EngineClient, is_done: Callable[[dict[str, Any]], bool]) -> N
         if time.monotonic() > deadline:
             raise StackError(
                 f"not done within {PATIENCE_S:.0f} s; it goes on in the background:"
-                " see 'docker node ls', column TLS STATUS of --format, for nodes that do not follow"
+                " see 'stack node ls', column TLS, for nodes that do not follow; a manager that is"
+                " away is waited for until it is back, or demoted and removed"
             )
         time.sleep(PAUSE_S)
 

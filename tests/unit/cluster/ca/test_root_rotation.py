@@ -20,7 +20,7 @@ from cluster.errors import PermissionDenied, Unauthenticated
 from cluster.model.cluster import RemovedNode
 from cluster.model.ids import NodeId
 from cluster.model.meta import Meta
-from cluster.model.node import Node, NodeDescription, NodeStatus
+from cluster.model.node import ManagerStatus, Node, NodeDescription, NodeStatus
 from cluster.model.units import SECOND_NS, Timestamp
 from cluster.store.change import Created, Updated
 from cluster.store.state import ClusterState
@@ -234,6 +234,23 @@ async def test_a_node_of_unknown_state_is_waited_for_and_one_that_is_down_is_not
     rig.report(other, "unknown")  # a new leader has not heard of it yet
     assert not rig.reconcile()
     rig.report(other, "down")
+    assert rig.reconcile()
+
+
+async def test_a_manager_is_waited_for_though_it_is_down() -> None:
+    rig = Rig(2)
+    one, other = await rig.join_all()
+    node = rig.state.node(other)
+    assert node is not None
+    status = ManagerStatus(raft_id=2, addr="10.0.0.2:2377")
+    rig.store.put(msgspec.structs.replace(node, manager_status=status))
+    rig.begin()
+    await rig.renew(one)
+    rig.report(other, "down")
+    assert not rig.reconcile()
+    assert rig.believes(one, other)  # so they can go on to elect and replicate
+    assert rig.believes(other, one)
+    await rig.renew(other)
     assert rig.reconcile()
 
 
