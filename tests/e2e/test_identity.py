@@ -96,9 +96,9 @@ def test_a_locked_manager_needs_its_key_and_its_tasks_go_on(
     locking: Cluster, measure: Measure
 ) -> None:
     cluster = locking
-    cluster.deploy("shop", {"web": idle(replicas=3)})
-    cluster.wait_running("shop_web", 3)
-    kept = cluster.container_ids("shop_web")
+    cluster.deploy("till", {"web": idle(replicas=3)})
+    cluster.wait_running("till_web", 3)
+    kept = cluster.container_ids("till_web")
     said = cluster.docker("swarm", "update", "--autolock=true").stdout
     key = next(word for word in said.split() if word.startswith("SWMKEY-1-"))
     assert cluster.stack("cluster", "unlock-key", "-q").stdout.strip() == key
@@ -117,8 +117,8 @@ def test_a_locked_manager_needs_its_key_and_its_tasks_go_on(
         cluster.docker("swarm", "unlock", stdin=key)
     assert cluster.swarm_state(MANAGER)["LocalNodeState"] == "active"
     wait_for("all nodes to be ready", lambda: len(cluster._ready_ids()) == len(HOSTS))
-    cluster.wait_running("shop_web", 3)
-    assert cluster.container_ids("shop_web") == kept
+    cluster.wait_running("till_web", 3)
+    assert cluster.container_ids("till_web") == kept
 
     old = node_key.read_bytes()
     fresh = cluster.stack("cluster", "unlock-key", "--rotate", "-q").stdout.strip()
@@ -133,8 +133,8 @@ def test_a_locked_manager_needs_its_key_and_its_tasks_go_on(
     wait_for("the keys to be in clear", lambda: not node_key.exists())
     restart(cluster, MANAGER)
     wait_for("h1 to lead", lambda: cluster.api("GET", "/swarm"))
-    cluster.wait_running("shop_web", 3)
-    assert cluster.container_ids("shop_web") == kept
+    cluster.wait_running("till_web", 3)
+    assert cluster.container_ids("till_web") == kept
 
 
 OTHERS = (2, 3)
@@ -147,23 +147,35 @@ def all_manage(cluster: Cluster, host: int) -> bool:
     return reachable == ["reachable"] * len(HOSTS)
 
 
+def all_vote(cluster: Cluster) -> bool:
+    """Whether the newest word of h1 is that three members vote and none is still catching up."""
+    log = (cluster.lab.host(MANAGER).folder / "stackd.log").read_text()
+    words = [line for line in log.splitlines() if 'event="raft members"' in line]
+    return bool(words) and words[-1].count(",") == 2 and "learners=()" in words[-1]
+
+
 @pytest.fixture
 def managers(cluster: Cluster) -> Iterator[Cluster]:
     """The cluster with all hosts as managers; afterwards h2 and h3 are workers again."""
     cluster.docker("node", "promote", "h2", "h3")
     for host in OTHERS:
         wait_for("all to manage", partial(all_manage, cluster, host))
+    wait_for("all to vote", lambda: all_vote(cluster))
     yield cluster
     for host in HOSTS:
         cluster.lab.start_stackd(host)
     wait_for("all to manage again", lambda: all_manage(cluster, MANAGER))
     cluster.docker("swarm", "update", "--autolock=false")
-    cluster.docker("node", "demote", "h2", "h3")
-    for host in OTHERS:
-        wait_for(
-            f"h{host} to be a worker",
-            lambda host=host: not cluster.swarm_state(host)["ControlAvailable"],
-        )
+    for host in OTHERS:  # one after the other: those that remain must be able to go on
+        name = f"h{host}"
+        wait_for(f"{name} to be demoted", partial(cluster.docker, "node", "demote", name))
+        wait_for(f"{name} to be a worker", partial(is_worker, cluster, host))
+
+
+def is_worker(cluster: Cluster, host: int) -> bool:
+    """Whether a host is no manager any more, by its own word and the manager's."""
+    node = cluster.node(host)
+    return not cluster.swarm_state(host)["ControlAvailable"] and "ManagerStatus" not in node
 
 
 def test_the_replacement_of_the_root_outlives_its_leader(
@@ -200,11 +212,11 @@ def test_one_locked_manager_does_not_stop_the_others(managers: Cluster) -> None:
     for host in HOSTS:
         node_key = cluster.lab.host(host).folder / "stackd" / "node-key"
         wait_for(f"h{host} to be wrapped", partial(is_wrapped, node_key))
-    cluster.deploy("shop", {"web": idle(replicas=2)})
+    cluster.deploy("stand", {"web": idle(replicas=2)})
     restart(cluster, 2)
     wait_for("h2 to be locked", lambda: cluster.swarm_state(2)["LocalNodeState"] == "locked")
-    cluster.stack("service", "scale", "shop_web=4")
-    wait_for("the scale", lambda: len(cluster.running_tasks("shop_web")) == 4)
+    cluster.stack("service", "scale", "stand_web=4")
+    wait_for("the scale", lambda: len(cluster.running_tasks("stand_web")) == 4)
     cluster.stack("cluster", "unlock", host=2, env={"STACK_UNLOCK_KEY": key})
     wait_for("h2 to take part", lambda: all_manage(cluster, 2))
 
@@ -226,12 +238,12 @@ def test_a_cluster_lives_on_from_its_backup_on_another_host(
     cluster: Cluster, measure: Measure, tmp_path: Path
 ) -> None:
     copy = tmp_path / "cluster.backup"
-    cluster.deploy("shop", {"web": idle(replicas=4)})
-    cluster.wait_running("shop_web", 4)
+    cluster.deploy("store", {"web": idle(replicas=4)})
+    cluster.wait_running("store_web", 4)
     with measure("back up a cluster"):
         cluster.stack("cluster", "backup", str(copy), env=PASSPHRASE)
     assert copy.stat().st_mode & 0o777 == 0o600
-    assert b"shop_web" not in copy.read_bytes()
+    assert b"store_web" not in copy.read_bytes()
     assert "exists already" in cluster.stack("cluster", "backup", str(copy), code=2).stderr
     before = swarm(cluster)
 
@@ -251,7 +263,7 @@ def test_a_cluster_lives_on_from_its_backup_on_another_host(
         cluster.stack("cluster", "restore", str(copy), host=COPY, env=PASSPHRASE)
         wait_for(
             "all tasks to run on the one host",
-            lambda: [c.host for c in cluster.containers("shop_web")] == [COPY] * 4,
+            lambda: [c.host for c in cluster.containers("store_web")] == [COPY] * 4,
         )
     after = cluster.api("GET", "/swarm", host=COPY)
     assert after["ID"] == before["ID"]
@@ -259,5 +271,5 @@ def test_a_cluster_lives_on_from_its_backup_on_another_host(
     nodes = cluster.api("GET", "/nodes", host=COPY)
     assert [n["Status"]["State"] for n in nodes if "ManagerStatus" in n] == ["ready"]
     # It is a whole cluster: it scales.
-    cluster.stack("service", "scale", "shop_web=5", host=COPY)
-    wait_for("a fifth task", lambda: len(cluster.containers("shop_web")) == 5)
+    cluster.stack("service", "scale", "store_web=5", host=COPY)
+    wait_for("a fifth task", lambda: len(cluster.containers("store_web")) == 5)
