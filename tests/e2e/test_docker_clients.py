@@ -21,7 +21,9 @@ WORKER_SAYS = "This node is not a swarm manager. Worker nodes can't be used to v
 def test_the_docker_cli_deploys_shows_scales_and_removes_a_stack(cluster: Cluster) -> None:
     cluster.docker("stack", "deploy", "-c", HELLO, "hello")
     containers = cluster.wait_running("hello_web", 3)
-    assert cluster.http(containers[0].host, 8080).startswith("Hello from container ")
+    # a container runs a moment before its server listens
+    answer = wait_for("an answer", lambda: cluster.http(containers[0].host, 8080))
+    assert answer.startswith("Hello from container ")
 
     names = cluster.docker("node", "ls", "--format", "{{.Hostname}} {{.Status}} {{.ManagerStatus}}")
     assert sorted(line.strip() for line in names.stdout.splitlines()) == [
