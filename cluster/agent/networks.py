@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_PAUSE_S = 2.0
 
-DRAIN_PATIENCE_S = 1.0
+DRAIN_PATIENCE_S = 5.0
 """How long a task that is to stop waits until no node opens connections to it any more."""
 
 Acknowledge = Callable[[int], Awaitable[None]]
