@@ -343,6 +343,9 @@ class Driver:
         hard = ready.hard or self._unwritten_hard
         self._unwritten_hard = hard
         writing = None
+        if ready.snapshot is not None:
+            # Before the write: an own snapshot that is older must not be noted after this one.
+            self._last_snapshot = max(self._last_snapshot, ready.snapshot.index)
         if ready.must_sync:
             self._unwritten_hard = None
             writing = asyncio.get_running_loop().run_in_executor(
@@ -357,7 +360,6 @@ class Driver:
             await writing
         if ready.snapshot is not None:
             machine.restore(await self.load_snapshot(ready.snapshot))
-            self._last_snapshot = ready.snapshot.index
         outgoing = [m for m in ready.messages_after_persist if m.to != self._core.id]
         if outgoing:
             self._peers.send(outgoing)
