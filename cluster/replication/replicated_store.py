@@ -141,11 +141,12 @@ class ReplicatedStore:
         """Run `work` on the head at once; return its result when the changes are committed.
 
         An update that changes nothing, or whose work raises, waits until everything it saw is
-        committed, so that nobody acts on what may still be lost.
+        committed, so that nobody acts on what may still be lost.  Before it raises what the work
+        raised, this manager proves that it still leads (Raft thesis, section 6.4).
 
         Raises:
-            NotLeader: this manager may not write, or ceased to lead before the commit; in the
-                latter case the change may still come to pass.
+            NotLeader: this manager may not write, cannot prove that it leads, or ceased to lead
+                before the commit; in the last case the change may still come to pass.
             Unavailable: too much is waiting to be committed; nothing was changed.
         """
         if not self.is_leader:
@@ -155,6 +156,8 @@ class ReplicatedStore:
             result = work(transaction)
         except Exception:
             await self._settled()
+            # A leader that has been replaced and does not know it refuses by a state of old.
+            await self._driver.read_barrier()
             raise
         changes = transaction.changes
         if changes:
