@@ -121,8 +121,20 @@ class Networks:
         )
 
     async def until_known(self, task: Task) -> None:
-        """Wait until the process knows all networks of a task."""
-        while not all(self.network(attachment.network_id) for attachment in task.networks):
+        """Wait until the process knows all networks of a task.
+
+        What came with the task must have been applied: an earlier view may lack a network that
+        the applied one still has, and would take it away again.
+        """
+        newest = self._view.revision if self._view is not None else 0
+
+        def is_known() -> bool:
+            applied = self._applied.revision if self._applied is not None else 0
+            return applied >= newest and all(
+                self.network(attachment.network_id) for attachment in task.networks
+            )
+
+        while not is_known():
             self._progress.clear()
             await self._progress.wait()
 

@@ -52,7 +52,10 @@ class EngineNetworks:
     """The engine's networks that stand for those of the cluster."""
 
     def __init__(self, engine: Engine, cluster_id: ClusterId) -> None:
-        """Work on `engine`; networks of other clusters and of others are left alone."""
+        """Work on `engine`; networks that no cluster has made are left alone.
+
+        A node is in one cluster at a time, so what another one has left is a leftover.
+        """
         self._engine = engine
         self._cluster_id = cluster_id
         self._making = asyncio.Lock()
@@ -99,7 +102,7 @@ class EngineNetworks:
                 await self._engine.connect(joined.network.name, container_id, settings)
 
     async def tidy_up(self, view: NodeView) -> None:
-        """Remove the engine's networks of this cluster that are not in the view any more.
+        """Remove the engine's networks of clusters that are not in the view (any more).
 
         Raises:
             ClusterError: some are left; try again later.
@@ -129,10 +132,11 @@ class EngineNetworks:
         except PermissionDenied as error:  # the engine's word for: still in use
             raise FailedPrecondition(str(error)) from error
 
-    def _is_ours(self, found: dict[str, object]) -> bool:
+    @staticmethod
+    def _is_ours(found: dict[str, object]) -> bool:
         labels = found.get("Labels")
         return (
             found.get("Driver") == DRIVER_NAME
             and isinstance(labels, dict)
-            and labels.get(CLUSTER_LABEL) == self._cluster_id
+            and CLUSTER_LABEL in labels
         )
