@@ -42,20 +42,20 @@ def test_each_deployment_is_a_revision_that_one_can_return_to(
     def deploy(secret: str) -> None:
         cluster.stack("deploy", "-c", path, "--stable", "0", "shop", env={"PASS": secret})
 
-    deploy("first")
+    deploy("canary-1")
     one = specs(cluster)
-    deploy("second")
-    deploy("second")
+    deploy("canary-2")
+    deploy("canary-2")
     file["services"]["api"] = idle(**QUICK)
     path = cluster.compose_file(file)
-    deploy("third")
+    deploy("canary-3")
     assert history(cluster) == [(3, ""), (2, ""), (1, "")]
     with measure("stack rollback of one service with another secret"):
         cluster.stack("rollback", "--stable", "0", "shop", "1")
     assert specs(cluster) == one
     for container in cluster.wait_running("shop_web", 2):
         read = cluster.docker("exec", container.id, "cat", "/run/secrets/pass", host=container.host)
-        assert read.stdout == "first"
+        assert read.stdout == "canary-1"
     assert history(cluster)[0] == (4, "rollback to 1")
     cluster.stack("rollback", "--stable", "0", "shop")
     assert set(specs(cluster)) == {"shop_web", "shop_api"}
@@ -63,7 +63,7 @@ def test_each_deployment_is_a_revision_that_one_can_return_to(
     assert table[0].split() == ["REVISION", "AGE", "BY", "NOTE", "SERVICES", "IMAGES"]
     shown = json.loads(cluster.stack("history", "shop", "1").stdout)
     assert shown["Specs"] == [one["shop_web"]]
-    assert "first" not in json.dumps(shown)
+    assert "canary" not in json.dumps(shown)
     said = cluster.stack("rollback", "shop", "77", code=1)
     assert "revision 77 of stack shop is not kept" in said.stderr
     cluster.stack("rm", "shop")
