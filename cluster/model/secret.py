@@ -11,7 +11,7 @@ from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct
 
 
 class SecretSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
-    """A user's wish for a secret; of an accepted one, only the labels ever change."""
+    """A user's wish for a secret; of an accepted one, only name and labels ever change."""
 
     name: str = ""
     labels: Labels | None = None

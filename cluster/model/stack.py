@@ -19,7 +19,10 @@ from cluster.model.units import Timestamp
 
 NAMESPACE_LABEL: Final = "com.docker.stack.namespace"
 CONTENT_LABEL: Final = "com.stackyard.content"
-"""On secrets and configs of which a client makes a version for each content."""
+"""On secrets and configs that have a version for each content: the digest of this one's."""
+
+VERSION_LABEL: Final = "com.stackyard.version-of"
+"""On those that have not the plain name: that name."""
 
 KEPT_REVISIONS: Final = 10
 

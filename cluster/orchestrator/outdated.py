@@ -94,10 +94,16 @@ def _is_same(old: msgspec.Struct, new: msgspec.Struct | None) -> bool:
 
 
 def _without_empty(value: Any) -> Any:
-    """Return a spec as plain data without its empty maps, lists and texts; None if it is empty."""
+    """Return a spec as plain data without its empty maps, lists and texts; None if it is empty.
+
+    The names in references to secrets and configs are left out: the ID says which it is, and its
+    name may have gone to another version.
+    """
     match value:
         case dict():
-            kept = {key: _without_empty(member) for key, member in value.items()}
+            named = {"SecretID": "SecretName", "ConfigID": "ConfigName"}
+            names = {name for key, name in named.items() if value.get(key)}
+            kept = {k: _without_empty(member) for k, member in value.items() if k not in names}
             return {key: member for key, member in kept.items() if member is not None} or None
         case list() | tuple():
             return [_without_empty(member) for member in value] or None

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from cluster.api.commands.lookup import find_config, find_secret
+from cluster.api.commands.versions import is_name_of
 from cluster.errors import InvalidArgument, Unimplemented
 from cluster.model.config import Config, ConfigSpec
 from cluster.model.container import (
@@ -30,8 +31,9 @@ CONFIG_LIMIT_BYTES: Final = 1_024_000
 MAX_NAME_LENGTH: Final = 64
 TEMPLATING: Final = "golang"
 
+ONLY_LABELS: Final = "only updates to Labels are allowed"
+
 _NAME = re.compile(r"[a-zA-Z0-9]+(?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
-_ONLY_LABELS: Final = "only updates to Labels are allowed"
 
 R = TypeVar("R", SecretReference, ConfigReference)
 
@@ -72,7 +74,7 @@ def update_secret(tx: Transaction, secret_text: str, version: int, spec: SecretS
     secret = find_secret(tx.state, secret_text)
     old = secret.spec
     if spec.name != old.name or spec.data not in {b"", old.data}:
-        raise InvalidArgument(_ONLY_LABELS)
+        raise InvalidArgument(ONLY_LABELS)
     fresh = msgspec.structs.replace(old, labels=spec.labels)
     tx.update(msgspec.structs.replace(secret, spec=fresh), expected_version=version)
 
@@ -88,7 +90,7 @@ def update_config(tx: Transaction, config_text: str, version: int, spec: ConfigS
     config = find_config(tx.state, config_text)
     old = config.spec
     if spec.name != old.name or spec.data not in {b"", old.data}:
-        raise InvalidArgument(_ONLY_LABELS)
+        raise InvalidArgument(ONLY_LABELS)
     fresh = msgspec.structs.replace(old, labels=spec.labels)
     tx.update(msgspec.structs.replace(config, spec=fresh), expected_version=version)
 
@@ -124,7 +126,8 @@ def remove_config(tx: Transaction, config_text: str) -> None:
 def check_references(state: ClusterState, container: ContainerSpec) -> None:
     """Check the secrets and configs that a container refers to.
 
-    A reference names the object twice, by ID and by name, and both must be the object's.
+    A reference names the object twice, by ID and by name, and both must be the object's; of an
+    object that is one of several versions, the name may be one that it had.
 
     Raises:
         InvalidArgument: a reference that is incomplete, to nothing, or to a path used twice.
@@ -204,14 +207,14 @@ def _check_conflicts(kind: str, targets: Iterable[tuple[str, FileTarget | None]]
 def _missing_secrets(state: ClusterState, references: Iterable[SecretReference]) -> Iterable[str]:
     for reference in references:
         secret = state.secret(SecretId(reference.secret_id))
-        if secret is None or secret.spec.name != reference.secret_name:
+        if secret is None or not is_name_of(secret.spec, reference.secret_name):
             yield reference.secret_name
 
 
 def _missing_configs(state: ClusterState, references: Iterable[ConfigReference]) -> Iterable[str]:
     for reference in references:
         config = state.config(ConfigId(reference.config_id))
-        if config is None or config.spec.name != reference.config_name:
+        if config is None or not is_name_of(config.spec, reference.config_name):
             yield reference.config_name
 
 

@@ -1,4 +1,4 @@
-"""Secrets and configs: list, inspect, make, change labels, remove."""
+"""Secrets and configs: list, inspect, make, change, remove."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from cluster.api.commands.attached_files import (
     create_secret,
     remove_config,
     remove_secret,
-    update_config,
-    update_secret,
 )
 from cluster.api.commands.lookup import find_config, find_secret
+from cluster.api.commands.rotation import revise_config, revise_secret
+from cluster.api.commands.versions import with_digest
 from cluster.api.context import ApiContext
 from cluster.api.convert.secrets_configs import config_json, secret_json
 from cluster.api.error_response import empty_response, json_response
@@ -55,7 +55,7 @@ async def inspect_config(api: ApiContext, request: ApiRequest) -> web.StreamResp
 async def make_secret(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Make a secret."""
     store = api.store
-    spec = decode_secret_spec(await request.body())
+    spec = with_digest(decode_secret_spec(await request.body()))
     secret_id = SecretId(api.new_id())
     await store.update(lambda tx: create_secret(tx, spec, secret_id))
     return json_response({"ID": secret_id}, status=201)
@@ -71,20 +71,20 @@ async def make_config(api: ApiContext, request: ApiRequest) -> web.StreamRespons
 
 
 async def change_secret(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """Give a secret other labels."""
+    """Give a secret other labels, or one of a stack another content."""
     store, text = api.store, request.parameter("id")
     version = object_version(request.query, "secret")
     spec = decode_secret_spec(await request.body())
-    await store.update(lambda tx: update_secret(tx, text, version, spec))
+    await store.update(lambda tx: revise_secret(tx, text, version, spec, api.new_id))
     return empty_response()
 
 
 async def change_config(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """Give a config other labels."""
+    """Give a config other labels, or one of a stack another content."""
     store, text = api.store, request.parameter("id")
     version = object_version(request.query, "config")
     spec = decode_config_spec(await request.body())
-    await store.update(lambda tx: update_config(tx, text, version, spec))
+    await store.update(lambda tx: revise_config(tx, text, version, spec, api.new_id))
     return empty_response()
 
 

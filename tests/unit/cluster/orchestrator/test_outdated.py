@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from cluster.model.container import SecretReference
 from cluster.model.endpoint import EndpointSpec
 from cluster.model.placement import Placement
 from cluster.model.resources import ResourceRequirements
@@ -48,6 +49,18 @@ def test_the_same_version_is_never_outdated() -> None:
 )
 def test_changes_that_restart_nothing(new: Service) -> None:
     assert not is_outdated(new)
+
+
+def with_secret(name: str, secret_id: str = "s") -> Service:
+    container = OLD.spec.task_template.container_spec
+    assert container is not None
+    reference = SecretReference(secret_id=secret_id, secret_name=name)
+    return changed(container_spec=replace(container, secrets=(reference,)))
+
+
+def test_a_secret_is_the_same_under_another_name() -> None:
+    assert not is_outdated(with_secret("pass-1234567890"), old=with_secret("pass"))
+    assert is_outdated(with_secret("pass", "t"), old=with_secret("pass"))
 
 
 @pytest.mark.parametrize(
