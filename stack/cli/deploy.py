@@ -8,7 +8,6 @@ import click
 import msgspec
 
 from stack.cli.deploy_output import Form, output_of, output_option, result_of
-from stack.cli.diff import show_differences
 from stack.cli.images import ImageChoice, image_options
 from stack.cli.project import ProjectChoice, load_project, report
 from stack.cli.project_options import project_options
@@ -76,6 +75,8 @@ def deploy(  # noqa: PLR0913 (one for each group of options)
         wanted = _wanted(project, stack or (plan.stack if plan else ""))
         client = client_of(ctx)
         if dry_run:
+            from stack.cli.diff import show_differences  # what deploys need not import it
+
             changes_form = "json" if form == "json" else "text"
             return show_differences(
                 client, wanted, images, prune=whole.prune, out="", form=changes_form

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -117,6 +116,8 @@ class LiveView:
             self._drawn = 0
 
     def _draw(self) -> None:
+        import shutil  # it takes long to import, and only terminals need it
+
         width = shutil.get_terminal_size().columns
         for name in sorted(self._services):
             click.echo(self._services[name][: max(width - 1, 20)])

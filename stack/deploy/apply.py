@@ -108,17 +108,18 @@ def apply_at_once(
     tell: Callable[[ObjectEvent], None],
     *,
     logins: Mapping[str, str],
-    lease: str,
-    author: str,
+    about: Json,
 ) -> Applied:
     """Send what the steps need in one request, which a server with stacks carries out as one step.
+
+    `about` is what the request says beside its objects: who deploys, under which lease.
 
     Raises:
         OutOfSequence: a service has changed since it was observed; nothing is done.
         EngineError: the API refused; nothing is done but new labels of files and networks that
             are no business of the cluster.
     """
-    request: Json = {"Lease": lease, "Author": author}
+    request = {**about}
     changes: list[Json] = []
     ids: dict[str, str] = {}
     warnings: list[str] = []

@@ -113,7 +113,8 @@ class Deployment:
                 observed, steps, removals = self._look()
             observed = adopt(self._client, self._wanted, observed)
             steps, removals = self._plan(observed)
-            self._carry_out(lease, observed, steps)
+            ends_lease = self._choices.waiting is None and not removals
+            self._carry_out(lease, observed, steps, ends_lease=ends_lease)
             self._clear_away(lease, observed, removals)
 
     def _look(self) -> tuple[Observed, list[Step], list[Remove]]:
@@ -139,11 +140,14 @@ class Deployment:
             raise UsageError("--atomic: the server keeps no revisions of stacks; stackd does")
         return lease
 
-    def _carry_out(self, lease: StackLease, observed: Observed, steps: Sequence[Step]) -> None:
-        seen = already_over(self._client, self._wanted.name)
+    def _carry_out(
+        self, lease: StackLease, observed: Observed, steps: Sequence[Step], *, ends_lease: bool
+    ) -> None:
+        is_waited_for = self._choices.waiting is not None
+        seen = already_over(self._client, self._wanted.name) if is_waited_for else frozenset()
         applied = Applied((), ())
         try:
-            applied = self._apply(lease, observed, steps)
+            applied = self._apply(lease, observed, steps, ends_lease=ends_lease)
             is_new = not all(isinstance(step, KeepService | UpdateFile) for step in steps)
             self._wait(applied, observed, is_new=is_new, lease=lease, seen=seen)
         except NotConverged as error:
@@ -155,7 +159,9 @@ class Deployment:
             self._explain(observed, error)
             raise
 
-    def _apply(self, lease: StackLease, observed: Observed, steps: Sequence[Step]) -> Applied:
+    def _apply(
+        self, lease: StackLease, observed: Observed, steps: Sequence[Step], *, ends_lease: bool
+    ) -> Applied:
         exact = self._choices.plan is not None
         if not lease.is_kept:
             applied = apply(
@@ -163,30 +169,32 @@ class Deployment:
             )
         else:
             try:
-                applied = self._apply_at_once(lease, observed, steps)
+                applied = self._apply_at_once(lease, observed, steps, ends_lease=ends_lease)
             except OutOfSequence:
                 if exact:
                     raise
                 # the file wins over the other change, as it would have a moment later
                 observed, steps, _ = self._look()
-                applied = self._apply_at_once(lease, observed, steps)
+                applied = self._apply_at_once(lease, observed, steps, ends_lease=ends_lease)
         for warning in applied.warnings:
             self._tell(WarningEvent(message=warning))
         return applied
 
     def _apply_at_once(
-        self, lease: StackLease, observed: Observed, steps: Sequence[Step]
+        self, lease: StackLease, observed: Observed, steps: Sequence[Step], *, ends_lease: bool
     ) -> Applied:
-        return apply_at_once(
+        applied = apply_at_once(
             self._client,
             self._wanted.name,
             steps,
             observed,
             self._tell,
             logins=self._logins(),
-            lease=lease.token,
-            author=author(),
+            about={"Lease": lease.token, "Author": author(), "EndLease": ends_lease},
         )
+        if ends_lease:
+            lease.has_ended()
+        return applied
 
     def _logins(self) -> dict[str, str]:
         return self._choices.images.logins(self._said.services)

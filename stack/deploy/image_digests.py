@@ -7,7 +7,6 @@ answer must not stop a deploy of what runs already: the known digest stays, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import msgspec
@@ -65,9 +64,7 @@ def resolve_images(
         for spec in services
         if _is_asked_for(spec, observed, resolve)
     }
-    different = tuple(dict.fromkeys(questions.values()))
-    with ThreadPoolExecutor(_QUESTIONS) as pool:
-        answers = dict(zip(different, pool.map(lambda q: lookup(*q), different), strict=True))
+    answers = _asked(tuple(dict.fromkeys(questions.values())), lookup)
     warnings = []
     pinned = []
     for spec in services:
@@ -79,6 +76,15 @@ def resolve_images(
             warnings.append(_warning(spec, observed, answer))
         pinned.append(spec)
     return Resolved(tuple(pinned), tuple(dict.fromkeys(warnings)))
+
+
+def _asked(questions: tuple[tuple[str, str], ...], lookup: Lookup) -> dict[tuple[str, str], Answer]:
+    if not questions:
+        return {}
+    from concurrent.futures import ThreadPoolExecutor  # it takes long to import
+
+    with ThreadPoolExecutor(_QUESTIONS) as pool:
+        return dict(zip(questions, pool.map(lambda q: lookup(*q), questions), strict=True))
 
 
 def ask_registry(open_client: Callable[[], EngineClient]) -> Lookup:

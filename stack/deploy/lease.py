@@ -31,6 +31,7 @@ class StackLease:
         self._holder = holder
         self._pace = pace
         self._renewed = 0.0
+        self._is_held = False
         self.token = ""
 
     @classmethod
@@ -54,6 +55,7 @@ class StackLease:
                     raise
                 pace.sleep(_POLL_S)
             else:
+                lease._is_held = True
                 break
         lease._renewed = pace.now()
         return lease
@@ -72,6 +74,10 @@ class StackLease:
         self._pace.sleep(seconds)
         with contextlib.suppress(EngineUnreachable, Unavailable):  # a later time will do
             self.renew()
+
+    def has_ended(self) -> None:
+        """Take note that the server has ended it together with a deployment."""
+        self._is_held = False
 
     def renew(self) -> None:
         """Go on with it, if it is time to.
@@ -93,7 +99,7 @@ class StackLease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self.token:
+        if not self._is_held:
             return
         try:
             self._client.release_stack(self._stack, self.token)

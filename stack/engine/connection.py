@@ -1,25 +1,24 @@
 """A connection to an Engine API: unix socket, TCP or TLS, kept open between requests.
 
-Written over ``http.client``: the docker SDK takes a third of a second to import, which a command
-line must not spend before its first request.
+Written over sockets: the docker SDK takes a third of a second to import, which a command line must
+not spend before its first request.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
 import socket
-import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from stack.engine.http_connection import Answer, HttpConnection, HttpError
 from stack.errors import (
     Conflict,
     EngineError,
@@ -30,12 +29,14 @@ from stack.errors import (
     UsageError,
 )
 
+if TYPE_CHECKING:  # most ways to a manager need no TLS, and the import takes long
+    import ssl
+
 STACKD_SOCKET = "/run/stackyard/stackd.sock"
 DOCKER_SOCKET = "/var/run/docker.sock"
 NEWEST_API = (1, 50)
 
 _TIMEOUT_S = 60.0
-_PIECE_BYTES = 64 * 1024
 _BYTES = "application/octet-stream"
 _HEADERS = {"Host": "stack", "User-Agent": "stackyard"}
 
@@ -98,7 +99,7 @@ class Connection:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._prefix = ""
-        self._http: http.client.HTTPConnection | None = None
+        self._http: HttpConnection | None = None
 
     @classmethod
     def to(cls, host: str) -> Self:
@@ -175,15 +176,13 @@ class Connection:
             self._prefix = self._negotiate()
         connection = _open(self._endpoint)
         try:
-            connection.request("GET", self._prefix + path + _query_string(query), headers=_HEADERS)
-            opened = connection.sock
-            answer = connection.getresponse()
+            answer = connection.ask("GET", self._prefix + path + _query_string(query), _HEADERS)
             if answer.status >= 400:
                 raise _error(answer.status, answer.read())
-            opened.settimeout(patience_s)
-            while piece := answer.read1(_PIECE_BYTES):
+            answer.be_patient(patience_s)
+            while piece := answer.read_piece():
                 yield piece
-        except (http.client.HTTPException, OSError) as error:
+        except (HttpError, OSError) as error:
             raise self._unreachable(error) from None
         finally:
             connection.close()
@@ -209,29 +208,28 @@ class Connection:
         reused = self._http is not None
         try:
             answer, data = self._send(method, target, payload, headers)
-        except (http.client.HTTPException, OSError) as error:
+        except (HttpError, OSError) as error:
             self.close()
             # A server may close an idle connection at any time; a read is safe to repeat.
             if not (reused and method == "GET"):
                 raise self._unreachable(error) from None
             try:
                 answer, data = self._send(method, target, payload, headers)
-            except (http.client.HTTPException, OSError) as again:
+            except (HttpError, OSError) as again:
                 self.close()
                 raise self._unreachable(again) from None
         if not self._prefix:
-            self._prefix = _common_version(answer.headers.get("Api-Version"))
+            self._prefix = _common_version(answer.headers.get("api-version"))
         if answer.status >= 400:
             raise _error(answer.status, data)
-        return _decode(answer.headers.get("Content-Type", ""), data)
+        return _decode(answer.headers.get("content-type", ""), data)
 
     def _send(
         self, method: str, target: str, payload: bytes | None, headers: Mapping[str, str]
-    ) -> tuple[http.client.HTTPResponse, bytes]:
+    ) -> tuple[Answer, bytes]:
         if self._http is None:
             self._http = _open(self._endpoint)
-        self._http.request(method, target, body=payload, headers=dict(headers))
-        answer = self._http.getresponse()
+        answer = self._http.ask(method, target, headers, payload)
         return answer, answer.read()
 
     def _unreachable(self, error: Exception) -> EngineUnreachable:
@@ -247,31 +245,39 @@ class Connection:
         )
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket instead of host and port."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def _open(endpoint: Endpoint) -> http.client.HTTPConnection:
+def _open(endpoint: Endpoint) -> HttpConnection:
     if endpoint.scheme == "unix":
-        return _UnixConnection(endpoint.address)
-    if not endpoint.tls:
-        return http.client.HTTPConnection(endpoint.address, endpoint.port, timeout=_TIMEOUT_S)
-    return http.client.HTTPSConnection(
-        endpoint.address, endpoint.port, timeout=_TIMEOUT_S, context=_tls_context(endpoint)
-    )
+        return HttpConnection(lambda: _unix_socket(endpoint.address))
+    context = _tls_context(endpoint) if endpoint.tls else None
+    return HttpConnection(lambda: _tcp_socket(endpoint, context))
+
+
+def _unix_socket(path: str) -> socket.socket:
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        opened.settimeout(_TIMEOUT_S)
+        opened.connect(path)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _tcp_socket(endpoint: Endpoint, context: ssl.SSLContext | None) -> socket.socket:
+    opened = socket.create_connection((endpoint.address, endpoint.port), _TIMEOUT_S)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if context is None:
+        return opened
+    try:
+        return context.wrap_socket(opened, server_hostname=endpoint.address)
+    except OSError:
+        opened.close()
+        raise
 
 
 def _tls_context(endpoint: Endpoint) -> ssl.SSLContext:
+    import ssl
+
     folder = Path(endpoint.certificates)
     authority, certificate, key = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,6 +79,8 @@ class RegistryLogins:
         return {**known, "serveraddress": registry} if known else {}
 
     def _from_helper(self, helper: str, registry: str) -> dict[str, str]:
+        import subprocess  # few logins are kept by a program, and the import takes long
+
         program = f"docker-credential-{helper}"
         try:
             done = subprocess.run(

@@ -100,7 +100,8 @@ def _further_names(compose: Compose, service: Service) -> Iterator[str]:
     if service.container_name and is_one(service):
         yield service.container_name
     for other in compose.services:
-        yield from (alias for alias, linked in other.links.items() if linked == service.name)
+        if other.links:
+            yield from (alias for alias, linked in other.links.items() if linked == service.name)
 
 
 def _ipam_config(part: IpamConfig) -> Json:

@@ -82,6 +82,8 @@ def deploy_stack(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) 
         ids.append(accepted.service_id)
         warnings += accepted.warnings
     number = record_revision(tx, name, new_id, message=wanted.message, author=wanted.author)
+    if wanted.ends_lease:
+        release_lease(tx, name, wanted.lease)
     return Deployed(
         service_ids=tuple(ids),
         revision=number,

@@ -60,15 +60,12 @@ def service_spec_of(tree: Any, version: ApiVersion) -> ServiceSpec:
 
 
 def _check_mode(mode: _OtherModes) -> None:
-    given = [field.encode_name for field in msgspec.structs.fields(mode) if _member(mode, field)]
+    members = zip(mode.__struct_fields__, mode.__struct_encode_fields__, strict=True)
+    given = [said for name, said in members if getattr(mode, name) is not None]
     if len(given) > 1:
         raise InvalidArgument(
             f"Mode: must specify only one service mode, not {' and '.join(given)}"
         )
-
-
-def _member(mode: _OtherModes, field: msgspec.structs.FieldInfo) -> bool:
-    return getattr(mode, field.name) is not None
 
 
 def _check_runtime(template: _OtherRuntimes) -> None:

@@ -31,7 +31,10 @@ class WantedService(ObjectStruct, frozen=True, kw_only=True, gc=False):
 
 
 class Deployment(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """What is to be made and changed of a stack; services may name secrets without their IDs."""
+    """What is to be made and changed of a stack; services may name secrets without their IDs.
+
+    With `ends_lease` the lease is given back in the same step.
+    """
 
     networks: tuple[NetworkSpec, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
@@ -40,6 +43,7 @@ class Deployment(ObjectStruct, frozen=True, kw_only=True, gc=False):
     message: str = ""
     author: str = ""
     lease: str = ""
+    ends_lease: bool = False
 
 
 class _Service(SpecStruct, frozen=True, kw_only=True, gc=False):
@@ -59,6 +63,7 @@ class _Deployment(SpecStruct, frozen=True, kw_only=True, gc=False):
     message: str = ""
     author: str = ""
     lease: str = ""
+    end_lease: bool = False
 
 
 class LeaseRequest(SpecStruct, frozen=True, kw_only=True, gc=False):
@@ -109,6 +114,7 @@ def decode_deployment(body: bytes, version: ApiVersion) -> Deployment:
         message=wanted.message,
         author=wanted.author,
         lease=wanted.lease,
+        ends_lease=wanted.end_lease,
     )
 
 

@@ -38,8 +38,11 @@ def _problems(value: Any, kind: Any, place: str) -> Iterator[str]:
         return  # not decoded yet
     if isinstance(value, msgspec.Struct):
         for field in _fields(type(value)):
+            member = getattr(value, field.name)
+            if not member and type(member) is not int:
+                continue  # most members are absent or empty, and nothing can be wrong with them
             inner = f"{place}.{field.encode_name}" if place else field.encode_name
-            yield from _problems(getattr(value, field.name), field.type, inner)
+            yield from _problems(member, field.type, inner)
     elif isinstance(value, tuple):
         for number, item in enumerate(value):
             yield from _problems(item, kind, f"{place}[{number}]")

@@ -376,6 +376,21 @@ def test_help_imports_no_command() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_a_deployment_imports_only_what_it_needs(cli: Cli) -> None:
+    code = (
+        "import sys; from stack.cli.main import run;"
+        "options = ['--detach', '--resolve-image', 'never', 'shop'];"
+        "assert run(['-H', sys.argv[1], 'deploy', *options]) == 0;"
+        "slow = {'ssl', 'http.client', 'email', 'logging', 'asyncio', 'subprocess', 'tabulate',"
+        " 'docker', 'stack.cli.diff'} & set(sys.modules);"
+        "assert not slow, slow"
+    )
+    command = [sys.executable, "-c", code, cli.engine.url(Path.cwd().parent)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {one["Spec"]["Name"] for one in cli.engine.services.values()} == {"shop_web", "shop_db"}
+
+
 WITH_FILES = """
 services:
   web: {image: i, secrets: [pass, {source: outer, target: /etc/outer, uid: "7", mode: 0400}], configs: [conf]}

@@ -238,3 +238,10 @@ def test_a_lease_of_a_stack_that_never_was_leaves_nothing(cluster: Cluster) -> N
     assert cluster.state.stack_by_name("shop") is None
     stack = cluster.state.stacks
     assert len(stack) == 0
+
+
+def test_a_deployment_can_give_its_lease_back() -> None:
+    cluster = Cluster()
+    lease = cluster.lease()
+    cluster.deploy(WantedService(spec=service("shop_web")), lease=lease, ends_lease=True)
+    assert cluster.lease() != lease  # nobody had it
