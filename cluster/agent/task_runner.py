@@ -139,6 +139,8 @@ class TaskRunner:
         self._wake.clear()
         for news in before(step, self._status.state):
             self._tell(news)
+        if step is Step.STOP_UNHEALTHY:
+            self._tell_unhealthy()
         if is_waiting(step):
             await self._wake.wait()
             return
@@ -158,11 +160,9 @@ class TaskRunner:
                     return await self._prepare()
                 case Step.START:
                     await self._controller.start()
-                case Step.STOP:
+                case Step.STOP | Step.STOP_UNHEALTHY:
                     if self._status.state is TaskState.RUNNING:
                         await self._until_drained(self._task)
-                    await self._controller.shutdown()
-                case Step.STOP_UNHEALTHY:
                     await self._controller.shutdown()
                 case Step.REMOVE:
                     await self._controller.remove()
@@ -197,6 +197,12 @@ class TaskRunner:
             return
         log.warning("step is tried again", task=self._task.id, step=what, error=str(error))
         await asyncio.sleep(self._retry_pause_s)
+
+    def _tell_unhealthy(self) -> None:
+        """Let a task that runs be sent no more connections, while it is being stopped."""
+        if self._status.state is TaskState.RUNNING and not self._status.is_unhealthy:
+            self._status = msgspec.structs.replace(self._status, is_unhealthy=True)
+            self._report(self._task.id, self._status)
 
     def _tell(self, outcome: Outcome) -> None:
         if outcome.state <= self._status.state:

@@ -24,7 +24,7 @@ from cluster.executor.engine import Engine
 from cluster.executor.engine_networks import EngineNetworks
 from cluster.executor.executor import DockerExecutor
 from cluster.executor.network_process import NetworkProcessClient
-from cluster.model.node import Node, NodeDescription
+from cluster.model.node import NETWORK_PLUGIN, Node, NodeDescription
 from cluster.rpc.channel import NodeChannel
 from cluster.rpc.messages import ManagerAddress, SessionMessage
 
@@ -32,6 +32,8 @@ log = structlog.get_logger()
 
 LEAVE_TIMEOUT_S = 20.0
 """How long leaving waits for containers to stop."""
+
+LOOK_FOR_NETWORKS_EVERY_S = 2.0
 
 
 class WorkerRole:
@@ -93,6 +95,8 @@ class WorkerRole:
             manager_addr=manager_addr,
             on_message=self._on_message,
         )
+        self._networks = networks
+        self._told_of_networks = networks.is_there()
         self._is_description_old = asyncio.Event()
         self.registered = asyncio.Event()
         self.wanted_roots: tuple[str, str] | None = None  # the root to trust, the one that signs
@@ -116,6 +120,7 @@ class WorkerRole:
             group.create_task(self._executor.run(), name="engine events")
             group.create_task(self._worker.run(), name="worker")
             group.create_task(self._session.run(), name="session")
+            group.create_task(self._watch_networks(), name="network process")
 
     async def leave(self) -> None:
         """Say goodbye and remove every container of the cluster; `run` must be running."""
@@ -140,6 +145,13 @@ class WorkerRole:
             for one in waiting:
                 one.cancel()
 
+    async def _watch_networks(self) -> None:
+        """Tell the managers when the network process comes or goes."""
+        while True:
+            await asyncio.sleep(LOOK_FOR_NETWORKS_EVERY_S)
+            if self._networks.is_there() != self._told_of_networks:
+                self._is_description_old.set()
+
     def _connect(self, addr: str) -> AbstractAsyncContextManager[ManagerLink]:
         return NodeChannel(addr, self._credentials)
 
@@ -151,11 +163,18 @@ class WorkerRole:
         """
         self._is_description_old.clear()
         description = await self._executor.describe()
-        resources = description.resources
+        resources, engine = description.resources, description.engine
+        plugins = {plugin for plugin in engine.plugins if plugin != NETWORK_PLUGIN}
+        self._told_of_networks = self._networks.is_there()
+        if self._told_of_networks:
+            plugins.add(NETWORK_PLUGIN)
         generic = (*resources.generic_resources, *self._generic_resources)
         return msgspec.structs.replace(
             description,
             hostname=self._hostname,
+            engine=msgspec.structs.replace(
+                engine, plugins=tuple(sorted(plugins, key=lambda p: (p.type, p.name)))
+            ),
             resources=msgspec.structs.replace(resources, generic_resources=generic),
             tls_info=tls_info(self._credentials),
         )

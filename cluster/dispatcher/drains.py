@@ -66,7 +66,7 @@ class Drains:
 
 
 def _is_to_end(task: Task) -> bool:
-    return task.status.state is TaskState.RUNNING and not task.is_wanted
+    return task.status.state is TaskState.RUNNING and not task.is_serving
 
 
 def _nodes_in(state: ClusterState, networks: Iterable[str]) -> Iterator[NodeId]:

@@ -206,7 +206,7 @@ def _endpoint(task: Task, address: str, node_index: int) -> TaskEndpoint | None:
         return None
     shown: EndpointState = "starting"
     if state is TaskState.RUNNING:
-        shown = "serving" if task.is_wanted else "draining"
+        shown = "serving" if task.is_serving else "draining"
     return TaskEndpoint(
         task_id=task.id,
         name=task.container_name,

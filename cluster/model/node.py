@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from cluster.model.ids import NodeId
 from cluster.model.meta import Meta
+from cluster.model.network_view import DRIVER_NAME
 from cluster.model.placement import Platform
 from cluster.model.resources import Resources
 from cluster.model.spec_struct import Labels, ObjectStruct, SpecStruct, always
@@ -32,6 +33,10 @@ class EnginePlugin(SpecStruct, frozen=True, kw_only=True, gc=False):
 
     type: str = ""
     name: str = ""
+
+
+NETWORK_PLUGIN: Final = EnginePlugin(type="Network", name=DRIVER_NAME)
+"""Among its engine's plugins if tasks on the node can be in the cluster's networks."""
 
 
 class EngineDescription(SpecStruct, frozen=True, kw_only=True, gc=False):

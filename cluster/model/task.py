@@ -31,6 +31,7 @@ class TaskStatus(ObjectStruct, frozen=True, kw_only=True, gc=False):
     error: str = ""
     container: ContainerStatus | None = None
     ports: tuple[PortConfig, ...] = ()  # host-mode ports as the engine really bound them
+    is_unhealthy: bool = False  # its health check has given it up; it is being stopped
 
 
 class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_field="kind"):
@@ -89,6 +90,12 @@ class Task(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="task", tag_fi
     def is_wanted(self) -> bool:
         """Whether the orchestrator wants this task to exist and run, now or soon."""
         return self.desired_state <= TaskState.COMPLETE
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether others may be sent to it: it runs, is healthy and is to go on."""
+        is_running = self.status.state is TaskState.RUNNING
+        return is_running and self.is_wanted and not self.status.is_unhealthy
 
     @property
     def is_active(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which endpoints the local engine still has: asked of its API, never from inside one of its calls.
+"""What the local engine still has: asked of its API, never from inside one of its calls.
 
 The engine removes containers without telling a driver that did not answer. What it no longer
 lists is a leftover.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -16,21 +16,42 @@ from cluster.errors import Unavailable
 
 LIMIT_S: Final = 20.0
 
+Found = TypeVar("Found")
 
-async def used_endpoints(engine_socket: Path) -> frozenset[str]:
-    """Return the endpoint IDs of all containers, running or not.
+
+class Listing(msgspec.Struct, frozen=True):
+    """IDs of what the engine has: endpoints of all containers, running or not, and networks."""
+
+    endpoints: frozenset[str]
+    networks: frozenset[str]
+
+
+async def engine_listing(engine_socket: Path) -> Listing:
+    """Return what the engine has.
 
     Raises:
         Unavailable: the engine does not answer, or not as expected.
     """
+    containers = await _ask(engine_socket, "/containers/json?all=1", list[_Container])
+    networks = await _ask(engine_socket, "/networks", list[_Network])
+    return Listing(
+        endpoints=frozenset(
+            endpoint.EndpointID
+            for container in containers
+            for endpoint in container.NetworkSettings.Networks.values()
+            if endpoint.EndpointID
+        ),
+        networks=frozenset(network.Id for network in networks),
+    )
+
+
+async def _ask(engine_socket: Path, path: str, kind: type[Found]) -> Found:
     try:
         async with asyncio.timeout(LIMIT_S):
             reader, writer = await asyncio.open_unix_connection(engine_socket)
             try:
-                writer.write(
-                    b"GET /containers/json?all=1 HTTP/1.0\r\n"
-                    b"Host: engine\r\nConnection: close\r\n\r\n"
-                )
+                request = f"GET {path} HTTP/1.0\r\nHost: engine\r\nConnection: close\r\n\r\n"
+                writer.write(request.encode())
                 answer = await reader.read(-1)
             finally:
                 writer.close()
@@ -40,15 +61,9 @@ async def used_endpoints(engine_socket: Path) -> frozenset[str]:
     if b" 200 " not in head.split(b"\r\n")[0]:
         raise Unavailable(f"{engine_socket}: {head.splitlines()[:1]}")
     try:
-        containers = msgspec.json.decode(body, type=list[_Container])
+        return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise Unavailable(f"{engine_socket}: list of containers: {error}") from error
-    return frozenset(
-        endpoint.EndpointID
-        for container in containers
-        for endpoint in container.NetworkSettings.Networks.values()
-        if endpoint.EndpointID
-    )
+        raise Unavailable(f"{engine_socket}: {path}: {error}") from error
 
 
 class _Endpoint(msgspec.Struct):
@@ -61,3 +76,7 @@ class _Settings(msgspec.Struct):
 
 class _Container(msgspec.Struct):
     NetworkSettings: _Settings
+
+
+class _Network(msgspec.Struct):
+    Id: str

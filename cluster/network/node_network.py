@@ -168,9 +168,22 @@ class NodeNetwork:
         self._save(engine_networks={**self._state.engine_networks, engine_network: network_id})
 
     def remove_engine_network(self, engine_network: str) -> None:
-        """Forget an engine's network."""
+        """Forget an engine's network and what is left of containers in it.
+
+        The engine removes a network when nobody is in it any more, and has then forgotten
+        containers that were lost with a process of it, without a word about them.
+        """
+        lost = [k for k, e in self._state.endpoints.items() if e.engine_network == engine_network]
+        for endpoint_id in lost:
+            log.info("leftover endpoint removed", endpoint=endpoint_id[:12])
+            self._drop(endpoint_id)
         kept = {k: v for k, v in self._state.engine_networks.items() if k != engine_network}
         self._save(engine_networks=kept)
+        self._forget_unused()
+
+    def engine_networks(self) -> frozenset[str]:
+        """Return the engine's networks that are known, by the engine's IDs."""
+        return frozenset(self._state.engine_networks)
 
     def engine_network(self, engine_network: str) -> str:
         """Return the cluster's ID of an engine's network.

@@ -22,7 +22,7 @@ import structlog
 from cluster.errors import FatalStorageError, InvalidArgument, Unavailable
 from cluster.model.network_view import NodeView
 from cluster.network.dns_server import DnsServer
-from cluster.network.engine_listing import used_endpoints
+from cluster.network.engine_listing import Listing, engine_listing
 from cluster.network.http_socket import Answer, Request, serving
 from cluster.network.node_network import NodeNetwork
 from cluster.network.plugin import Plugin
@@ -46,7 +46,7 @@ class NetworkProcess:
         self._engine_socket = engine_socket
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
         self._name_problems: dict[str, str] = {}
-        self._suspects: frozenset[str] = frozenset()
+        self._suspects = Listing(frozenset(), frozenset())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set.
@@ -131,24 +131,29 @@ class NetworkProcess:
             await asyncio.sleep(VERIFY_EVERY_S if is_well else RETRY_EVERY_S)
 
     async def _sweep(self, network: NodeNetwork) -> None:
-        """Remove endpoints that the engine did not list twice in a row."""
+        """Remove what the engine did not list twice in a row."""
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
             with contextlib.suppress(Unavailable):
                 await self.sweep_once(network)
 
     async def sweep_once(self, network: NodeNetwork) -> None:
-        """Look once for endpoints that the engine does not list.
+        """Look once for endpoints and networks that the engine does not list.
 
         Raises:
             Unavailable: the engine does not answer.
         """
-        before = await self._call(network.endpoints)
-        unlisted = before - await used_endpoints(self._engine_socket)
-        for endpoint_id in sorted(unlisted & self._suspects):
+        endpoints = await self._call(network.endpoints)
+        networks = await self._call(network.engine_networks)
+        listed = await engine_listing(self._engine_socket)
+        unlisted = Listing(endpoints - listed.endpoints, networks - listed.networks)
+        for endpoint_id in sorted(unlisted.endpoints & self._suspects.endpoints):
             log.info("leftover endpoint removed", endpoint=endpoint_id[:12])
             await self._call(network.remove_endpoint, endpoint_id)
-        self._suspects = frozenset(unlisted)
+        for network_id in sorted(unlisted.networks & self._suspects.networks):
+            log.info("leftover engine network forgotten", network=network_id[:12])
+            await self._call(network.remove_engine_network, network_id)
+        self._suspects = unlisted
 
     async def _call(self, act: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, act, *arguments)

@@ -36,6 +36,7 @@ class Nature(ObjectStruct, frozen=True, kw_only=True, gc=False):
     constraints: tuple[str, ...] = ()
     platforms: tuple[Platform, ...] = ()
     plugins: tuple[Plugin, ...] = ()
+    needs_networks: bool = False  # of the cluster, which not every node can give
 
 
 class Demand(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -76,6 +77,7 @@ def demand_of(task: Task, state: ClusterState) -> Demand:
             constraints=placement.constraints,
             platforms=placement.platforms,
             plugins=_plugins(task.spec, state),
+            needs_networks=bool(task.networks),
         ),
         constraints=parse_all(placement.constraints),
         spread_over=tuple(p.spread.spread_descriptor for p in placement.preferences if p.spread),

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from cluster.model.constraint import all_match
 from cluster.model.ids import NodeId
+from cluster.model.node import NETWORK_PLUGIN
 from cluster.model.placement import Platform
 from cluster.model.resources import GenericResource
 from cluster.model.task import Task
@@ -146,6 +147,26 @@ class PluginFilter:
         return f"missing plugin on {_nodes(refusals)}"
 
 
+class NetworkFilter:
+    """The node can join the task to the cluster's networks: `stack-netd` runs there."""
+
+    is_of_nature = True
+
+    def applies(self, demand: Demand) -> bool:
+        """Whether the task is in any of them."""
+        return demand.nature.needs_networks
+
+    def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
+        """Whether the node has said that it can."""
+        del demand, allowance
+        description = load.node.description
+        return description is not None and NETWORK_PLUGIN in description.engine.plugins
+
+    def explain(self, refusals: int) -> str:
+        """Say how many nodes cannot."""
+        return f"stack-netd does not run on {_nodes(refusals)}"
+
+
 class ConstraintFilter:
     """The node fulfils the constraints."""
 
@@ -235,6 +256,7 @@ FILTERS: tuple[Filter, ...] = (
     ReadyFilter(),
     ResourceFilter(),
     PluginFilter(),
+    NetworkFilter(),
     ConstraintFilter(),
     PlatformFilter(),
     HostPortFilter(),

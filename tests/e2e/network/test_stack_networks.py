@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import pytest
+
 from tests.support.cluster import HOSTS, Cluster, Container, idle, wait_for
 
 HEALTH = {
@@ -36,6 +38,13 @@ try:
     print(*sorted(socket.gethostbyname_ex(sys.argv[1])[2]))
 except socket.gaierror:
     print("unknown")
+"""
+
+IN_KERNEL = """
+ls /run/netns 2>/dev/null | grep ^stknet
+ip -brief link | grep -E '^(sk|stk)'
+nft list tables | grep stackyard
+true
 """
 
 LOAD = """
@@ -156,26 +165,91 @@ def test_scaling_and_updates_lose_no_request(cluster: Cluster) -> None:
     assert bad == 0
 
 
+def test_an_unhealthy_task_loses_its_name_while_it_still_runs(cluster: Cluster) -> None:
+    stubborn = {
+        "image": "stackyard/test:1",
+        "command": ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"],
+        "healthcheck": {"test": "test ! -e /tmp/sick", "interval": "1s", "retries": 1},
+        "stop_grace_period": "30s",
+        "deploy": {"replicas": 2},
+    }
+    cluster.deploy("shop", {"web": stubborn, "client": idle()})
+    sick, well = cluster.wait_running("shop_web", 2)
+    [client] = cluster.wait_running("shop_client", 1)
+    eventually(
+        "both", addresses(cluster, "shop_web"), partial(resolve, cluster, client, "tasks.web")
+    )
+    where = {task["ID"]: task["NetworksAttachments"][0] for task in cluster.api("GET", "/tasks")}
+    remaining = where[well.task]["Addresses"][0].partition("/")[0]
+    cluster.lab.enter(sick.host, "docker", "exec", sick.id, "touch", "/tmp/sick")
+    eventually("the healthy one", [remaining], partial(resolve, cluster, client, "tasks.web"))
+    assert cluster.inspect(sick)["State"]["Running"]
+
+
+def test_a_node_without_network_process_is_given_no_task_in_a_network(cluster: Cluster) -> None:
+    cluster.lab.kill_netd(2)
+    cluster.lab.host(2).netd_socket.unlink()
+    named = {"Type": "Network", "Name": "stackyard"}
+
+    def plugins() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = cluster.node(2)["Description"]["Engine"]["Plugins"]
+        return found
+
+    try:
+        wait_for("the node to say so", lambda: named not in plugins())
+        cluster.deploy("shop", {"web": idle(replicas=4)})
+        assert {c.host for c in cluster.wait_running("shop_web", 4)} == {1, 3}
+        only = {"placement": {"constraints": ["node.hostname==h2"]}}
+        cluster.deploy("far", {"web": idle(**only)}, "--detach")
+        wait_for(
+            "the reason at the task",
+            lambda: "stack-netd does not run on 1 node" in cluster.tasks("far_web")[0].error,
+        )
+    finally:
+        cluster.lab.start_netd(2)
+    assert {c.host for c in cluster.wait_running("far_web", 1)} == {2}
+
+
+def leftovers(cluster: Cluster) -> list[str]:
+    """What hosts still have of networks: in the engine, in stack-netd, and in the kernel."""
+    found: list[str] = []
+    for host in HOSTS:
+        networks = cluster.lab.engine(host, "GET", "/networks")
+        of_engine = [n["Name"] for n in networks if n["Driver"] == "stackyard"]
+        viewed = [n["name"] for n in cluster.lab.netd(host, "GET", "/view").get("networks", ())]
+        made = [
+            (n["name"], n["endpoints"])
+            for n in cluster.lab.netd(host, "GET", "/status")["networks"]
+        ]
+        in_kernel = cluster.lab.enter(host, "sh", "-c", IN_KERNEL).stdout.splitlines()
+        left = [*of_engine, *viewed, *made, *in_kernel]
+        found += [f"h{host}: {what}" for what in left]
+    return found
+
+
 def test_nothing_is_left_on_any_host_after_the_stack(cluster: Cluster) -> None:
     cluster.deploy("shop", shop())
     cluster.wait_running("shop_web", 3)
     cluster.stack("rm", "shop")
+    wait_for("nothing left of the networks", lambda: not leftovers(cluster))
 
-    def left() -> list[str]:
-        networks = [
-            network["Name"]
-            for host in HOSTS
-            for network in cluster.lab.engine(host, "GET", "/networks")
-            if network["Driver"] == "stackyard"
-        ]
-        views = [
-            n["name"]
-            for h in HOSTS
-            for n in cluster.lab.netd(h, "GET", "/view").get("networks", ())
-        ]
-        return networks + views
 
-    wait_for("nothing left of the networks", lambda: not left())
+@pytest.mark.parametrize("netd_dies", [False, True])
+def test_an_engine_that_was_killed_leaves_nothing_of_a_removed_stack(
+    cluster: Cluster, *, netd_dies: bool
+) -> None:
+    cluster.deploy("shop", shop())
+    cluster.wait_running("shop_web", 3)
+    cluster.lab.kill_engine(2)
+    if netd_dies:
+        cluster.lab.kill_netd(2)
+        cluster.lab.start_netd(2)
+    cluster.lab.start_engine(2)
+    cluster.wait_running("shop_web", 3)
+    cluster.stack("rm", "shop")
+    wait_for("nothing left of the networks", lambda: not leftovers(cluster), limit_s=30)
+    held = cluster.api("GET", "/tasks")
+    assert not held, held  # nobody holds an address any more
 
 
 def test_a_stack_is_deployed_again_right_after_it_was_removed(cluster: Cluster) -> None:

@@ -149,7 +149,11 @@ async def test_a_container_is_running_only_once_it_is_healthy(tmp_path: Path) ->
         await until(lambda: ("start", ONE) in bench.executor.calls)
         bench.executor.change(ONE, health="healthy")
         await bench.until_state(S.RUNNING)
+        bench.executor.is_away = True  # so that it cannot be stopped yet
         bench.executor.change(ONE, health="unhealthy")
+        await until(lambda: bench.worker.reporter.newest[ONE].is_unhealthy)
+        assert bench.state() is S.RUNNING
+        bench.executor.is_away = False
         await bench.until_state(S.FAILED)
         assert bench.error() == "task: non-zero exit (137): dockerexec: unhealthy container"
         assert ("shutdown", ONE) in bench.executor.calls

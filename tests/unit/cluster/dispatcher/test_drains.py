@@ -59,6 +59,14 @@ def test_a_task_is_drained_once() -> None:
     assert [t.id for t in drains.take_done(nodes.has_applied)] == ["t1"]
 
 
+def test_an_unhealthy_task_is_drained_though_it_is_wanted() -> None:
+    drains = Drains()
+    sick = task("t1", "a")
+    sick = replace(sick, status=replace(sick.status, is_unhealthy=True))
+    drains.look_at([Updated(sick)], make_state(FRONT, WEB, sick))
+    assert drains.take_done(lambda _node, _revision: True) == [sick]
+
+
 def test_tasks_that_do_not_run_or_are_wanted_are_not_drained() -> None:
     drains = Drains()
     items = [

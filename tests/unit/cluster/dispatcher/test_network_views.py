@@ -98,6 +98,13 @@ def test_only_a_wanted_task_that_runs_serves(
     assert [t.state for t in front.tasks if t.task_id == "o"] == ([shown] if shown else [])
 
 
+def test_an_unhealthy_task_serves_no_more_while_it_is_being_stopped() -> None:
+    other = task("o", WEB, "b", ("front", "10.0.1.9/24"))
+    other = replace(other, status=replace(other.status, is_unhealthy=True))
+    (front,) = view("a", FRONT, A, B, WEB, T1, other).networks
+    assert {t.task_id: t.state for t in front.tasks} == {"t1": "serving", "o": "draining"}
+
+
 def test_tasks_of_a_dead_node_are_nowhere() -> None:
     (front,) = view("a", FRONT, A, node("b", 2, state="down"), WEB, T1, T2).networks
     assert [t.task_id for t in front.tasks] == ["t1"]

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from cluster.model.container import ContainerSpec, Driver, Mount, VolumeOptions
+from cluster.model.endpoint import NetworkAttachment
 from cluster.model.ids import NetworkId
 from cluster.model.meta import Meta
 from cluster.model.network import Network, NetworkSpec
@@ -235,3 +236,14 @@ def test_drivers(template: dict[str, Any], plugins: list[tuple[str, str]], fits:
     assert pipeline.accepts(load) is fits
     if not fits:
         assert pipeline.explain([load]) == "no suitable node (missing plugin on 1 node)"
+
+
+def test_a_task_in_a_network_needs_a_node_that_can_join_it() -> None:
+    task = pending(make_service("web"))
+    place = NetworkAttachment(network_id=NetworkId("front"), address="10.0.1.3/24")
+    pipeline = Pipeline(demand_of(replace(task, networks=(place,)), make_state()))
+    without = with_plugins(("Network", "overlay"))
+    assert pipeline.accepts(with_plugins(("Network", "stackyard")))
+    assert not pipeline.accepts(without)
+    assert pipeline.explain([without]) == "no suitable node (stack-netd does not run on 1 node)"
+    assert Pipeline(demand_of(task, make_state())).accepts(without)
