@@ -68,13 +68,16 @@ def allocated(state: ClusterState, network: Network) -> Network:
 class AddressPools(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """Where a cluster's networks get their subnets from, and the UDP port between its nodes."""
 
-    pools: tuple[str, ...] = (DEFAULT_ADDRESS_POOL,)
+    pools: tuple[str, ...] = ()
     subnet_size: int = DEFAULT_SUBNET_SIZE
     data_port: int = DEFAULT_DATA_PORT
 
 
 def address_pools(pools: tuple[str, ...], subnet_size: int, data_port: int) -> AddressPools:
-    """Return what a new cluster is to use; what is empty or 0 takes its default.
+    """Return what a new cluster is to use; a number of 0 takes its default.
+
+    Without pools and subnet size it shows the default pool as its own, with a size none, as Docker
+    Swarm does. Either way it uses that pool.
 
     Raises:
         InvalidArgument: a pool is no IPv4 network or overlaps another, or a number is wrong.
@@ -98,7 +101,7 @@ def address_pools(pools: tuple[str, ...], subnet_size: int, data_port: int) -> A
         if any(pool.overlaps(other) for other in networks):
             raise InvalidArgument(f"DefaultAddrPool: {pool} overlaps another pool")
         networks.append(pool)
-    texts = tuple(map(str, networks)) or (DEFAULT_ADDRESS_POOL,)
+    texts = tuple(map(str, networks)) or (() if subnet_size else (DEFAULT_ADDRESS_POOL,))
     return AddressPools(pools=texts, subnet_size=size, data_port=port)
 
 
@@ -162,7 +165,7 @@ def _pools(state: ClusterState) -> tuple[tuple[str, ...], int]:
     cluster = state.cluster
     if cluster is None:
         return (DEFAULT_ADDRESS_POOL,), DEFAULT_SUBNET_SIZE
-    return cluster.address_pools, cluster.subnet_size
+    return cluster.address_pools or (DEFAULT_ADDRESS_POOL,), cluster.subnet_size
 
 
 def _gateway(subnet: ipaddress.IPv4Network, *, is_ingress: bool) -> str:

@@ -156,7 +156,7 @@ class Cluster(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="cluster", 
     removed_nodes: tuple[RemovedNode, ...] = ()
     unlock_key: str = ""
     rebalancing: Rebalancing | None = None  # written by the rebalancer
-    address_pools: tuple[str, ...] = (DEFAULT_ADDRESS_POOL,)  # for networks without a subnet
+    address_pools: tuple[str, ...] = ()  # for networks without a subnet; none: the default one
     subnet_size: int = DEFAULT_SUBNET_SIZE  # their prefix length
     data_port: int = DEFAULT_DATA_PORT  # UDP port of the traffic between nodes
 

@@ -92,12 +92,17 @@ class ServiceMode(SpecStruct, frozen=True, kw_only=True, gc=False):
 
 
 class ServiceSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
-    """A user's wish for a service, as the Docker Engine API spells it."""
+    """A user's wish for a service, as the Docker Engine API spells it.
+
+    `networks` are those of the task template once more, where a client named them here, as old ones
+    do: it is shown what it said. Nothing else looks at them.
+    """
 
     name: str = ""
     labels: Labels = always({})
     task_template: TaskSpec = always(TaskSpec())
     mode: ServiceMode | None = None
+    networks: tuple[NetworkAttachmentConfig, ...] = ()
     update_config: UpdateConfig | None = None
     rollback_config: UpdateConfig | None = None
     endpoint_spec: EndpointSpec | None = None

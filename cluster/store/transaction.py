@@ -63,7 +63,8 @@ class Transaction:
 
         Args:
             item: the object in its new form; its `meta` is ignored.
-            expected_version: the version the caller read, where a user might be overruled.
+            expected_version: the version the caller read, where a user might be overruled. What
+                a user has written gets a new one, even if it is equal.
 
         Raises:
             NotFound: no object of that ID.
@@ -74,10 +75,12 @@ class Transaction:
             raise NotFound(f"{type(item).__name__.lower()} {item.id} not found")
         if expected_version is not None and old.meta.version != expected_version:
             raise OutOfSequence
-        if msgspec.structs.replace(item, meta=old.meta) == old:
+        is_users = expected_version is not None
+        if not is_users and msgspec.structs.replace(item, meta=old.meta) == old:
             return
         self._check_name(item)
-        version = self.revision if _users_could_conflict(old, item) else old.meta.version
+        is_new = is_users or _users_could_conflict(old, item)
+        version = self.revision if is_new else old.meta.version
         meta = Meta(version=version, created_at=old.meta.created_at, updated_at=self.now)
         self._record(Updated(msgspec.structs.replace(item, meta=meta)))
 

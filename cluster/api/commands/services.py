@@ -125,8 +125,8 @@ def update_service(
     accepted = accept(tx.state, spec)
     if accepted.mode_name != service.spec.mode_name:
         raise Unimplemented("service mode change is not allowed")
-    # An equal spec leaves the service as it is, so that deploying the same file again does not
-    # overwrite the spec that a rollback returns to.
+    # An equal spec moves the version only, so that deploying the same file again does not overwrite
+    # the spec that a rollback returns to.
     auth = _auth_for(service, credentials)
     if accepted != service.spec:
         service = with_ports(tx.state, with_spec(tx, service, accepted))
@@ -202,7 +202,8 @@ def accept(state: ClusterState, spec: ServiceSpec) -> ServiceSpec:
         check_references(state, spec.task_template.container_spec)
     template = _with_network_ids(state, spec.task_template)
     template = msgspec.structs.replace(template, extensions=extensions.of_task())
-    return msgspec.structs.replace(spec, task_template=template)
+    networks = template.networks if spec.networks else ()
+    return msgspec.structs.replace(spec, task_template=template, networks=networks)
 
 
 def not_carried_out(spec: ServiceSpec) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from cluster.api.convert.objects import common_members
-from cluster.model.cluster import DEFAULT_ADDRESS_POOL, Cluster
+from cluster.model.cluster import Cluster
 
 
 def cluster_json(cluster: Cluster, issuer: tuple[str, str]) -> dict[str, Any]:
@@ -26,8 +26,7 @@ def cluster_json(cluster: Cluster, issuer: tuple[str, str]) -> dict[str, Any]:
         "CertIssuerPublicKey": issuer[1],
     }
     shown["RootRotationInProgress"] = cluster.root_rotation is not None
-    pools = list(cluster.address_pools)
-    shown["DefaultAddrPool"] = None if pools == [DEFAULT_ADDRESS_POOL] else pools
+    shown["DefaultAddrPool"] = list(cluster.address_pools) or None
     shown["SubnetSize"] = cluster.subnet_size
     shown["DataPathPort"] = cluster.data_port
     return shown

@@ -9,7 +9,7 @@ import msgspec
 from cluster.api.payloads.decoding import convert_tree, parse_body
 from cluster.api.versions import ApiVersion
 from cluster.errors import InvalidArgument, Unimplemented
-from cluster.model.service import NetworkAttachmentConfig, ServiceSpec
+from cluster.model.service import ServiceSpec
 from cluster.model.spec_struct import SpecStruct
 
 _NETWORKS_MOVED = ApiVersion(1, 44)
@@ -34,7 +34,6 @@ class _OtherMembers(SpecStruct, frozen=True, kw_only=True, gc=False):
 
     task_template: _OtherRuntimes = _OtherRuntimes()
     mode: _OtherModes = _OtherModes()
-    networks: tuple[NetworkAttachmentConfig, ...] = ()
 
 
 def decode_service_spec(body: bytes, version: ApiVersion) -> ServiceSpec:
@@ -53,8 +52,10 @@ def service_spec_of(tree: Any, version: ApiVersion) -> ServiceSpec:
     _check_mode(others.mode)
     _check_runtime(others.task_template)
     spec = convert_tree(tree, ServiceSpec)
-    if others.networks and not spec.task_template.networks and version < _NETWORKS_MOVED:
-        template = msgspec.structs.replace(spec.task_template, networks=others.networks)
+    if version >= _NETWORKS_MOVED:
+        return msgspec.structs.replace(spec, networks=())
+    if spec.networks and not spec.task_template.networks:
+        template = msgspec.structs.replace(spec.task_template, networks=spec.networks)
         spec = msgspec.structs.replace(spec, task_template=template)
     return spec
 

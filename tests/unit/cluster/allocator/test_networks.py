@@ -280,6 +280,14 @@ def test_published_ports_have_room_for_many_nodes() -> None:
     assert network.allocation.gateway == "10.255.255.254"
 
 
+@pytest.mark.parametrize(("size", "shown"), [(0, ("10.0.0.0/8",)), (24, ())])
+def test_the_default_pool_is_used_whether_it_is_shown_or_not(size: int, shown: object) -> None:
+    pools = address_pools((), size, 0)
+    assert pools.pools == shown
+    state = make_state(_cluster(address_pools=pools.pools, subnet_size=pools.subnet_size))
+    assert _subnet(state, make_network("front")) == "10.0.0.0/24"
+
+
 def test_pools_are_used_in_their_order_until_they_are_empty() -> None:
     pools = address_pools(("172.30.0.0/28", "172.31.0.0/28"), 29, 0)
     cluster = _cluster(address_pools=pools.pools, subnet_size=pools.subnet_size)

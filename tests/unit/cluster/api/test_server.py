@@ -370,12 +370,17 @@ async def test_credentials_are_kept_with_the_service_and_never_shown(
     _, shown = await manager("GET", "/services/web")
     assert "registry" not in str(shown).lower()
     update = f"{shown['ID']}/update"
-    version = str(shown["Version"]["Index"])
-    assert await manager("POST", f"/services/{update}", SERVICE, version=version) == (200, ANY)
+
+    async def version() -> str:
+        _, now = await manager("GET", "/services/web")
+        return str(now["Version"]["Index"])
+
+    path = f"/services/{update}"
+    assert await manager("POST", path, SERVICE, version=await version()) == (200, ANY)
     assert stored() == ALICE
-    assert await _send_with_login(manager, update, BOB, version=version) == (200, ANY)
+    assert await _send_with_login(manager, update, BOB, version=await version()) == (200, ANY)
     assert stored() == BOB
-    assert await _send_with_login(manager, update, "e30=", version=version) == (200, ANY)
+    assert await _send_with_login(manager, update, "e30=", version=await version()) == (200, ANY)
     assert stored() == ""
 
 

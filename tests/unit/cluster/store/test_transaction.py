@@ -61,6 +61,12 @@ def test_an_equal_object_changes_nothing() -> None:
     assert tx.changes == ()
 
 
+def test_what_a_user_writes_gets_a_new_version_even_if_it_is_equal() -> None:
+    tx = Transaction(committed(service("a")), Timestamp(9_000))
+    tx.update(service("a"), expected_version=1)
+    assert tx.state.service(ServiceId("s1")).meta.version == 2  # type: ignore[union-attr]
+
+
 def test_observations_do_not_move_the_version_that_users_must_name() -> None:
     node = Node(id=NodeId("n1"), meta=Meta())
     state = committed(node)

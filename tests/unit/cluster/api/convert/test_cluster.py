@@ -27,6 +27,11 @@ def test_the_cluster_looks_as_recorded() -> None:
     assert as_json(swarm_json(_cluster(), ISSUER)) == SHOWN
 
 
+def test_pools_are_shown_as_they_were_given() -> None:
+    cluster = msgspec.structs.replace(_cluster(), address_pools=("10.0.0.0/8",))
+    assert swarm_json(cluster, ISSUER)["DefaultAddrPool"] == ["10.0.0.0/8"]
+
+
 def test_secrets_are_not_shown_where_anybody_may_look() -> None:
     shown = str(cluster_json(_cluster(), ISSUER))
     assert "SWMTKN" not in shown

@@ -15,8 +15,11 @@ V41, V44 = ApiVersion(1, 41), ApiVersion(1, 44)
 
 def test_networks_at_the_top_count_for_old_clients() -> None:
     body = ("{" + CONTAINER + ',"Networks":[{"Target":"n"}]}').encode()
-    assert decode_service_spec(body, V41).task_template.networks[0].target == "n"
-    assert not decode_service_spec(body, V44).task_template.networks
+    old, new = decode_service_spec(body, V41), decode_service_spec(body, V44)
+    assert old.task_template.networks[0].target == "n"
+    assert old.networks == old.task_template.networks
+    assert not new.task_template.networks
+    assert not new.networks
 
 
 @pytest.mark.parametrize(
