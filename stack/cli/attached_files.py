@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from stack.cli.session import client_of, now_s, say
-from stack.cli.tables import age, list_options, short_id, show
+from stack.cli.tables import age, label_list, list_options, show
 from stack.engine.payloads import FileKind, Json, Named
 from stack.errors import UsageError
 
-_COLUMNS = {"ID": "ID", "Name": "NAME", "Created": "CREATED", "Updated": "UPDATED"}
+_COLUMNS = {"ID": "ID", "Name": "NAME", "CreatedAt": "CREATED", "UpdatedAt": "UPDATED"}
 
 
 def _group(kind: FileKind, name: str, summary: str) -> click.Group:
@@ -89,10 +89,12 @@ def _rows(found: list[Named]) -> list[dict[str, str]]:
     now = now_s()
     rows = [
         {
-            "ID": short_id(item["ID"]),
+            "ID": item["ID"],
             "Name": str(item["Spec"]["Name"]),
-            "Created": age(item.get("CreatedAt", ""), now),
-            "Updated": age(item.get("UpdatedAt", ""), now),
+            "CreatedAt": age(item.get("CreatedAt", ""), now),
+            "UpdatedAt": age(item.get("UpdatedAt", ""), now),
+            "Driver": str((item["Spec"].get("Driver") or {}).get("Name", "")),
+            "Labels": label_list(item["Spec"].get("Labels")),
         }
         for item in found
     ]

@@ -8,7 +8,7 @@ import click
 
 from stack.cli.deploy_output import Form, Output, output_of, output_option, result_of
 from stack.cli.session import client_of, now_s
-from stack.cli.tables import age, show
+from stack.cli.tables import age, format_option, show
 from stack.cli.waiting import DetachWithValue, wait_lock_option, waiting_options
 from stack.deploy.converge import Pace, already_over, converge
 from stack.deploy.deployment import Waiting, author
@@ -31,13 +31,7 @@ _COLUMNS = {
 @click.command()
 @click.argument("stack")
 @click.argument("revision", required=False, type=click.IntRange(min=1))
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    help="table, or json: an array of objects.",
-)
+@format_option
 @click.pass_context
 def history(ctx: click.Context, stack: str, *, revision: int | None, form: str) -> None:
     """List the kept revisions of a stack, the newest first; or show REVISION whole, as JSON.
@@ -68,7 +62,7 @@ def history(ctx: click.Context, stack: str, *, revision: int | None, form: str) 
         }
         for one in found
     ]
-    show(rows, _COLUMNS, form="table", quiet=False)
+    show(rows, _COLUMNS, form=form, quiet=False)
 
 
 @click.command(cls=DetachWithValue)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from stack.cli.rows import is_table
 from stack.cli.tables import age, short_id, show
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Json, Node, Service, ServiceStatus, Task
@@ -85,7 +86,7 @@ def task_rows(client: EngineClient, tasks: Iterable[Task], now_s: float) -> list
 
 def show_tasks(rows: list[dict[str, str]], *, form: str, quiet: bool) -> None:
     """Print rows of tasks; in a table, older tasks of a slot hang below the newest."""
-    if form == "table":
+    if is_table(form):
         previous = ""
         for row in rows:
             name = row["Name"]

@@ -7,7 +7,7 @@ import json
 import click
 
 from stack.cli.session import client_of, say, warn_all
-from stack.cli.tables import list_options, short_id, show
+from stack.cli.tables import label_list, list_options, short_id, show
 from stack.engine.payloads import Json
 from stack.errors import NotFound, UsageError
 
@@ -31,6 +31,9 @@ def ls(ctx: click.Context, *, form: str, quiet: bool) -> None:
             "Name": one["Name"],
             "Driver": one.get("Driver", ""),
             "Scope": one.get("Scope", ""),
+            "Internal": str(bool(one.get("Internal"))).lower(),
+            "IPv6": str(bool(one.get("EnableIPv6"))).lower(),
+            "Labels": label_list(one.get("Labels")),
         }
         for one in sorted(found, key=lambda one: one["Name"])
     ]

@@ -7,7 +7,7 @@ import msgspec
 
 from stack.cli.deploy_output import Form, output_of, output_option, result_of
 from stack.cli.session import client_of
-from stack.cli.tables import show
+from stack.cli.tables import format_option, show
 from stack.cli.waiting import wait_time_options
 from stack.deploy.converge import converge, look
 from stack.deploy.deployment import Waiting
@@ -27,13 +27,7 @@ _COLUMNS = {
 
 @click.command()
 @click.argument("stack")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    help="table, or json: an array of objects.",
-)
+@format_option
 @click.pass_context
 def status(ctx: click.Context, stack: str, *, form: str) -> None:
     """Show how far each service of a stack is, and why one is not well."""
@@ -49,7 +43,7 @@ def status(ctx: click.Context, stack: str, *, form: str) -> None:
     for row in rows:
         del row["event"]
         if form == "json":
-            del row["counts"]
+            del row["counts"]  # made of other members
     show(rows, _COLUMNS, form=form, quiet=False)
 
 

@@ -1,4 +1,4 @@
-"""Lists as tables in the column layout of Docker's client, as JSON, or as bare IDs."""
+"""Lists as tables in the layout of Docker's client, as JSON, by a template, or as bare IDs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from datetime import datetime
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-Row = Mapping[str, Any]
-Columns = Mapping[str, str]
-"""JSON member to the column's heading."""
+from stack.cli.rows import WORDS, Columns, Row
 
 
 def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,13 +25,47 @@ def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
     listing = click.option("--json", "is_json", is_flag=True, help="The same as --format json.")(
         listing
     )
+    return format_option(listing)
+
+
+class ListForm(click.ParamType[str]):
+    """The form of a list: table, json, or a template, which is read to see whether it is one."""
+
+    name = "form"
+
+    def convert(self, value: str, *_: click.Parameter | click.Context | None) -> str:
+        """Check a form.
+
+        Raises:
+            UsageError: the template is wrong.
+        """
+        if value not in WORDS:
+            from stack.cli.templates import read_template  # only who gives one needs it
+
+            read_template(value)
+        return value
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - for all kinds of parameters
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """The forms that are words."""
+        return [CompletionItem(word) for word in WORDS if word.startswith(incomplete)]
+
+
+def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --format to a command that shows rows."""
     return click.option(
         "--format",
         "form",
-        type=click.Choice(["table", "json"]),
+        type=ListForm(),
+        metavar="FORM",
         default="table",
-        help="table, or json: an array of objects.",
-    )(listing)
+        help="table; json: an array of objects; or a template as for Docker's client: "
+        "'{{.Name}}', 'table {{.ID}}\\t{{.Name}}'.",
+    )(command)
 
 
 def show(
@@ -43,11 +76,15 @@ def show(
     Args:
         rows: members by name; a row may hold more than the columns show.
         columns: what a table shows.
-        form: "table" or "json".
-        quiet: print only the member `identity` of each row.
+        form: "table", "json" or a template.
+        quiet: print only the member `identity` of each row, unless there is a template.
         identity: the member that names a row.
     """
-    if quiet:
+    if form not in WORDS:
+        from stack.cli.templates import filled_in
+
+        click.echo(filled_in(form, rows, columns), nl=False)
+    elif quiet:
         for row in rows:
             click.echo(row[identity])
     elif form == "json":
@@ -83,6 +120,11 @@ SHORT_ID = 12
 def short_id(identifier: str) -> str:
     """An ID as tables show it; it still names the object in every command."""
     return identifier[:SHORT_ID]
+
+
+def label_list(labels: Mapping[str, str] | None) -> str:
+    """Labels as Docker's client prints them: "a=1,b=2"."""
+    return ",".join(f"{key}={value}" for key, value in sorted((labels or {}).items()))
 
 
 _AGES = ((1, "second"), (60, "minute"), (3600, "hour"), (86400, "day"), (604800, "week"))
