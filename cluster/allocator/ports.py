@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from cluster.allocator.wants import ingress_network, publishes_everywhere
 from cluster.errors import FailedPrecondition, InvalidArgument
 from cluster.model.endpoint import PortConfig
 from cluster.model.ids import ServiceId
@@ -24,10 +25,15 @@ def with_ports(state: ClusterState, service: Service) -> Service:
     A port that was chosen before stays as it is, whatever else of the spec changes.
 
     Raises:
-        InvalidArgument: another service has the port.
-        FailedPrecondition: no port is left to choose.
+        InvalidArgument: another service has the port, on all nodes or on its tasks' nodes.
+        FailedPrecondition: no port is left to choose, or there is no network for such ports.
     """
     spec = service.spec.endpoint_spec
+    if publishes_everywhere(spec) and ingress_network(state) is None:
+        raise FailedPrecondition(
+            "service needs ingress network, but no ingress network is present: make one with "
+            "docker network create --driver overlay --ingress NAME, or publish in mode host"
+        )
     before = list(service.endpoint.ports)
     ports: list[PortConfig] = []
     named = {
@@ -37,9 +43,11 @@ def with_ports(state: ClusterState, service: Service) -> Service:
     }
     for port in spec.ports if spec else ():
         if port.publish_mode == "host":
+            _check_free(state, service.id, port, "port")
             ports.append(port)
         elif port.published_port:
-            _check_free(state, service.id, port)
+            _check_free(state, service.id, port, "port")
+            _check_free(state, service.id, port, "host port")
             ports.append(port)
         else:
             chosen = _kept(before, port, named) or _choose(state, service.id, port, named)
@@ -48,12 +56,13 @@ def with_ports(state: ClusterState, service: Service) -> Service:
     return replace(service, endpoint=replace(service.endpoint, ports=tuple(ports)))
 
 
-def _check_free(state: ClusterState, service_id: ServiceId, port: PortConfig) -> None:
-    for other in state.services.find("port", port_key(port)):
+def _check_free(state: ClusterState, service_id: ServiceId, port: PortConfig, index: str) -> None:
+    for other in state.services.find(index, port_key(port)):
         if other.id != service_id:
+            kind = "an ingress port" if index == "port" else "a host-published port"
             raise InvalidArgument(
                 f"port '{port.published_port}' is already in use by service '{other.spec.name}' "
-                f"({other.id}) as an ingress port"
+                f"({other.id}) as {kind}"
             )
 
 
@@ -70,8 +79,8 @@ def _choose(
 ) -> PortConfig:
     for candidate in _candidates(port):
         key = port_key(candidate)
-        users = state.services.ids("port", key)
-        if key not in named and not any(user != service_id for user in users):
+        users = {*state.services.ids("port", key), *state.services.ids("host port", key)}
+        if key not in named and not users - {service_id}:
             return candidate
     raise FailedPrecondition(
         f"EndpointSpec.Ports: no port of {FIRST_CHOSEN} to {LAST_CHOSEN} is free for target port "

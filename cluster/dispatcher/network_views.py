@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from cluster.model.cluster import Cluster
+from cluster.model.endpoint import PortConfig
+from cluster.model.extensions import port_settings_of
 from cluster.model.ids import NetworkId, NodeId, ServiceId, TaskId
 from cluster.model.network import Network
 from cluster.model.network_view import (
@@ -33,6 +37,8 @@ from cluster.store.state import ClusterState
 
 MTU_OPTION: Final = "com.docker.network.driver.mtu"
 """The network option by which Docker's own drivers are told the MTU."""
+
+ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104 - what a service may say
 
 
 class Concern(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -257,18 +263,43 @@ def _services(state: ClusterState, network_id: NetworkId) -> Iterator[ServiceEnd
 
 
 def _published(state: ClusterState) -> list[PublishedPort]:
-    ports = [
-        PublishedPort(
+    ports = [port for service in state.services for port in _published_of(service)]
+    return sorted(ports, key=lambda p: (p.protocol, p.published_port))
+
+
+def _published_of(service: Service) -> Iterator[PublishedPort]:
+    """Yield the ports a service was given and still wants.
+
+    After a rollback to a port that is another service's by now, it still has that of before, which
+    is published no more: nothing in the spec tells on which addresses that may be.
+    """
+    settings = port_settings_of(service.spec.labels)
+    for port in service.endpoint.ports:
+        wanted = _wanted(service, port)
+        if wanted is None or port.publish_mode == "host":
+            continue
+        said = next((one for one in settings if one.is_of(wanted)), None)
+        addresses = said.host_ips if said is not None else ()
+        yield PublishedPort(
             protocol=port.protocol or "tcp",
             published_port=port.published_port,
             target_port=port.target_port,
             service_id=service.id,
+            host_ips=() if ALL_ADDRESSES in addresses else addresses,
+            keeps_source=said is None or not said.hide_client,
         )
-        for service in state.services
-        for port in service.endpoint.ports
-        if port.publish_mode != "host"
+
+
+def _wanted(service: Service, given: PortConfig) -> PortConfig | None:
+    """Return the port of the spec for which a port was given."""
+    spec = service.spec.endpoint_spec
+    alike = [
+        port
+        for port in (spec.ports if spec is not None else ())
+        if replace(port, published_port=given.published_port) == given
     ]
-    return sorted(ports, key=lambda p: (p.protocol, p.published_port))
+    numbers = (given.published_port, 0)
+    return next((p for number in numbers for p in alike if p.published_port == number), None)
 
 
 def _mtu(network: Network) -> int:

@@ -92,7 +92,7 @@ def host_ips(task: Task, target: int, published: int, protocol: str) -> tuple[st
     """Return the node's addresses on which to publish a port; ("",) is all of them."""
     for port in extensions_of(task).ports:
         if (port.target, port.published, port.protocol) == (target, published, protocol):
-            return port.host_ips
+            return port.host_ips or ("",)
     return ("",)
 
 

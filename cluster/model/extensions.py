@@ -11,10 +11,12 @@ into the task, so that an agent has nothing to parse and a changed setting repla
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 import msgspec
+
+from cluster.model.endpoint import PortConfig
 
 EXTENSION_LABEL: Final = "com.stackyard.ext"
 
@@ -115,13 +117,26 @@ class ContainerExtensions(ExtensionStruct, frozen=True, kw_only=True, gc=False):
     uts: Literal["", "host"] = ""
 
 
-class PortAddresses(ExtensionStruct, frozen=True, kw_only=True, gc=False):
-    """The node's own addresses on which a port of the EndpointSpec is published in mode host."""
+class PortExtensions(ExtensionStruct, frozen=True, kw_only=True, gc=False):
+    """Settings of the port of the EndpointSpec that has these numbers.
+
+    With `host_ips` it is published on these addresses of each node that has them, and on no other.
+    With `hide_client` servers behind a port of mode ingress see the node where a client came in.
+    """
 
     target: int
     published: int = 0
     protocol: Literal["tcp", "udp", "sctp"] = "tcp"
-    host_ips: tuple[str, ...]
+    host_ips: tuple[str, ...] = ()
+    hide_client: bool = False
+
+    def is_of(self, port: PortConfig) -> bool:
+        """Whether a port of a service's spec is meant."""
+        return (self.target, self.published, self.protocol) == (
+            port.target_port,
+            port.published_port,
+            port.protocol or "tcp",
+        )
 
 
 class Dependency(ExtensionStruct, frozen=True, kw_only=True, gc=False):
@@ -150,13 +165,16 @@ class Extensions(ExtensionStruct, frozen=True, kw_only=True, gc=False):
     container: ContainerExtensions = ContainerExtensions()
     depends_on: Mapping[str, Dependency] = {}
     networks: Mapping[str, NetworkExtensions] = {}
-    ports: tuple[PortAddresses, ...] = ()
+    ports: tuple[PortExtensions, ...] = ()
     pull_policy: PullPolicy = "missing"
 
-    def of_task(self) -> TaskExtensions | None:
-        """Return what makes the container, None when nothing does."""
+    def of_task(self, published: Iterable[PortConfig]) -> TaskExtensions | None:
+        """Return what makes the container of a service with these ports, None when nothing does."""
+        on_node = [port for port in published if port.publish_mode == "host"]
         part = TaskExtensions(
-            container=self.container, ports=self.ports, pull_policy=self.pull_policy
+            container=self.container,
+            ports=tuple(one for one in self.ports if any(one.is_of(port) for port in on_node)),
+            pull_policy=self.pull_policy,
         )
         return None if part == TaskExtensions() else part
 
@@ -165,7 +183,7 @@ class TaskExtensions(ExtensionStruct, frozen=True, kw_only=True, gc=False):
     """The part of the document that the agent applies."""
 
     container: ContainerExtensions = ContainerExtensions()
-    ports: tuple[PortAddresses, ...] = ()
+    ports: tuple[PortExtensions, ...] = ()
     pull_policy: PullPolicy = "missing"
 
 
@@ -178,6 +196,12 @@ def dependencies_of(labels: Mapping[str, str]) -> Mapping[str, Dependency]:
     return _dependencies(text) if text and '"depends_on"' in text else {}
 
 
+def port_settings_of(labels: Mapping[str, str]) -> tuple[PortExtensions, ...]:
+    """Return the settings of ports of a service with these labels, as for `dependencies_of`."""
+    text = labels.get(EXTENSION_LABEL)
+    return _port_settings(text) if text and '"ports"' in text else ()
+
+
 class _DependsOn(ExtensionStruct, frozen=True, kw_only=True, gc=False):
     depends_on: Mapping[str, Dependency] = {}
 
@@ -188,3 +212,15 @@ def _dependencies(text: str) -> Mapping[str, Dependency]:
         return msgspec.json.decode(text, type=_DependsOn).depends_on
     except msgspec.DecodeError:
         return {}
+
+
+class _Ports(ExtensionStruct, frozen=True, kw_only=True, gc=False):
+    ports: tuple[PortExtensions, ...] = ()
+
+
+@functools.lru_cache(maxsize=1024)
+def _port_settings(text: str) -> tuple[PortExtensions, ...]:
+    try:
+        return msgspec.json.decode(text, type=_Ports).ports
+    except msgspec.DecodeError:
+        return ()

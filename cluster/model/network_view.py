@@ -100,15 +100,15 @@ class NetworkView(ObjectStruct, frozen=True, kw_only=True, gc=False):
 class PublishedPort(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """A port on which every node answers for a service (publish mode ingress).
 
-    `host_ip` limits it to one address of each node; `keeps_source` is false where the server is
-    to see the entry node instead of the client.
+    `host_ips` limits it to these addresses, on nodes that have them; `keeps_source` is false where
+    the server is to see the entry node instead of the client.
     """
 
     protocol: Protocol
     published_port: int
     target_port: int
     service_id: ServiceId
-    host_ip: str = ""
+    host_ips: tuple[str, ...] = ()
     keeps_source: bool = True
 
 

@@ -42,7 +42,7 @@ class PortRule(msgspec.Struct, frozen=True, kw_only=True):
     published_port: int
     target_port: int
     backends: tuple[str, ...] = ()
-    host_ip: str = ""
+    host_ips: tuple[str, ...] = ()
     keeps_source: bool = True
 
     @property
@@ -74,7 +74,7 @@ def plan_ports(ingress: IngressView) -> dict[str, PortRule]:
             published_port=port.published_port,
             target_port=port.target_port,
             backends=tuple(sorted(serving.get(port.service_id, ()))),
-            host_ip=port.host_ip,
+            host_ips=port.host_ips,
             keeps_source=port.keeps_source,
         )
         rules.setdefault(rule.key, rule)
@@ -205,10 +205,12 @@ def changed_ports(have: IngressRules, wanted: IngressRules) -> list[str]:
 def render_host(ports: Mapping[str, PortRule]) -> str:
     """Return the host's table for published ports, to take the place of what is there."""
     anywhere = _elements(
-        f"{p.protocol} . {p.published_port}" for p in _sorted(ports) if not p.host_ip
+        f"{p.protocol} . {p.published_port}" for p in _sorted(ports) if not p.host_ips
     )
     somewhere = _elements(
-        f"{p.host_ip} . {p.protocol} . {p.published_port}" for p in _sorted(ports) if p.host_ip
+        f"{address} . {p.protocol} . {p.published_port}"
+        for p in _sorted(ports)
+        for address in p.host_ips
     )
     to_ingress = f"dnat to {UPLINK_INSIDE_ADDRESS}"
     translation = [

@@ -42,6 +42,7 @@ HOST: Final = "host"
 """Key of problems that are no single network's."""
 
 ROUTER_LINK_PREFIX: Final = "v"
+ALL_ADDRESSES: Final = ("", "0.0.0.0")  # noqa: S104 - what the engine says
 
 
 class NodeNetwork:
@@ -438,7 +439,7 @@ def local_ports(endpoints: Mapping[str, EngineEndpoint]) -> dict[str, PortRule]:
         InvalidArgument: a port is of a kind that only the engine's bridge can publish.
     """
     gateways = {e.sandbox: e.address for e in endpoints.values() if e.is_gateway and e.sandbox}
-    rules = {}
+    rules: dict[str, PortRule] = {}
     for endpoint in endpoints.values():
         if endpoint.sandbox not in gateways:
             continue
@@ -452,9 +453,14 @@ def local_ports(endpoints: Mapping[str, EngineEndpoint]) -> dict[str, PortRule]:
                 protocol=port.protocol,
                 published_port=port.published_port,
                 target_port=port.target_port,
-                host_ip="" if port.host_ip == "0.0.0.0" else port.host_ip,  # noqa: S104
+                host_ips=() if port.host_ip in ALL_ADDRESSES else (port.host_ip,),
                 backends=(gateways[endpoint.sandbox],),
             )
+            known = rules.get(rule.key)
+            if known is not None:  # one binding for each address
+                is_all = not known.host_ips or not rule.host_ips
+                addresses = () if is_all else tuple(sorted({*known.host_ips, *rule.host_ips}))
+                rule = msgspec.structs.replace(rule, host_ips=addresses)
             rules[rule.key] = rule
     return rules
 

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 
 from cluster.network.ingress_rules import PortRule
 
+_EVERYWHERE = ""
+_FREEBIND = 15  # IP_FREEBIND of linux/in.h
+
 Place = tuple[str, str, int]
 
 
@@ -22,7 +25,11 @@ class PortHolder:
 
     def hold(self, ports: Mapping[str, PortRule]) -> dict[str, str]:
         """Hold exactly these ports; for those that cannot be had, why."""
-        wanted = {(p.protocol, p.host_ip, p.published_port): key for key, p in ports.items()}
+        wanted = {
+            (p.protocol, address, p.published_port): key
+            for key, p in ports.items()
+            for address in p.host_ips or (_EVERYWHERE,)
+        }
         for place in self._held.keys() - wanted.keys():
             self._held.pop(place).close()
         problems = {}
@@ -50,7 +57,9 @@ def _bind(protocol: str, address: str, port: int) -> socket.socket:
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     held = socket.socket(socket.AF_INET, kind)
     try:
-        held.bind((address, port))  # "" is every address
+        # An address that the node does not have (yet) is no problem.
+        held.setsockopt(socket.IPPROTO_IP, _FREEBIND, 1)
+        held.bind((address, port))
     except OSError:
         held.close()
         raise

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cluster.model.constraint import node_fits
-from cluster.model.endpoint import EndpointSpec
+from cluster.model.endpoint import EndpointSpec, PortConfig
 from cluster.model.extensions import dependencies_of
 from cluster.model.placement import Placement
 from cluster.model.service import Service, TaskSpec
@@ -75,11 +75,27 @@ _MATERIAL: _Difference = "material"
 
 def _difference(task: Task, service: Service) -> _Difference:
     old, new = task.spec, service.spec.task_template
-    if not _is_same(task.endpoint_spec or EndpointSpec(), service.spec.endpoint_spec):
+    before, after = (
+        _of_tasks(endpoint) for endpoint in (task.endpoint_spec, service.spec.endpoint_spec)
+    )
+    if not _is_same(before, after):
         return _MATERIAL
     if _is_same(old, new):
         return _NONE
     return _PLACEMENT_ONLY if _is_same(_unplaced(old), _unplaced(new)) else _MATERIAL
+
+
+def _of_tasks(endpoint: EndpointSpec | None) -> EndpointSpec:
+    """Return what tasks are made of: of ports of mode ingress only that there are some.
+
+    The nodes' balancers lead these to the tasks, which know nothing of them.
+    """
+    if endpoint is None:
+        return EndpointSpec()
+    on_node = [port for port in endpoint.ports if port.publish_mode == "host"]
+    if len(on_node) < len(endpoint.ports):
+        on_node.append(PortConfig(publish_mode="ingress"))
+    return replace(endpoint, ports=tuple(on_node))
 
 
 def _unplaced(spec: TaskSpec) -> TaskSpec:

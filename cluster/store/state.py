@@ -86,8 +86,17 @@ def _service_keys_by_port(service: Service) -> tuple[str, ...]:
     return tuple(port_key(port) for port in service.endpoint.ports if port.publish_mode != "host")
 
 
+def _service_keys_by_host_port(service: Service) -> tuple[str, ...]:
+    spec = service.spec.endpoint_spec
+    return tuple(
+        port_key(port)
+        for port in (spec.ports if spec else ())
+        if port.publish_mode == "host" and port.published_port
+    )
+
+
 def port_key(port: PortConfig) -> str:
-    """Return the key of the index `port` for a port published on every node."""
+    """Return the key of a published port in the indexes `port` (on all nodes) and `host port`."""
     return f"{port.published_port}/{port.protocol or 'tcp'}"
 
 
@@ -137,6 +146,7 @@ _TABLES: dict[type, Any] = {
         "network": _service_keys_by_network,
         "address": _service_keys_by_address,
         "port": _service_keys_by_port,
+        "host port": _service_keys_by_host_port,
         "secret": _service_keys_by_secret,
         "config": _service_keys_by_config,
         "dependency": _service_keys_by_dependency,

@@ -18,27 +18,25 @@ def _ports(project: Project) -> Iterator[tuple[ServicePart, Part]]:
             yield service, port
 
 
-def _port_ingress(project: Project) -> Found:
-    for service, port in _ports(project):
-        if port.text("mode") in {"", "ingress"} and not _uses_host(service):
-            yield (
-                port.place,
-                (
-                    f"port {port.text('published') or port.text('target')} is published on all "
-                    "nodes by a routing mesh, which this version does not have"
-                ),
-            )
+def _port_taken(project: Project) -> Found:
+    owners: dict[str, tuple[str, bool]] = {}
+    for service in project.services:
+        for name, port in service.published_ports():
+            is_on_all = port.text("mode") != "host"
+            owner, owner_is_on_all = owners.setdefault(name, (service.name, is_on_all))
+            if owner != service.name and (is_on_all or owner_is_on_all):
+                yield port.place, f"port {name} is that of {owner} too, and on all nodes"
 
 
 def _port_loopback(project: Project) -> Found:
     for service, port in _ports(project):
         if port.text("host_ip").startswith(_LOOPBACK):
+            nodes = f"the node that runs {service.name}"
+            if port.text("mode") != "host":
+                nodes = "nodes of the cluster"
             yield (
                 port.place,
-                (
-                    f"port {port.text('published')} can be reached on the node that runs "
-                    f"{service.name} only"
-                ),
+                f"port {port.text('published')} can be reached by programs on {nodes} only",
             )
 
 
@@ -46,7 +44,7 @@ def _port_address(project: Project) -> Found:
     for _, port in _ports(project):
         address = port.text("host_ip")
         if address not in {"", "0.0.0.0", "::"} and not address.startswith(_LOOPBACK):  # noqa: S104
-            yield port.place, f"{address} is an address of one machine; other nodes cannot bind it"
+            yield port.place, f"{address} is an address of one machine; other nodes do not have it"
 
 
 def _port_replicas(project: Project) -> Found:
@@ -128,19 +126,6 @@ def _network_external(project: Project) -> Found:
                 yield network.place, f"the network {name} must exist in the cluster beforehand"
 
 
-def _names(project: Project) -> Found:
-    joined = [service for service in project.services if not _uses_host(service)]
-    if len(joined) > 1:
-        yield (
-            project.root.at("services"),
-            "tasks do not join networks in this version: services do not find each other by name",
-        )
-
-
-def _uses_host(service: ServicePart) -> bool:
-    return service.text("network_mode") in {"host", "none"}
-
-
 def _static_address(project: Project) -> Found:
     for service in project.services:
         for _, network in service.below("networks").children():
@@ -183,13 +168,12 @@ def _container_name(project: Project) -> Found:
 
 RULES = (
     Rule(
-        "port-ingress",
+        "port-taken",
         Severity.ERROR,
-        "Port in mode ingress",
-        "Ports without a mode are published by the routing mesh, which stackd does not have yet: "
-        "it refuses the service.",
-        "publish on the nodes that run tasks: {target: 80, published: 8080, mode: host}",
-        _port_ingress,
+        "Two services publish the same port on all nodes",
+        "A port without mode: host leads to one service on every node; the second one is refused.",
+        "give each service a port of its own",
+        _port_taken,
     ),
     Rule(
         "port-replicas",
@@ -219,7 +203,8 @@ RULES = (
         "port-loopback",
         Severity.WARNING,
         "Port on the loopback address",
-        "Clients of such a port are on the same machine; in a cluster the task may be on another.",
+        "In mode host clients must be on the node of the task, in mode ingress on any node of the "
+        "cluster.",
         "leave the address out and let a firewall or a proxy service guard the port, or keep both "
         "on one node with constraints",
         _port_loopback,
@@ -228,17 +213,10 @@ RULES = (
         "port-address",
         Severity.WARNING,
         "Port on an address of one machine",
-        "A task on a node without the address cannot start.",
-        "leave the address out, or keep the service on that node with constraints",
+        "In mode host a task on a node without the address cannot start; in mode ingress the port "
+        "is published on that node alone.",
+        "leave the address out, or in mode host keep the service on that node with constraints",
         _port_address,
-    ),
-    Rule(
-        "names",
-        Severity.WARNING,
-        "Services that need each other's names",
-        "Networks are stored, but tasks are not attached to them in this version.",
-        "reach other services through published ports of known nodes for now",
-        _names,
     ),
     Rule(
         "namespace-shared",

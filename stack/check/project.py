@@ -123,12 +123,18 @@ class ServicePart(Part):
         """Whether constraints keep the tasks on chosen nodes."""
         return any(True for _ in self.deploy.below("placement").texts("constraints"))
 
-    def host_ports(self) -> Iterator[tuple[str, Part]]:
-        """The ports published on nodes, each as "8080/tcp" and with its place."""
+    def published_ports(self) -> Iterator[tuple[str, Part]]:
+        """The ports with a published number, each as "8080/tcp" and with its place."""
         for port in self.items("ports"):
             published = port.text("published")
-            if port.text("mode") == "host" and published not in {"", "0"}:
+            if published not in {"", "0"}:
                 yield f"{published}/{port.text('protocol').lower() or 'tcp'}", port
+
+    def host_ports(self) -> Iterator[tuple[str, Part]]:
+        """Those of them that are published on the nodes of the service's tasks only."""
+        for name, port in self.published_ports():
+            if port.text("mode") == "host":
+                yield name, port
 
 
 class Project:

@@ -153,16 +153,14 @@ def _ports(reader: Reader) -> tuple[Port, ...]:
         target = item.integer("target")
         if target is None or not 1 <= target <= _HIGHEST_PORT:
             raise fail(mark, f"{item.path}.target", f"must be a port from 1 to {_HIGHEST_PORT}")
-        published = item.string("published")
-        if mode != "host":
-            raise fail(mark, item.path, _needs_host_mode(target, published))
-        first, last = _published(mark, item, published)
+        first, last = _published(mark, item, item.string("published"))
         ports.append(
             Port(
                 target=target,
                 published=first,
                 published_end=last,
                 host_ip=item.string("host_ip"),
+                hide_client=item.boolean("x-hide-client") or False,
                 app_protocol=item.string("app_protocol"),
                 protocol=item.choice("protocol", ("tcp", "udp", "sctp")) or "tcp",
                 mode=mode,
@@ -170,14 +168,6 @@ def _ports(reader: Reader) -> tuple[Port, ...]:
             )
         )
     return tuple(ports)
-
-
-def _needs_host_mode(target: int, published: str) -> str:
-    long_form = f"{{target: {target}, published: {published or target}, mode: host}}"
-    return (
-        "publishing through every node (mode: ingress) is not supported yet: "
-        f"write mode: host (long form), as {long_form}"
-    )
 
 
 def _published(mark: Mark, item: Reader, text: str) -> tuple[int, int]:

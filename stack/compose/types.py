@@ -39,6 +39,7 @@ class Port(_Part, frozen=True, kw_only=True):
     mode: str = "ingress"
     name: str = ""
     host_ip: str = ""  # "" means all addresses
+    hide_client: bool = False  # x-hide-client: servers see the node where a client came in
     app_protocol: str = ""
 
 

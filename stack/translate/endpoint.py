@@ -7,6 +7,7 @@ from stack.engine.payloads import Json
 from stack.errors import ComposeError
 
 _ALL_ADDRESSES = ("", "0.0.0.0", "::")  # noqa: S104 (what a file may say)
+_OWN_NETWORKS = ("host", "none")
 
 
 def endpoint_spec(service: Service) -> Json:
@@ -25,18 +26,24 @@ def endpoint_spec(service: Service) -> Json:
     return payload
 
 
-def port_addresses(service: Service) -> list[Json]:
-    """The extension label's ``ports``: which host-mode ports are not published on all addresses."""
-    by_port: dict[tuple[int, int, str], list[str]] = {}
+def port_settings(service: Service) -> list[Json]:
+    """The extension label's ``ports``: addresses they are limited to, and hidden clients."""
+    by_port: dict[tuple[int, int, str], list[Port]] = {}
     for port in service.ports:
-        if port.mode == "host":
-            key = (port.target, port.published, port.protocol)
-            by_port.setdefault(key, []).append(port.host_ip)
-    return [
-        {"target": target, "published": published, "protocol": protocol, "host_ips": addresses}
-        for (target, published, protocol), addresses in sorted(by_port.items())
-        if not any(address in _ALL_ADDRESSES for address in addresses)
-    ]
+        by_port.setdefault((port.target, port.published, port.protocol), []).append(port)
+    settings: list[Json] = []
+    for (target, published, protocol), ports in sorted(by_port.items()):
+        said: Json = {}
+        addresses = [port.host_ip for port in ports]
+        if not any(address in _ALL_ADDRESSES for address in addresses):
+            said["host_ips"] = addresses
+        if any(port.hide_client for port in ports):
+            said["hide_client"] = True
+        if said:
+            settings.append(
+                {"target": target, "published": published, "protocol": protocol, **said}
+            )
+    return settings
 
 
 def _port(service: Service, port: Port) -> Json:
@@ -46,10 +53,15 @@ def _port(service: Service, port: Port) -> Json:
             f"{place}: {port.published}-{port.published_end}:{port.target}: a cluster cannot "
             "choose one port of a range: name one"
         )
-    if port.mode != "host" and port.host_ip not in _ALL_ADDRESSES:
+    if port.mode != "host" and ":" in port.host_ip and port.host_ip not in _ALL_ADDRESSES:
         raise ComposeError(
-            f"{place}: {port.host_ip}:{port.published}:{port.target}: a port of mode ingress is "
-            "published on all addresses: leave the address out, or write mode: host"
+            f"{place}: [{port.host_ip}]:{port.published}:{port.target}: in mode ingress ports are "
+            "published on IPv4 addresses only: name one, or write mode: host"
+        )
+    if port.mode != "host" and service.network_mode in _OWN_NETWORKS:
+        raise ComposeError(
+            f"{place}: {port.published or port.target}: a service with network_mode "
+            f"{service.network_mode} has no ports of mode ingress: leave the port out"
         )
     payload: Json = {"Protocol": port.protocol, "TargetPort": port.target}
     if port.name:

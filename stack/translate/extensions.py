@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from stack.compose.types import BlockIo, Compose, DeviceRate, DeviceRequest, Service
 from stack.engine.payloads import Json
 from stack.errors import ComposeError
-from stack.translate.endpoint import port_addresses
+from stack.translate.endpoint import port_settings
 from stack.translate.mounts import is_shared_memory_mounted
 from stack.translate.names import scoped
 from stack.translate.networks import network_extensions
@@ -40,7 +40,7 @@ def extension_label(compose: Compose, service: Service) -> dict[str, str]:
             for name, dependency in service.depends_on.items()
         },
         networks=network_extensions(compose, service),
-        ports=port_addresses(service),
+        ports=port_settings(service),
         pull_policy=service.pull_policy if service.pull_policy in _PULL_POLICIES else "",
     )
     if not document:

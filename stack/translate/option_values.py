@@ -110,7 +110,7 @@ def port(text: str) -> Json:
             raise ValueError(f"{text!r}: write one port, not a range")
         entry = {"mode": "ingress", **entries[0]}
         if entry.get("host_ip"):
-            raise ValueError(f"{text!r}: a service is published on all addresses of a node")
+            raise ValueError(f"{text!r}: only a compose file can limit a port to an address")
     return {
         "Protocol": str(entry.get("protocol") or "tcp"),
         "TargetPort": whole(str(entry["target"])),

@@ -41,6 +41,9 @@ _OTHER_SPECS = (
 )
 _ENGINE = "engines with API {} or newer; others reject the task"
 
+_NETS = "e2e/network/test_stack_networks.py"
+_PORTS = "e2e/network/test_published_ports.py"
+
 _CONTAINER = "TaskTemplate.ContainerSpec"
 _MOUNT = f"{_CONTAINER}.Mounts[]"
 
@@ -55,8 +58,12 @@ FIELDS: dict[str, Row] = {
     ),
     "UpdateConfig": Row("yes", "", _UPDATE),
     "RollbackConfig": Row("yes", "", _ROLLBACK),
-    "EndpointSpec.Mode": Row("no", "kept; there are no virtual addresses yet", _LIFE),
-    "EndpointSpec.Ports[]": Row("partly", "mode host; ingress is a 501", _FIELDS),
+    "EndpointSpec.Mode": Row("yes", "", f"{_NETS}::test_names_lead_to_tasks_on_all_hosts_in_turn"),
+    "EndpointSpec.Ports[]": Row(
+        "yes",
+        "in mode ingress TCP and UDP over IPv4",
+        f"{_PORTS}::test_every_node_answers_and_the_server_sees_the_client",
+    ),
     "Networks[]": Row("partly", "as TaskTemplate.Networks, below API 1.44", _NETWORKS),
     "TaskTemplate.Networks[]": Row("partly", "host and none; others are kept only", _NETWORKS),
     "TaskTemplate.ForceUpdate": Row("yes", "", _LIFE),

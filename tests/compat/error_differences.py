@@ -4,7 +4,6 @@ from __future__ import annotations
 
 _OWN_DECODER = "says which member of the request is wrong, not in the words of Go's decoder"
 _OURS_IS_400 = "a wrong request is a 400; Docker Swarm 20.10 says 500"
-_NO_MESH = "there is no routing mesh yet, so nothing in mode ingress"
 _NO_OVERLAY = "containers are not joined to cluster networks yet"
 
 DIFFERENCES: dict[str, str] = {
@@ -29,8 +28,5 @@ DIFFERENCES: dict[str, str] = {
     "net create missing name": _OURS_IS_400,
     "net missing": "a network that does not exist is a 404; Docker Swarm 20.10 says 500",
     "bad mount": "a mount that no engine would make is refused when the service is made",
-    "dup port": _NO_MESH,
-    "net create ingress dup": _NO_MESH,
-    "net rm ingress": _NO_MESH,
     "net connect non attachable": _NO_OVERLAY,
 }

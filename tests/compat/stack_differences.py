@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-_INGRESS = "ports in mode ingress are refused: stackd has no routing mesh yet"
 _FURTHER = "what Docker's client leaves out of the service is applied"
 
 DIFFERENCES: dict[str, str] = {
@@ -11,9 +10,6 @@ DIFFERENCES: dict[str, str] = {
     "ignored": _FURTHER,
     "links": "an alias of a link is a name of the linked service on its networks",
     "oom-score": _FURTHER,
-    "ports-long": _INGRESS,
-    "ports-range": _INGRESS,
-    "ports-short": _INGRESS,
     "restart-no": "restart: 'no' means condition none; Docker's client leaves the policy out, and the "
     "cluster then restarts always",
     "restart-on-failure": "on-failure without a number leaves MaxAttempts out; Docker's client says 0, "

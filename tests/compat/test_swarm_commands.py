@@ -247,9 +247,8 @@ async def test_bad_services_are_refused_by_name(swarm: DockerCli, local_node: Me
     assert "Constraints[0]" in await refused("--constraint", "noderole")
     assert "network nosuch not found" in await refused("--network", "nosuch")
     assert "4MiB" in await refused("--limit-memory", "1k")
-    ingress = await refused("--publish", "80:80")
-    assert "mode=host" in ingress
-    assert "routing mesh is not in this version" in ingress
+    mesh = "mode=ingress,target=80,published=80,protocol={}"
+    assert "sctp ports cannot be published" in await refused("--publish", mesh.format("sctp"))
     port = "mode=host,target={},published=80"
     twice = await refused("--publish", port.format(80), "--publish", port.format(81))
     assert "duplicate published ports" in twice

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 _NO_OVERLAY = "tasks and containers are not joined to cluster networks yet"
-_NO_MESH = "ports in mode ingress are refused: there is no routing mesh yet"
 
 DIFFERENCES: dict[str, str] = {
     "33-net-prune": "networks are pruned by the leader only",
     "34-net-connect": _NO_OVERLAY,
-    "50c-service-create-vip-ingress": _NO_MESH,
-    "52d-service-inspect-size": _NO_MESH,
     "54f-logs-notail-err": "a wrong tail is a 400, where Docker Swarm 20.10 says 500",
-    "57-service-rm": _NO_MESH + ", so one of the services is not there",
     "72-container-proxied": _NO_OVERLAY,
 }
 """Commands whose exit code, error or requests differ."""

@@ -16,7 +16,7 @@ from cluster.model.extensions import (
     BlockIo,
     ContainerExtensions,
     Device,
-    PortAddresses,
+    PortExtensions,
     TaskExtensions,
 )
 from cluster.model.task import Task
@@ -62,7 +62,7 @@ async def test_the_engine_applies_the_settings(engine: RealEngine, tmp_path: Pat
             blkio=BlockIo(weight=300),
             security_opt=("systempaths=unconfined",),
         ),
-        ports=(PortAddresses(target=80, published=18099, host_ips=("127.0.0.1",)),),
+        ports=(PortExtensions(target=80, published=18099, host_ips=("127.0.0.1",)),),
     )
     async with a_node(engine, tmp_path) as node:
         node.assign(task)

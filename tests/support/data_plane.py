@@ -30,8 +30,9 @@ from cluster.model.network_view import (
     ServiceEndpoint,
     TaskEndpoint,
 )
+from tests.support.client_host import ClientHost
 from tests.support.lab import Lab
-from tests.support.lab_host import NETNS, ROOT, LabError, run
+from tests.support.lab_host import ROOT, LabError, run
 
 IMAGE = "stackyard/test:1"
 PROBE = str(ROOT / "tests/support/network_probe.py")
@@ -93,8 +94,7 @@ class DataPlane:
         self.nets: dict[str, Net] = {}
         self.ports: list[PublishedPort] = []
         self.containers: dict[str, Container] = {}
-        self.client = f"{lab.label}-client"
-        self.client_address = str(lab.subnet[100])
+        self.client = ClientHost(lab)
         self._revision = 0
 
     # ---- what there is
@@ -242,7 +242,7 @@ class DataPlane:
     def argv_in(self, place: str, *command: str) -> list[str]:
         """The command line that runs something in a container, a host ("h1") or the client."""
         if place == "client":
-            return ["nsenter", f"--net={NETNS / self.client}", "--", *command]
+            return self.client.argv(*command)
         if place in self.containers:
             container = self.containers[place]
             enter = ["nsenter", "-t", str(container.pid), "-n", "--", *command]
@@ -322,14 +322,13 @@ def data_plane(
         lab.down()
         lab.up(count)
         plane = DataPlane(lab, count)
-        _plug_in_client(plane)
-        try:
-            yield plane
-        finally:
-            for container in list(plane.containers):
-                with contextlib.suppress(LabError, OSError):
-                    plane.stop(container)
-            run("ip", "netns", "delete", plane.client, check=False)
+        with plane.client.plugged_in():
+            try:
+                yield plane
+            finally:
+                for container in list(plane.containers):
+                    with contextlib.suppress(LabError, OSError):
+                        plane.stop(container)
 
 
 def eventually(holds: Callable[[], object], what: str, limit_s: float = 30) -> None:
@@ -338,18 +337,3 @@ def eventually(holds: Callable[[], object], what: str, limit_s: float = 30) -> N
     while not holds():
         assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
         time.sleep(0.1)
-
-
-def _plug_in_client(plane: DataPlane) -> None:
-    switch, client = plane.lab.switch, plane.client
-    run("ip", "netns", "delete", client, check=False)
-    run("ip", "netns", "add", client)
-    run(
-        *("ip", "link", "add", "client", "netns", switch, "type", "veth", "peer"),
-        *("name", "eth0", "netns", client),
-    )
-    run("ip", "-n", switch, "link", "set", "client", "master", "bridge", "up")
-    address = f"{plane.client_address}/{plane.lab.subnet.prefixlen}"
-    run("ip", "-n", client, "address", "add", address, "dev", "eth0")
-    for device in ("lo", "eth0"):
-        run("ip", "-n", client, "link", "set", device, "up")

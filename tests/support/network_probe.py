@@ -1,14 +1,18 @@
 """Servers and clients that tests run inside containers and hosts of the lab; standard library only.
 
-serve NAME PORT            TCP and UDP: first line "NAME CLIENT", then echo; ends with standard input
+serve NAME PORT            TCP and UDP: first line "NAME CLIENT", then echo; ends with standard input,
+                           and soon after SIGTERM
 ask tcp|udp HOST PORT N    N times connect, print who answered; "error ..." where nobody did
 tally HOST PORT N          N times connect over TCP, print at the end how often who answered
+load PORT HOST...          connect to each in turn, ask and be answered, until standard input ends;
+                           print how often that went well and badly, and the first few errors
 hold HOST PORT             connect, print who answered, then echo each line of standard input
 name-server ADDRESS ZONE ANSWER
 dns SERVER NAME TYPE [tcp] print the return code and the answers, sorted unless "unsorted"
 """
 
 import os
+import signal
 import socket
 import socketserver
 import sys
@@ -16,6 +20,8 @@ import threading
 import time
 
 LIMIT_S = 4.0
+LOAD_LIMIT_S = 20.0  # of a request that must be answered, however busy the machine is
+LAST_ANSWERS_S = 0.5
 
 
 class Tcp(socketserver.StreamRequestHandler):
@@ -50,6 +56,9 @@ def serve() -> None:
     threading.Thread(target=udp.serve_forever, daemon=True).start()
     print("ready", flush=True)
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+    # As servers do, it answers what it has been asked before it ends.
+    last = threading.Timer(LAST_ANSWERS_S, os._exit, [0])
+    signal.signal(signal.SIGTERM, lambda *_: last.start())
     tcp.serve_forever()
 
 
@@ -81,6 +90,32 @@ def tally() -> None:
         counts[name] = counts.get(name, 0) + 1
     for name, count in sorted(counts.items()):
         print(name, count)
+
+
+def load() -> None:
+    stopping = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stopping.set()), daemon=True).start()
+    port, hosts = int(sys.argv[2]), sys.argv[3:]
+    good, bad, errors = 0, 0, []
+    while not stopping.is_set():
+        host = hosts[(good + bad) % len(hosts)]
+        step = "connect"
+        try:
+            with socket.create_connection((host, port), LOAD_LIMIT_S) as connection:
+                stream = connection.makefile("rw")
+                step = "greeting"
+                if not stream.readline():
+                    raise OSError("closed")
+                step = "echo"
+                stream.write("x\n")
+                stream.flush()
+                if stream.readline() != "x\n":
+                    raise OSError("closed")
+            good += 1
+        except OSError as error:
+            bad += 1
+            errors.append(f"{host} {step}: {error or type(error).__name__}")
+    print(good, bad, *errors[:5], sep="\n")
 
 
 def hold() -> None:
@@ -162,6 +197,7 @@ if __name__ == "__main__":
         "serve": serve,
         "ask": ask,
         "tally": tally,
+        "load": load,
         "hold": hold,
         "dns": dns,
         "name-server": name_server,

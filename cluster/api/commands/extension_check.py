@@ -9,8 +9,8 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 
+from cluster.allocator.wants import publishes_everywhere
 from cluster.errors import InvalidArgument
-from cluster.model.endpoint import PortConfig
 from cluster.model.extensions import (
     EXTENSION_LABEL,
     BlockIo,
@@ -18,7 +18,7 @@ from cluster.model.extensions import (
     DeviceRequest,
     Extensions,
     NetworkExtensions,
-    PortAddresses,
+    PortExtensions,
 )
 from cluster.model.service import ServiceSpec
 
@@ -132,29 +132,25 @@ def _of_block_io(blkio: BlockIo) -> _Problems:
                 yield f"container.blkio.{name}[{number}].rate", f"{limit.rate} is below 0"
 
 
-def _of_port(place: str, port: PortAddresses, spec: ServiceSpec) -> _Problems:
+def _of_port(place: str, port: PortExtensions, spec: ServiceSpec) -> _Problems:
     published = spec.endpoint_spec.ports if spec.endpoint_spec is not None else ()
-    if not any(_is_meant(port, one) for one in published):
+    meant = next((one for one in published if port.is_of(one)), None)
+    if meant is None:
         # an address that no longer fits its port would open the port to all networks
         yield (
             place,
             (
                 f"the service publishes no port {port.published} -> {port.target}/{port.protocol} "
-                "in mode host; change or remove this member together with the port"
+                "at all; change or remove this member together with the port"
             ),
         )
-    if not port.host_ips:
-        yield f"{place}.host_ips", "is empty"
+    if not port.host_ips and not port.hide_client:
+        yield f"{place}.host_ips", "is empty, and nothing else is said of the port"
+    if port.hide_client and meant is not None and meant.publish_mode == "host":
+        yield f"{place}.hide_client", "is for ports of mode ingress; of others clients are seen"
     for number, address in enumerate(port.host_ips):
-        yield from _of_address(f"{place}.host_ips[{number}]", address)
-
-
-def _is_meant(port: PortAddresses, one: PortConfig) -> bool:
-    return (
-        one.publish_mode == "host"
-        and (port.target, port.published) == (one.target_port, one.published_port)
-        and port.protocol == (one.protocol or "tcp")
-    )
+        versions = (4,) if publishes_everywhere(spec.endpoint_spec) else (4, 6)  # the mesh is IPv4
+        yield from _of_address(f"{place}.host_ips[{number}]", address, versions=versions)
 
 
 def _of_network(place: str, network: NetworkExtensions) -> _Problems:

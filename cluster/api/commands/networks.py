@@ -31,9 +31,7 @@ def create_network(tx: Transaction, spec: NetworkSpec, network_id: NetworkId) ->
         FailedPrecondition: its subnet overlaps another's, or none is free.
     """
     if spec.ingress and (other := ingress_network(tx.state)) is not None:
-        raise AlreadyExists(
-            f"ingress network (name {other.spec.name}) already exists: remove it first"
-        )
+        raise AlreadyExists(f"ingress network ({other.id}) is already present: remove it first")
     if not _NAME.fullmatch(spec.name):
         raise InvalidArgument(f"Name: {spec.name!r} is no name of a network")
     if spec.name.lower() in PREDEFINED:

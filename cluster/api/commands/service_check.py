@@ -7,12 +7,14 @@ this version is refused rather than dropped.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from cluster.api.commands.container_check import check_container
 from cluster.errors import InvalidArgument, Unimplemented
 from cluster.model.constraint import parse as parse_constraint
 from cluster.model.container import ContainerSpec, Mount
 from cluster.model.endpoint import EndpointSpec, PortConfig
+from cluster.model.network import PREDEFINED_NETWORKS
 from cluster.model.placement import Placement
 from cluster.model.resources import Limits, Resources
 from cluster.model.service import ServiceMode, ServiceSpec, TaskSpec
@@ -25,6 +27,7 @@ MAX_REPLICAS = 100_000
 _MIN_MEMORY_BYTES = 4 * 1024 * 1024
 _MIN_NANO_CPUS = 1_000_000
 _MAX_PORT = 65_535
+_MESH_PROTOCOLS = (None, "tcp", "udp")
 _ENDPOINT_MODES = ("", "vip", "dnsrr")
 _MOUNT_TYPES = ("bind", "volume", "tmpfs", "npipe", "cluster", "image")
 
@@ -55,6 +58,23 @@ def check_service_spec(spec: ServiceSpec) -> None:
     _check_update("RollbackConfig", spec.rollback_config)
     if spec.endpoint_spec is not None:
         _check_endpoint(spec.endpoint_spec)
+
+
+def check_published_networks(template: TaskSpec, ports: Iterable[PortConfig]) -> None:
+    """Check that tasks can be in the network of published ports, where the spec has such ports.
+
+    Raises:
+        InvalidArgument: they have their network from the node.
+    """
+    published = [port for port in ports if port.publish_mode != "host"]
+    for number, attachment in enumerate(template.networks if published else ()):
+        if attachment.target in PREDEFINED_NETWORKS:
+            raise InvalidArgument(
+                f"TaskTemplate.Networks[{number}]: {attachment.target}: port "
+                f"{published[0].target_port} is published in mode ingress, which leads to tasks in "
+                "networks of the cluster only; leave the network out, or the port: in the network "
+                "host a program's ports are the node's own"
+            )
 
 
 def _check_name(name: str) -> None:
@@ -210,9 +230,12 @@ def _check_endpoint(endpoint: EndpointSpec) -> None:
     if endpoint.mode not in _ENDPOINT_MODES:
         raise InvalidArgument(f"EndpointSpec.Mode: {endpoint.mode!r} is neither vip nor dnsrr")
     published = set()
+    has_ingress = any(port.publish_mode != "host" for port in endpoint.ports)
     for number, port in enumerate(endpoint.ports):
         place = f"EndpointSpec.Ports[{number}]"
         _check_port(place, port, endpoint.mode)
+        if has_ingress:
+            _check_port_of_mesh(place, port)
         key = (port.protocol or "tcp", port.published_port)
         if port.published_port and key in published:
             raise InvalidArgument(
@@ -227,13 +250,20 @@ def _check_port(place: str, port: PortConfig, mode: str) -> None:
         raise InvalidArgument(f"{place}.TargetPort: {port.target_port} is no port number")
     if not 0 <= port.published_port <= _MAX_PORT:
         raise InvalidArgument(f"{place}.PublishedPort: {port.published_port} is no port number")
-    if port.publish_mode == "host":
-        return
-    if mode == "dnsrr":
+    if port.publish_mode != "host" and mode == "dnsrr":
         raise InvalidArgument(
             f"{place}: port published with ingress mode can't be used with dnsrr mode"
         )
-    raise Unimplemented(
-        f"{place}.PublishMode: ingress: the routing mesh is not in this version; publish the port "
-        "on the nodes that run the tasks: mode=host"
-    )
+
+
+def _check_port_of_mesh(place: str, port: PortConfig) -> None:
+    """Check a port of mode ingress, or one beside it: then both are published by the mesh."""
+    if port.protocol not in _MESH_PROTOCOLS:
+        raise Unimplemented(
+            f"{place}.Protocol: {port.protocol} ports cannot be published in mode ingress, nor "
+            "beside a port in mode ingress: use mode=host for all ports of the service"
+        )
+    if port.publish_mode == "host" and not port.published_port:
+        raise Unimplemented(
+            f"{place}.PublishedPort: a port in mode host beside one in mode ingress must be named"
+        )

@@ -11,7 +11,7 @@ from cluster.api.commands.attached_files import check_references
 from cluster.api.commands.extension_check import check_extensions, kept_only
 from cluster.api.commands.lookup import find_network, find_service
 from cluster.api.commands.networks import PREDEFINED
-from cluster.api.commands.service_check import check_service_spec
+from cluster.api.commands.service_check import check_published_networks, check_service_spec
 from cluster.api.commands.service_names import name_from_id
 from cluster.api.commands.stack_revisions import forget_stack_without_services
 from cluster.api.payloads.extensions import decode_extensions
@@ -201,7 +201,9 @@ def accept(state: ClusterState, spec: ServiceSpec) -> ServiceSpec:
     if spec.task_template.container_spec is not None:
         check_references(state, spec.task_template.container_spec)
     template = _with_network_ids(state, spec.task_template)
-    template = msgspec.structs.replace(template, extensions=extensions.of_task())
+    published = spec.endpoint_spec.ports if spec.endpoint_spec is not None else ()
+    check_published_networks(template, published)
+    template = msgspec.structs.replace(template, extensions=extensions.of_task(published))
     networks = template.networks if spec.networks else ()
     return msgspec.structs.replace(spec, task_template=template, networks=networks)
 

@@ -57,7 +57,7 @@ def plane() -> Iterator[DataPlane]:
                     published_port=8081,
                     target_port=PORT,
                     service_id=ServiceId("idshop_web"),
-                    host_ip="127.0.0.1",
+                    host_ips=("127.0.0.1",),
                 ),
                 PublishedPort(
                     protocol=protocol,

@@ -16,7 +16,7 @@ def test_every_node_answers_and_the_server_sees_the_client(
     plane: DataPlane, node: int, kind: str
 ) -> None:
     answers = Counter(plane.ask("client", kind, plane.lab.host(node).address, 8080, 4))
-    client = plane.client_address
+    client = plane.client.address
     assert answers == {f"web.1 {client}": 2, f"web.2 {client}": 2}
 
 
@@ -93,8 +93,8 @@ def test_the_world_is_reached_through_the_host(plane: DataPlane) -> None:
     try:
         seen = plane.lab.host(1).address
         for place in ("web.1", "cli.1"):
-            assert plane.ask(place, "tcp", plane.client_address, 9000) == [f"world {seen}"]
-            assert plane.ask(place, "udp", plane.client_address, 9000) == [f"world {seen}"]
+            assert plane.ask(place, "tcp", plane.client.address, 9000) == [f"world {seen}"]
+            assert plane.ask(place, "udp", plane.client.address, 9000) == [f"world {seen}"]
     finally:
         server.stdin.close()
         server.wait(20)

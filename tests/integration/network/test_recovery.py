@@ -121,7 +121,7 @@ def test_a_port_of_one_node_works_beside_published_ones(plane: DataPlane) -> Non
     where = {"frontnet00": "10.50.1.14", "ingress0net": "10.255.1.14"}
     bindings = {f"{PORT}/tcp": [{"HostIp": "", "HostPort": "8090"}]}
     plane.run(1, "host.1", where, PortBindings=bindings)
-    client = plane.client_address
+    client = plane.client.address
     assert plane.ask("client", "tcp", plane.lab.host(1).address, 8090) == [f"host.1 {client}"]
     assert plane.ask("client", "tcp", plane.lab.host(2).address, 8090) == [
         "error ConnectionRefusedError"

@@ -322,13 +322,29 @@ def test_wrong_pools_are_refused(
 
 
 def test_a_published_port_belongs_to_one_service() -> None:
-    web = with_ports(make_state(), make_service("web", ingress_ports=(8080,)))
-    state = make_state(web)
+    web = with_ports(make_state(INGRESS), make_service("web", ingress_ports=(8080,)))
+    state = make_state(INGRESS, web)
     assert with_ports(state, web) == web
     message = r"port '8080' is already in use by service 'web' \(web\) as an ingress port"
     with pytest.raises(InvalidArgument, match=message):
         with_ports(state, make_service("other", ingress_ports=(8080,)))
-    with_ports(state, make_service("other", host_ports=(8080,)))  # its node's port only
+    with pytest.raises(InvalidArgument, match=message):
+        with_ports(state, make_service("other", host_ports=(8080,)))
+
+
+def test_a_port_of_nodes_may_be_shared_but_not_with_one_of_all_nodes() -> None:
+    web = with_ports(make_state(), make_service("web", host_ports=(8080,)))
+    state = make_state(INGRESS, web)
+    other = make_service("other", host_ports=(8080,))
+    assert with_ports(state, other).endpoint == web.endpoint
+    message = r"port '8080' is already in use by service 'web' \(web\) as a host-published port"
+    with pytest.raises(InvalidArgument, match=message):
+        with_ports(state, make_service("other", ingress_ports=(8080,)))
+
+
+def test_ports_on_all_nodes_need_their_network() -> None:
+    with pytest.raises(FailedPrecondition, match="service needs ingress network"):
+        with_ports(make_state(), make_service("web", ingress_ports=(8080,)))
 
 
 def test_a_port_that_nobody_named_is_chosen_once() -> None:
@@ -337,7 +353,10 @@ def test_a_port_that_nobody_named_is_chosen_once() -> None:
     (port,) = unnamed.spec.endpoint_spec.ports
     endpoint = replace(unnamed.spec.endpoint_spec, ports=(replace(port, published_port=0),))
     unnamed = replace(unnamed, spec=replace(unnamed.spec, endpoint_spec=endpoint))
-    first = with_ports(make_state(), unnamed)
-    second = with_ports(make_state(first), replace(unnamed, id=type(unnamed.id)("other")))
-    assert [s.endpoint.ports[0].published_port for s in (first, second)] == [30000, 30001]
-    assert with_ports(make_state(first, second), first) == first
+    taken = with_ports(make_state(), make_service("taken", host_ports=(30000,)))
+    state = make_state(INGRESS, taken)
+    first = with_ports(state, unnamed)
+    other = replace(unnamed, id=type(unnamed.id)("other"))
+    second = with_ports(make_state(INGRESS, taken, first), other)
+    assert [s.endpoint.ports[0].published_port for s in (first, second)] == [30001, 30002]
+    assert with_ports(make_state(INGRESS, taken, first, second), first) == first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from cluster.dispatcher.network_views import NetworkViews
-from cluster.model.endpoint import NetworkAttachment, ServiceEndpoint, VirtualIp
+from cluster.model.endpoint import EndpointSpec, NetworkAttachment, ServiceEndpoint, VirtualIp
+from cluster.model.extensions import EXTENSION_LABEL
 from cluster.model.ids import NetworkId, NodeId
-from cluster.model.network_view import NodeView
+from cluster.model.network_view import NodeView, PublishedPort
 from cluster.model.node import Node
 from cluster.model.objects import StoredObject
 from cluster.model.service import Service
@@ -134,6 +136,52 @@ def test_published_ports_concern_every_node() -> None:
         (80, 80, "shop")
     ]
     assert [t.address for t in ingress.network.tasks] == ["10.255.1.2"]
+
+
+def published(of: Service) -> list[PublishedPort]:
+    ingress = view("a", INGRESS, A, of).ingress
+    assert ingress is not None
+    return list(ingress.ports)
+
+
+def test_ports_have_the_settings_of_their_service() -> None:
+    settings = [
+        {"target": 80, "published": 80, "host_ips": ["127.0.0.1", "192.0.2.9"]},
+        {"target": 81, "published": 81, "hide_client": True},
+        {"target": 82, "published": 82, "host_ips": ["127.0.0.1", "0.0.0.0"]},
+    ]
+    labels = {EXTENSION_LABEL: json.dumps({"ports": settings})}
+    shop = service("shop", ingress_ports=(80, 81, 82, 83), labels=labels)
+    assert [(p.published_port, p.host_ips, p.keeps_source) for p in published(shop)] == [
+        (80, ("127.0.0.1", "192.0.2.9"), True),
+        (81, (), False),
+        (82, (), True),
+        (83, (), True),
+    ]
+
+
+def test_the_settings_of_a_port_that_was_chosen_are_its_own() -> None:
+    settings = [{"target": 80, "host_ips": ["127.0.0.1"]}]
+    labels = {EXTENSION_LABEL: json.dumps({"ports": settings})}
+    shop = service("shop", ingress_ports=(80,), labels=labels)
+    given = replace(shop.endpoint.ports[0], published_port=30000)
+    wanted = EndpointSpec(ports=(replace(given, published_port=0),))
+    shop = replace(
+        shop,
+        spec=replace(shop.spec, endpoint_spec=wanted),
+        endpoint=replace(shop.endpoint, ports=(given,)),
+    )
+    (port,) = published(shop)
+    assert (port.published_port, port.host_ips) == (30000, ("127.0.0.1",))
+
+
+def test_a_port_that_the_spec_does_not_want_any_more_is_not_published() -> None:
+    shop = service("shop", ("ingress", "10.255.1.1"), ingress_ports=(80,))
+    other = make_service("shop", ingress_ports=(81,)).spec
+    running = task("t", shop, "a", ("ingress", "10.255.1.2/16"))
+    ingress = view("a", INGRESS, A, replace(shop, spec=other), running).ingress
+    assert ingress is not None
+    assert ingress.ports == ()
 
 
 def test_without_published_ports_there_is_nothing_to_do_for_them() -> None:

@@ -15,7 +15,7 @@ from cluster.model.extensions import (
     DeviceRate,
     DeviceRequest,
     DeviceWeight,
-    PortAddresses,
+    PortExtensions,
     TaskExtensions,
 )
 from cluster.model.ids import ClusterId
@@ -139,7 +139,7 @@ def test_a_port_is_published_on_the_addresses_of_the_label_only() -> None:
         PortConfig(target_port=80, published_port=8080, publish_mode="host"),
         PortConfig(target_port=80, published_port=8080, protocol="udp", publish_mode="host"),
     )
-    addresses = PortAddresses(target=80, published=8080, host_ips=("127.0.0.1", "::1"))
+    addresses = PortExtensions(target=80, published=8080, host_ips=("127.0.0.1", "::1"))
     made = request(a_task(ports=ports, extensions=TaskExtensions(ports=(addresses,))))
     assert made["HostConfig"]["PortBindings"] == {
         "80/tcp": [

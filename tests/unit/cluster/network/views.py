@@ -85,19 +85,23 @@ def ingress(*ports: PublishedPort) -> IngressView:
         ),
         own_address="10.255.0.1",
         node_addresses={1: "10.255.0.1", 2: "10.255.0.2"},
-        ports=ports or (port(8080), port(9000, host_ip="127.0.0.1", keeps_source=False)),
+        ports=ports or (port(8080), port(9000, host_ips=("127.0.0.1",), keeps_source=False)),
     )
 
 
 def port(
-    published: int, *, host_ip: str = "", keeps_source: bool = True, service: str = "web"
+    published: int,
+    *,
+    host_ips: tuple[str, ...] = (),
+    keeps_source: bool = True,
+    service: str = "web",
 ) -> PublishedPort:
     return PublishedPort(
         protocol="tcp",
         published_port=published,
         target_port=80,
         service_id=ServiceId(service),
-        host_ip=host_ip,
+        host_ips=host_ips,
         keeps_source=keeps_source,
     )
 

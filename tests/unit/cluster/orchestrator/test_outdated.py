@@ -84,6 +84,14 @@ def test_a_task_without_a_node_is_looked_for_one_under_the_new_rules() -> None:
     assert is_outdated(make_service("web", constraints=["node.labels.zone==x"]), node="gone")
 
 
+def test_tasks_do_not_know_the_number_of_a_port_on_all_nodes() -> None:
+    old = make_service("web", ingress_ports=[80])
+    assert not is_outdated(make_service("web", ingress_ports=[81]), old=old)
+    assert not is_outdated(make_service("web", ingress_ports=[80, 81]), old=old)
+    assert is_outdated(make_service("web", ingress_ports=[80]))
+    assert is_outdated(make_service("web", ingress_ports=[80], host_ports=[81]), old=old)
+
+
 def test_ports_taken_away_are_a_change() -> None:
     assert is_outdated(make_service("web"), old=make_service("web", host_ports=[80]))
 

@@ -48,13 +48,12 @@ FOUND = [  # rule, file, line
         5,
     ),
     ("volume-anonymous", web("volumes: [/var/lib/x]"), 4),
-    ("port-ingress", web("ports:", "- 8080:80"), 5),
+    ("port-taken", web("ports: ['8080:80']") + "  api:\n    image: api:1\n    " + ON_HOST + "\n", 7),
     ("port-replicas", web(ON_HOST, MANY), 4),
     ("port-clash", web(ON_HOST) + "  api:\n    image: api:1\n    " + ON_HOST + "\n", 7),
     ("port-update", web(ON_HOST, "deploy: {update_config: {order: start-first}}"), 5),
     ("port-loopback", web("ports: ['127.0.0.1:8080:80']"), 4),
     ("port-address", web("ports: ['10.0.0.4:8080:80']"), 4),
-    ("names", web() + "  db: {image: postgres:17}\n", 1),
     ("namespace-shared", web("network_mode: service:vpn"), 4),
     ("namespace-shared", web("pid: container:abc"), 4),
     ("network-bridge", web("network_mode: bridge"), 4),
@@ -108,11 +107,13 @@ QUIET = [
         web("volumes: [d:/d]", top="volumes: {d: {driver_opts: {type: nfs, device: ':/x'}}}"),
     ),
     ("volume-replicas", web("volumes: [d:/d]", MANY, top="volumes: {d: {driver: rexray}}")),
-    ("port-ingress", web(ON_HOST)),
+    (
+        "port-taken",
+        web("ports: ['8080:80', '8081:80']") + "  api: {image: api:1, ports: ['8080:80/udp']}\n",
+    ),
+    ("port-taken", web(ON_HOST) + "  api:\n    image: api:1\n    " + ON_HOST + "\n"),
     ("port-replicas", web(ON_HOST, "deploy: {mode: global}")),
     ("port-loopback", web("ports: ['8080:80']")),
-    ("names", web()),
-    ("names", web("network_mode: host") + "  db: {image: postgres:17, network_mode: host}\n"),
     ("network-driver", web("networks: [n]", top="networks: {n: {driver: overlay}}")),
     ("network-external", web("networks: [n]", top="networks: {n: {external: true, name: host}}")),
     ("image-latest", web()),
@@ -206,7 +207,7 @@ def test_what_the_loader_says_of_a_key_gives_way_to_a_rule() -> None:
     found = look(web("container_name: xy"))
     assert [one.rule for one in found] == ["container-name"]
     waits = web("depends_on:", "  db: {condition: service_healthy}") + "  db: {image: 'db:1'}\n"
-    assert {one.rule for one in look(waits)} == {"depends-on-condition", "names"}
+    assert {one.rule for one in look(waits)} == {"depends-on-condition"}
 
 
 @pytest.mark.parametrize(

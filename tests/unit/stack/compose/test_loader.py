@@ -237,11 +237,6 @@ def test_every_key_that_is_not_applied_is_named_in_the_order_of_the_file() -> No
         ("volumes: [data:/d]", "a.yml:4: services.web.volumes[0]: undefined volume 'data'"),
         ("volumes: {a: b}", "a.yml:4: services.web.volumes: must be a list, not a map"),
         ("command: \"a 'b\"", "a.yml:4: services.web.command: the quote ' is never closed"),
-        (
-            "ports: ['8080:80']",
-            ("a.yml:4: services.web.ports[0]: publishing through every node (mode: ingress) is not supported yet: "
-            "write mode: host (long form), as {target: 80, published: 8080, mode: host}"),
-        ),
         ("ports: [{target: 0, mode: host}]", "a.yml:4: services.web.ports[0].target: must be a port"),
         ("ports: [x]", "a.yml:4: services.web.ports: 'x' is no port"),
         (

@@ -294,12 +294,28 @@ def test_all_addresses_need_no_label(address: str) -> None:
     ("settings", "problem"),
     [
         ({"published_end": 8089}, "cannot choose one port of a range"),
-        ({"mode": "ingress", "host_ip": "127.0.0.1"}, "is published on all addresses"),
+        ({"mode": "ingress", "host_ip": "::1"}, "published on IPv4 addresses only"),
     ],
 )
 def test_ports_that_a_cluster_cannot_publish(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(ComposeError, match=problem):
         translate(ports=(port(**settings),))
+
+
+def test_the_network_of_the_host_has_no_ports_on_all_nodes() -> None:
+    with pytest.raises(ComposeError, match="network_mode host has no ports of mode ingress"):
+        translate(network_mode="host", ports=(port(mode="ingress"),))
+
+
+def test_addresses_and_hidden_clients_of_ports_on_all_nodes() -> None:
+    loopback = port(mode="ingress", host_ip="127.0.0.1")
+    hiding = port(mode="ingress", published=8081, hide_client=True)
+    made = translate(ports=(loopback, hiding))
+    assert [port["PublishMode"] for port in made["EndpointSpec"]["Ports"]] == ["ingress"] * 2
+    assert json.loads(made["Labels"][EXTENSION_LABEL])["ports"] == [
+        {"target": 80, "published": 8080, "protocol": "tcp", "host_ips": ["127.0.0.1"]},
+        {"target": 80, "published": 8081, "protocol": "tcp", "hide_client": True},
+    ]
 
 
 # -- the label -----------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def test_what_is_added_replaces_what_has_its_name_and_what_is_removed_goes() -> 
         (Changes(added={"env": ["=x"]}), "--env: '=x' has no name"),
         (Changes(added={"publish": ["mode=host"]}), "has no target=PORT"),
         (Changes(added={"publish": ["1-2:1-2"]}), "not a range"),
-        (Changes(added={"publish": ["127.0.0.1:80:80"]}), "all addresses of a node"),
+        (Changes(added={"publish": ["127.0.0.1:80:80"]}), "only a compose file can limit"),
         (Changes(added={"mount": ["type=bind"]}), "has no target=PATH"),
         (Changes(added={"mount": ["target=/x,colour=red"]}), "'colour' is none of type"),
         (Changes(added={"secret": ["source=a,mode=9"]}), "octal"),

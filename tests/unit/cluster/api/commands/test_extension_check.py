@@ -176,13 +176,17 @@ def test_a_port_that_says_no_protocol_is_one_of_tcp() -> None:
         ),
         (
             {"ports": [{"target": 80, "published": 9090, "host_ips": ["127.0.0.1"]}]},
-            "ports[0]: the service publishes no port 9090 -> 80/tcp in mode host",
+            "ports[0]: the service publishes no port 9090 -> 80/tcp at all",
         ),
         (
             {"ports": [{"target": 80, "published": 8080, "host_ips": ["localhost"]}]},
             "ports[0].host_ips[0]: 'localhost' is no IPv4/IPv6 address",
         ),
         ({"ports": [{"target": 80, "published": 8080, "host_ips": []}]}, "host_ips: is empty"),
+        (
+            {"ports": [{"target": 80, "published": 8080, "hide_client": True}]},
+            "ports[0].hide_client: is for ports of mode ingress",
+        ),
         ({"networks": {"n": {"ipv4_address": "::1"}}}, "n.ipv4_address: '::1' is no IPv4 address"),
         ({"networks": {"n": {"ipv6_address": "x"}}}, "n.ipv6_address: 'x' is no IPv6 address"),
         ({"networks": {"n": {"mac_address": "x"}}}, "n.mac_address: 'x' is no MAC address"),

@@ -71,7 +71,7 @@ def test_names_must_be_names(name: str) -> None:
 def test_there_is_one_network_for_published_ports() -> None:
     store = MemoryStore()
     _create(store, NetworkSpec(name="ingress", ingress=True))
-    with pytest.raises(AlreadyExists, match="name ingress"):
+    with pytest.raises(AlreadyExists, match=r"\) is already present"):
         _create(store, NetworkSpec(name="ingress2", ingress=True), NetworkId("other"))
 
 

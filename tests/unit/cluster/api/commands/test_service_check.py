@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from cluster.api.commands.service_check import check_service_spec
+from cluster.api.commands.service_check import check_published_networks, check_service_spec
 from cluster.api.payloads.decoding import convert_tree
 from cluster.errors import ClusterError, InvalidArgument, Unimplemented
-from cluster.model.service import ServiceSpec
+from cluster.model.endpoint import PortConfig
+from cluster.model.service import NetworkAttachmentConfig, ServiceSpec, TaskSpec
 
 
 def _error(**members: Any) -> ClusterError:
@@ -17,6 +18,10 @@ def _error(**members: Any) -> ClusterError:
     with pytest.raises(ClusterError) as caught:
         check_service_spec(convert_tree(tree, ServiceSpec))
     return caught.value
+
+
+def _ports(*ports: dict[str, Any]) -> dict[str, Any]:
+    return {"Ports": [{"TargetPort": 80, **port} for port in ports]}
 
 
 def _port(**members: Any) -> dict[str, Any]:
@@ -80,8 +85,14 @@ def test_what_is_wrong_is_named(members: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"EndpointSpec": _port(PublishMode="ingress")}, "mode=host"),
-        ({"EndpointSpec": _port(PublishMode="")}, "the routing mesh is not in this version"),
+        (
+            {"EndpointSpec": _port(PublishMode="ingress", Protocol="sctp")},
+            "Ports[0].Protocol: sctp ports cannot be published in mode ingress",
+        ),
+        (
+            {"EndpointSpec": _ports({"PublishMode": "host"}, {"PublishedPort": 81})},
+            "Ports[0].PublishedPort: a port in mode host beside one in mode ingress must be named",
+        ),
         ({"Container": {"Mounts": [{"Type": "cluster", "Target": "/a"}]}}, "cluster volumes"),
     ],
 )
@@ -110,3 +121,13 @@ def test_names_of_images(image: str) -> None:
 @pytest.mark.parametrize("image", ["a/UPPER", "a:", "a:b:c", "/a", "a//b", "a@sha256:12", "a b"])
 def test_what_is_no_name_of_an_image(image: str) -> None:
     assert "is not a valid repository/tag" in str(_error(Container={"Image": image}))
+
+
+@pytest.mark.parametrize("network", ["host", "none", "bridge"])
+def test_ports_on_all_nodes_lead_to_networks_of_the_cluster(network: str) -> None:
+    template = TaskSpec(networks=(NetworkAttachmentConfig(target=network),))
+    port = PortConfig(target_port=80, publish_mode="host")
+    check_published_networks(template, [port])
+    ingress = PortConfig(target_port=80, publish_mode="ingress")
+    with pytest.raises(InvalidArgument, match=rf"Networks\[0\]: {network}: port 80 is published"):
+        check_published_networks(template, [port, ingress])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cluster.api.payloads.extensions import MAX_LENGTH, decode_extensions
 from cluster.errors import InvalidArgument
+from cluster.model.endpoint import PortConfig
 from cluster.model.extensions import (
     EXTENSION_LABEL,
     ContainerExtensions,
@@ -17,7 +18,7 @@ from cluster.model.extensions import (
     Device,
     Extensions,
     NetworkExtensions,
-    PortAddresses,
+    PortExtensions,
     TaskExtensions,
 )
 
@@ -30,7 +31,7 @@ def decode(document: Any) -> Extensions:
 
 def test_a_service_without_the_label_has_no_settings() -> None:
     assert decode_extensions({"other": "{}"}) == Extensions() == decode({})
-    assert Extensions().of_task() is None
+    assert Extensions().of_task(()) is None
 
 
 def test_the_document_becomes_typed() -> None:
@@ -47,16 +48,20 @@ def test_the_document_becomes_typed() -> None:
         container=ContainerExtensions(privileged=True, devices=(Device(source="/dev/fuse"),)),
         depends_on={"shop_db": Dependency(condition="service_healthy")},
         networks={"shop_front": NetworkExtensions(ipv4_address="10.0.0.5")},
-        ports=(PortAddresses(target=80, published=8080, host_ips=("127.0.0.1",)),),
+        ports=(PortExtensions(target=80, published=8080, host_ips=("127.0.0.1",)),),
         pull_policy="always",
     )
-    assert extensions.of_task() == TaskExtensions(
+    port = PortConfig(target_port=80, published_port=8080, publish_mode="host")
+    assert extensions.of_task((port,)) == TaskExtensions(
         container=extensions.container, ports=extensions.ports, pull_policy="always"
     )
 
 
 def test_what_makes_no_container_is_not_in_the_task() -> None:
-    assert decode({"depends_on": {"db": {}}, "networks": {"n": {}}}).of_task() is None
+    assert decode({"depends_on": {"db": {}}, "networks": {"n": {}}}).of_task(()) is None
+    ports = decode({"ports": [{"target": 80, "published": 8080, "hide_client": True}]})
+    mesh = PortConfig(target_port=80, published_port=8080, publish_mode="ingress")
+    assert ports.of_task((mesh,)) is None
 
 
 @pytest.mark.parametrize(
