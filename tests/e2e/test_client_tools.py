@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cluster import MANAGER, Cluster, wait_for
+from tests.support.client_host import ClientHost
+from tests.support.cluster import HOSTS, MANAGER, Cluster, wait_for
 from tests.support.lab_host import environment
 from tests.support.tools import tool
 
@@ -112,26 +113,76 @@ def test_dockerode(cluster: Cluster, tmp_path: Path) -> None:
     assert said.splitlines()[-1] == "done"
 
 
-def test_traefik_reads_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
-    """Backends need tasks on cluster networks, which are not there yet: it must not stumble."""
-    program = tool("traefik") / "bin/traefik"
-    settings = {
-        "entryPoints": {"web": {"address": f"{LOOPBACK}:{free_port()}"}},
-        "log": {"level": "DEBUG", "noColor": True},
-        "providers": {"swarm": {"endpoint": endpoint(cluster), "refreshSeconds": 1}},
-        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+WHO = """
+import http.server, os, socket
+class Who(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"{socket.gethostname()} {self.headers['X-Forwarded-For']}".encode())
+http.server.ThreadingHTTPServer(("", 8080), Who).serve_forever()
+"""
+
+
+def behind_traefik(cluster: Cluster) -> dict[str, Any]:
+    """Traefik as a service of the stack, with the manager's socket, and servers it is to find."""
+    tools = f"{tool('traefik')}:/tools:ro"
+    socket_of_manager = f"{cluster.lab.host(MANAGER).stackd_socket}:/stackd.sock"
+    options = [
+        *(
+            "--providers.swarm.endpoint=unix:///stackd.sock",
+            "--providers.swarm.network=shop_default",
+        ),
+        *("--providers.swarm.exposedByDefault=false", "--providers.swarm.refreshSeconds=1"),
+        *("--entryPoints.web.address=:80", "--log.level=DEBUG", "--global.checkNewVersion=false"),
+    ]
+    labels = {
+        "traefik.enable": "true",
+        "traefik.http.routers.web.rule": "PathPrefix(`/`)",
+        "traefik.http.services.web.loadbalancer.server.port": "8080",
     }
-    config = tmp_path / "traefik.json"
-    config.write_text(json.dumps(settings))
-    label = ("--label", "traefik.http.services.shop.loadbalancer.server.port=8080")
-    create = ("service", "create", "--detach", "--no-resolve-image", *label, "--name", "shop")
-    cluster.docker(*create, IMAGE)
-    cluster.wait_running("shop", 1)
-    with running([program, f"--configFile={config}"], tmp_path) as log:
-        received = re.compile("Configuration received .*providerName=swarm")
-        wait_for("its configuration", lambda: received.search(log.read_text()))
-        assert "Provider connection established with docker" in log.read_text()
-    assert " ERR " not in log.read_text()
+    return {
+        "traefik": {
+            "image": IMAGE,
+            "command": ["/tools/bin/traefik", *options],
+            "volumes": [tools, socket_of_manager],
+            "ports": ["80:80"],
+            "deploy": {"placement": {"constraints": ["node.role == manager"]}},
+        },
+        "web": {
+            "image": IMAGE,
+            "command": ["python3", "-c", WHO],
+            "deploy": {"replicas": 3, "labels": labels},
+        },
+    }
+
+
+def test_traefik_finds_the_tasks_and_sees_the_visitor(cluster: Cluster) -> None:
+    """At any node, through the published port and Traefik, to tasks on all hosts in turn."""
+    cluster.deploy("shop", behind_traefik(cluster))
+    script = (
+        "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())"
+    )
+    with ClientHost(cluster.lab).plugged_in() as client:
+
+        def asked(host: int) -> tuple[str, str]:
+            done = client.run(sys.executable, "-c", script, f"http://{cluster.address(host)}/")
+            name, _, visitor = done.stdout.strip().partition(" ")
+            return name, visitor
+
+        def tasks_are_found(host: int) -> bool:
+            wanted = {c.id[:12] for c in cluster.containers("shop_web")}
+            return {asked(host) for _ in range(6)} == {(name, client.address) for name in wanted}
+
+        cluster.wait_running("shop_web", 3)
+        for host in HOSTS:
+            wait_for(f"all tasks through h{host}", partial(tasks_are_found, host))
+        cluster.stack("service", "scale", "shop_web=1")
+        cluster.wait_running("shop_web", 1)
+        wait_for("the one that is left", partial(tasks_are_found, 3))
+    logs = cluster.docker("service", "logs", "shop_traefik").stdout
+    assert "Provider connection established with docker" in logs
+    assert " ERR " not in logs
 
 
 def test_prometheus_finds_nodes_services_and_tasks(cluster: Cluster, tmp_path: Path) -> None:
