@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cluster.allocator.allocate import Allocator
+from cluster.api.commands.rollouts import Rollouts
 from cluster.ca.root_rotation import RootRotations
 from cluster.clock import Clock
 from cluster.control.controller import Controller
@@ -43,6 +44,7 @@ def leader_duties(
             Allocator(),
             Scheduler(),
             Rebalancer(),
+            Rollouts(),
             TaskReaper(),
             RootRotations(),
         )

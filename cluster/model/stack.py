@@ -8,14 +8,14 @@ so that it can be returned to as it was.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
-from cluster.model.ids import ConfigId, RevisionId, SecretId, StackId
+from cluster.model.ids import ConfigId, NetworkId, RevisionId, SecretId, StackId, TaskId
 from cluster.model.meta import Meta
 from cluster.model.network import Network
 from cluster.model.service import ServiceSpec
 from cluster.model.spec_struct import ObjectStruct
-from cluster.model.units import Timestamp
+from cluster.model.units import DurationNs, Timestamp
 
 NAMESPACE_LABEL: Final = "com.docker.stack.namespace"
 CONTENT_LABEL: Final = "com.stackyard.content"
@@ -35,10 +35,44 @@ class Lease(ObjectStruct, frozen=True, kw_only=True, gc=False):
     until: Timestamp
 
 
+RolloutState = Literal["under way", "held", "going back", "back", "stuck"]
+RolloutFailure = Literal["", "failed", "unschedulable", "timed out"]
+
+
+class Rollout(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """A deployment that is to succeed as a whole, and what has become of it.
+
+    When it fails all services return to the revision `former`; where that is 0 there was none,
+    and what the deployment made is removed.  `began_at` is when the present state began to be
+    watched, `steady_since` since when all services have run (0: they do not).  `failure`, `reason`
+    and `task_id` say why it goes back.
+    """
+
+    revision: int
+    former: int
+    author: str = ""
+    state: RolloutState = "under way"
+    began_at: Timestamp
+    timeout_ns: DurationNs
+    stable_ns: DurationNs
+    steady_since: Timestamp = Timestamp(0)
+    failure: RolloutFailure = ""
+    reason: str = ""
+    task_id: TaskId = TaskId("")
+    made_networks: tuple[NetworkId, ...] = ()
+    made_secrets: tuple[SecretId, ...] = ()
+    made_configs: tuple[ConfigId, ...] = ()
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it is not decided yet, or not carried out."""
+        return self.state in {"under way", "going back"}
+
+
 class Stack(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="stack", tag_field="kind"):
     """What is to be known of a stack now; `revision` is the number of the present one, 0 if none.
 
-    Writer: the API's commands.
+    Writers: the API's commands; `rollout` also the reconciler of rollouts.
     """
 
     id: StackId
@@ -46,6 +80,7 @@ class Stack(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="stack", tag_
     name: str
     revision: int = 0
     lease: Lease | None = None
+    rollout: Rollout | None = None  # the last deployment that was to succeed as a whole
 
 
 class StackRevision(

@@ -94,13 +94,13 @@ def _is_satisfied(state: ClusterState, name: str, dependency: Dependency) -> boo
     service = state.service_by_name(name)
     if service is None:
         return not dependency.required
-    tasks = list(_present(state, service))
+    tasks = list(present_tasks(state, service))
     if _is_met(service, tasks, dependency.condition):
         return True
     return not dependency.required and bool(tasks) and not any(t.is_active for t in tasks)
 
 
-def _present(state: ClusterState, service: Service) -> Iterator[Task]:
+def present_tasks(state: ClusterState, service: Service) -> Iterator[Task]:
     """Iterate over the tasks of the service's present spec."""
     is_outdated = OutdatedCheck(state, service)
     for task in state.tasks_of_service(service.id):

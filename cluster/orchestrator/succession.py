@@ -172,7 +172,18 @@ class Succession:
             return AT_ONCE
         if ended_by_itself(latest):
             return terms_after_end(latest, slot.before, self._now)
-        return terms_after_loss(latest, self._now)
+        terms = terms_after_loss(latest, self._now)
+        if terms is None and self._was_taken_back(latest):
+            return AT_ONCE
+        return terms
+
+    def _was_taken_back(self, task: Task) -> bool:
+        """Whether a change of the spec ended the task before its time, and another wants it again.
+
+        A one-shot is not started anew after a loss, but this is no loss: it is asked for again.
+        """
+        is_of_before = task.spec_version != self._service.spec_version
+        return is_of_before and task.status.state is TaskState.SHUTDOWN
 
     def _create(self, slot: Slot, terms: Terms) -> None:
         waits = terms.start_after > self._now

@@ -14,6 +14,7 @@ from stack.deploy.deployment import Waiting
 from stack.deploy.events import EndEvent
 from stack.deploy.observe import stack_label
 from stack.deploy.reasons import failure_events
+from stack.deploy.rollout import rollout_line
 from stack.engine.client import EngineClient
 from stack.errors import NotConverged, StackError
 
@@ -32,7 +33,10 @@ _COLUMNS = {
 def status(ctx: click.Context, stack: str, *, form: str) -> None:
     """Show how far each service of a stack is, and why one is not well."""
     client = client_of(ctx)
-    events = [progress.event for progress in look(client, stack, _services(client, stack), ())]
+    note = rollout_line(client, stack)
+    events = [
+        progress.event for progress in look(client, stack, _services(client, stack, note), ())
+    ]
     rows = [
         {
             **msgspec.to_builtins(event),
@@ -45,6 +49,8 @@ def status(ctx: click.Context, stack: str, *, form: str) -> None:
         if form == "json":
             del row["counts"]  # made of other members
     show(rows, _COLUMNS, form=form, quiet=False)
+    if note and form == "table":
+        click.echo(f"\n{note}")
 
 
 @click.command()
@@ -80,8 +86,8 @@ def wait(ctx: click.Context, stack: str, *, waiting: Waiting, form: Form) -> Non
     output.tell(EndEvent(result="converged", exit_code=0))
 
 
-def _services(client: EngineClient, stack: str) -> list[str]:
+def _services(client: EngineClient, stack: str, note: str = "") -> list[str]:
     found = [service["ID"] for service in client.services({"label": stack_label(stack)})]
     if not found:
-        raise StackError(f"nothing found in stack: {stack}")
+        raise StackError(f"nothing found in stack: {stack}{note and f': {note}'}")
     return found

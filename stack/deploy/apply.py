@@ -31,7 +31,7 @@ class Applied(msgspec.Struct, frozen=True):
     service_ids: tuple[str, ...]
     warnings: tuple[str, ...]
     revision: int = 0  # 0 where the server keeps none
-    former_revision: int = 0
+    is_watched: bool = False  # the managers decide whether it holds
 
 
 def apply(
@@ -158,7 +158,7 @@ def apply_at_once(
         service_ids=(*ids, *answer["Services"]),
         warnings=tuple(dict.fromkeys(warnings)),
         revision=answer["Revision"],
-        former_revision=answer["FormerRevision"],
+        is_watched=answer.get("IsWatched", False),
     )
 
 

@@ -170,15 +170,21 @@ def look(
     return _look(client, _of_stack(stack), service_ids, seen)
 
 
+def look_at_all(client: EngineClient, stack: str, seen: Collection[str]) -> list[Progress]:
+    """How far all services of a stack are now, by name."""
+    return _look(client, _of_stack(stack), None, seen)
+
+
 def _look(
-    client: EngineClient, scope: Scope, service_ids: Collection[str], seen: Collection[str]
+    client: EngineClient, scope: Scope, service_ids: Collection[str] | None, seen: Collection[str]
 ) -> list[Progress]:
     current = _by_service(client.tasks({**scope.tasks, "_up-to-date": "true"}))
     everything = _by_service(client.tasks(scope.tasks))
     services = client.services(scope.services, status=True)
     services.sort(key=lambda service: str(service["Spec"]["Name"]))
-    wanted = set(service_ids)
-    gone = wanted - {service["ID"] for service in services}
+    known = {service["ID"] for service in services}
+    wanted = known if service_ids is None else set(service_ids)
+    gone = wanted - known
     if gone:
         raise NotConverged(f"somebody removed services meanwhile: {', '.join(sorted(gone))}")
     return [

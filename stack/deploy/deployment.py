@@ -18,9 +18,10 @@ from stack.deploy.plan import KeepService, Observed, Remove, Step, UpdateFile, m
 from stack.deploy.plan_file import PlanFile, check_plan
 from stack.deploy.reasons import failure_events
 from stack.deploy.removal import remove_objects
+from stack.deploy.rollout import follow_rollout, pending_rollout
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Json
-from stack.errors import NotConverged, OutOfSequence, RolledBack, StackError, UsageError
+from stack.errors import NotConverged, OutOfSequence, StackError, UsageError
 from stack.translate.stack_spec import StackSpec
 
 _PRUNE_TIMEOUT_S = 60.0
@@ -103,7 +104,7 @@ class Deployment:
         if all(isinstance(step, KeepService) for step in steps):
             # tells of each, and sends logins that may be newer than the last
             applied = apply(self._client, steps, observed, self._tell, logins=self._logins())
-            self._wait(applied, observed, is_new=False)
+            self._wait_for_unchanged(applied, observed)
             if removals or self._superseded(observed):
                 with self._lease() as lease:
                     self._clear_away(lease, observed, removals)
@@ -116,6 +117,17 @@ class Deployment:
             ends_lease = self._choices.waiting is None and not removals
             self._carry_out(lease, observed, steps, ends_lease=ends_lease)
             self._clear_away(lease, observed, removals)
+
+    def _wait_for_unchanged(self, applied: Applied, observed: Observed) -> None:
+        """Wait for a stack that is as the files say, perhaps as somebody else is deploying it."""
+        if self._choices.waiting is None:
+            return
+        watched = pending_rollout(self._client, self._wanted.name)
+        if watched:
+            seen = already_over(self._client, self._wanted.name)
+            self._follow(watched, seen, self._pace)
+        else:
+            self._wait(applied, observed, is_new=False)
 
     def _look(self) -> tuple[Observed, list[Step], list[Remove]]:
         observed = observe(self._client, self._said)
@@ -145,16 +157,13 @@ class Deployment:
     ) -> None:
         is_waited_for = self._choices.waiting is not None
         seen = already_over(self._client, self._wanted.name) if is_waited_for else frozenset()
-        applied = Applied((), ())
         try:
             applied = self._apply(lease, observed, steps, ends_lease=ends_lease)
             is_new = not all(isinstance(step, KeepService | UpdateFile) for step in steps)
+            if applied.is_watched:
+                self._follow(applied.revision, seen, lease.pace)
+                return
             self._wait(applied, observed, is_new=is_new, lease=lease, seen=seen)
-        except NotConverged as error:
-            if self._choices.whole.atomic and applied.former_revision:
-                self._go_back(lease, applied, error)
-            self._explain(observed, error)
-            raise
         except StackError as error:
             self._explain(observed, error)
             raise
@@ -190,11 +199,26 @@ class Deployment:
             observed,
             self._tell,
             logins=self._logins(),
-            about={"Lease": lease.token, "Author": author(), "EndLease": ends_lease},
+            about={
+                "Lease": lease.token,
+                "Author": author(),
+                "EndLease": ends_lease,
+                "Atomic": self._watch(),
+            },
         )
         if ends_lease:
             lease.has_ended()
         return applied
+
+    def _watch(self) -> Json | None:
+        """What the managers are to know to watch the deployment; None where they need not."""
+        waiting = self._choices.waiting
+        if waiting is None or not self._choices.whole.atomic:
+            return None
+        return {"Timeout": int(waiting.timeout_s * 1e9), "Stable": int(waiting.stable_s * 1e9)}
+
+    def _follow(self, revision: int, seen: Collection[str], pace: Pace) -> None:
+        follow_rollout(self._client, self._wanted.name, revision, seen, self._tell, pace)
 
     def _logins(self) -> dict[str, str]:
         return self._choices.images.logins(self._said.services)
@@ -228,27 +252,6 @@ class Deployment:
             if lease is None:
                 self._explain(observed, error)
             raise
-
-    def _go_back(self, lease: StackLease, applied: Applied, error: NotConverged) -> None:
-        """Return to the revision before; always raises.
-
-        Raises:
-            RolledBack: all services run as before.
-            NotConverged: they do not.
-        """
-        former = applied.former_revision
-        self._tell(WarningEvent(message=f"{error}: all services go back to revision {former}"))
-        seen = already_over(self._client, self._wanted.name)
-        request = {"Revision": former, "Author": author(), "Lease": lease.token}
-        answer = self._client.roll_back_stack(self._wanted.name, request)
-        back = Applied(tuple(answer["Services"]), ())
-        try:
-            self._wait(back, Observed({}, {}), is_new=True, lease=lease, seen=seen)
-        except NotConverged as another:
-            raise NotConverged(
-                f"{error}; and revision {former} does not run either: {another}"
-            ) from None
-        raise RolledBack(f"{error}; all services are back at revision {former}") from None
 
     def _clear_away(self, lease: StackLease, observed: Observed, removals: list[Remove]) -> None:
         waiting = self._choices.waiting

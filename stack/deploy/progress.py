@@ -294,20 +294,22 @@ def _is_judged_by_cluster(service: Service) -> bool:
 
 
 def _culprits(service: Service, tasks: Iterable[Task]) -> tuple[FailedTask, ...]:
-    return tuple(
-        FailedTask(
-            service=service["Spec"]["Name"],
-            task_id=task["ID"],
-            slot=task.get("Slot", 0),
-            node_id=task.get("NodeID", ""),
-            reason=(_reasons([task]) or ("",))[0],
-            exit_code=_exit_code(task),
-            has_terminal=bool(
-                ((task.get("Spec") or {}).get("ContainerSpec") or {}).get("TTY", False)
-            ),
-            may_have_logs=_state(task) in ("failed", "complete", "shutdown", "running", "starting"),
-        )
-        for task in sorted(tasks, key=lambda task: task.get("CreatedAt", ""))
+    name = service["Spec"]["Name"]
+    by_age = sorted(tasks, key=lambda task: task.get("CreatedAt", ""))
+    return tuple(failed_task(name, task) for task in by_age)
+
+
+def failed_task(service: str, task: Task) -> FailedTask:
+    """A task of a service as the reason why something failed."""
+    return FailedTask(
+        service=service,
+        task_id=task["ID"],
+        slot=task.get("Slot", 0),
+        node_id=task.get("NodeID", ""),
+        reason=(_reasons([task]) or ("",))[0],
+        exit_code=_exit_code(task),
+        has_terminal=bool(((task.get("Spec") or {}).get("ContainerSpec") or {}).get("TTY", False)),
+        may_have_logs=_state(task) in ("failed", "complete", "shutdown", "running", "starting"),
     )
 
 

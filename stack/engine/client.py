@@ -222,6 +222,15 @@ class EngineClient:
 
     # stacks, which only stackd keeps
 
+    def stack(self, stack: str) -> Json:
+        """A stack: its revision, services, lease, and what became of its last rollout.
+
+        Raises:
+            NotFound: there is no such stack, or the server keeps none.
+        """
+        found: Json = self._connection.request("GET", f"/stacks/{_part(stack)}")
+        return found
+
     def stack_history(self, stack: str) -> list[Json]:
         """The kept revisions of a stack, the newest first.
 

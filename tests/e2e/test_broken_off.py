@@ -28,11 +28,11 @@ def file(cluster: Cluster, edition: str) -> str:
     return cluster.compose_file({"services": {"web": web, "api": api}, "secrets": secret})
 
 
-def begin(cluster: Cluster, edition: str) -> subprocess.Popen[bytes]:
+def begin(cluster: Cluster, edition: str, *options: str, path: str = "") -> subprocess.Popen[bytes]:
     socket = f"unix://{cluster.lab.host(MANAGER).stackd_socket}"
     program = str(ROOT / ".venv/bin/stack")
     return subprocess.Popen(
-        [program, "-H", socket, "deploy", "-c", file(cluster, edition), "shop"],
+        [program, "-H", socket, "deploy", "-c", path or file(cluster, edition), *options, "shop"],
         env={**environment(), "EDITION": edition},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -77,3 +77,46 @@ def test_the_next_deployment_mends_what_is_left(
         cluster.stack("history", "shop", "--format", "json").stdout
     )]  # fmt: skip
     assert numbers in ([3, 2, 1], [2, 1]), "each deployment is there as a whole or not at all"
+
+
+@pytest.mark.parametrize("victim", [the_client, the_leader])
+@pytest.mark.parametrize(("seed", "is_bad"), [(1, True), (2, False), (3, True)])
+def test_an_atomic_deployment_ends_as_a_whole(
+    cluster: Cluster, victim: Callable[[Cluster, Any], None], seed: int, is_bad: bool
+) -> None:
+    def edition(name: str, *, crashes: bool) -> str:
+        one = {**idle(**QUICK), "environment": {"EDITION": name}}
+        other = {**one, "command": ["sh", "-c", "sleep 1; exit 3"]} if crashes else one
+        return cluster.compose_file({"services": {"web": one, "api": other}})
+
+    here = ("--resolve-image", "never", "--stable", "0")
+    cluster.stack("deploy", "-c", edition("1", crashes=False), *here, "shop")
+    rng = random.Random(f"atomic {victim.__name__} {seed}")
+    path = edition("2", crashes=is_bad)
+    deploying = begin(cluster, "2", "--atomic", *here, path=path)
+    time.sleep(rng.uniform(0, LONGEST_S))
+    victim(cluster, deploying)
+
+    def rollout() -> dict[str, Any]:
+        return dict(cluster.api("GET", "/stacks/shop").get("Rollout") or {"State": "none"})
+
+    deploying.wait(timeout=300)
+    wait_for(
+        "the managers to decide",
+        lambda: rollout()["State"] not in ("under way", "going back"),
+        limit_s=120,
+    )
+    found = {}
+    for name in ("shop_web", "shop_api"):
+        [container] = cluster.wait_running(name, 1)
+        found[name] = next(
+            text
+            for text in cluster.inspect(container)["Config"]["Env"]
+            if text.startswith("EDITION=")
+        )
+    assert len(set(found.values())) == 1, f"half of a deployment: {found}, {rollout()}"
+    if is_bad:
+        assert set(found.values()) == {"EDITION=1"}
+    elif rollout()["State"] == "held":
+        assert set(found.values()) == {"EDITION=2"}
+    cluster.stack("deploy", "-c", edition("3", crashes=False), *here, "shop")

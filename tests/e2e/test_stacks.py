@@ -85,6 +85,20 @@ def test_one_service_that_fails_brings_all_back(cluster: Cluster, measure: Measu
     assert [number for number, _ in history(cluster)] == [3, 2, 1]
 
 
+def test_a_first_deployment_that_fails_leaves_nothing(cluster: Cluster) -> None:
+    broken = {**idle(**QUICK), "command": ["sh", "-c", "echo no database; exit 3"]}
+    said = cluster.deploy("shop", services("1", db=broken), "--atomic", code=1)
+    assert "| no database" in said.stderr
+    assert "what was made was removed" in said.stderr
+    assert cluster.service_names() == set()
+    assert [
+        n["Name"] for n in cluster.api("GET", "/networks") if n["Name"].startswith("shop")
+    ] == []
+    assert cluster.api("GET", "/secrets") == []
+    cluster.deploy("shop", services("2"), "--atomic")
+    cluster.stack("rm", "shop")
+
+
 def test_two_deployments_do_not_interleave(cluster: Cluster) -> None:
     cluster.deploy("shop", services("1"))
     slow = {**idle(**QUICK), "healthcheck": {"test": "false", "interval": "1s", "retries": 99}}

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cluster.allocator.allocate import Allocator
+from cluster.api.commands.rollouts import Rollouts
 from cluster.api.commands.services import roll_back_service
 from cluster.control.reconciler import Reconciler
 from cluster.control.work_queue import WorkQueue
@@ -52,6 +53,7 @@ def all_reconcilers() -> tuple[Reconciler, ...]:
         Allocator(),
         Scheduler(),
         Rebalancer(),
+        Rollouts(),
         TaskReaper(),
     )
 

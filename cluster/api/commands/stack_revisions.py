@@ -56,7 +56,10 @@ def stack_object(tx: Transaction, name: str, new_id: NewId) -> Stack:
 
 
 def forget_stack_without_services(tx: Transaction, name: str) -> None:
-    """Drop the memory of a stack whose last service is gone, so that its files can be removed."""
+    """Drop the memory of a stack whose last service is gone, so that its files can be removed.
+
+    Of a first deployment that failed and is being removed the end is still to be told.
+    """
     if not name or any(True for _ in services_of_stack(tx.state, name)):
         return
     for revision in tx.state.revisions_of(name):
@@ -64,10 +67,12 @@ def forget_stack_without_services(tx: Transaction, name: str) -> None:
     stack = tx.state.stack_by_name(name)
     if stack is None:
         return
-    if stack.lease is None or stack.lease.until <= tx.now:
+    rollout = stack.rollout
+    goes_back = rollout is not None and rollout.state == "going back"
+    if not goes_back and (stack.lease is None or stack.lease.until <= tx.now):
         tx.delete(stack)
     else:
-        tx.update(replace(stack, revision=0))
+        tx.update(replace(stack, revision=0, rollout=rollout if goes_back else None))
 
 
 def services_of_stack(state: ClusterState, name: str) -> Iterator[Service]:

@@ -29,12 +29,20 @@ from cluster.model.ids import ConfigId, NetworkId, NewId, SecretId, ServiceId
 from cluster.model.meta import Meta
 from cluster.model.service import Service, ServiceSpec
 from cluster.model.spec_struct import ObjectStruct
-from cluster.model.stack import Lease, Stack, StackRevision, stack_of
+from cluster.model.stack import Lease, Rollout, Stack, StackRevision, stack_of
 from cluster.model.units import SECOND_NS, Timestamp, after
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
 
 LONGEST_LEASE_S: Final = 600
+
+
+class _Made(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """What a deployment has made beside services."""
+
+    networks: tuple[NetworkId, ...]
+    secrets: tuple[SecretId, ...]
+    configs: tuple[ConfigId, ...]
 
 
 class Deployed(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -43,6 +51,7 @@ class Deployed(ObjectStruct, frozen=True, kw_only=True, gc=False):
     service_ids: tuple[ServiceId, ...]
     revision: int
     former_revision: int
+    is_watched: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -62,13 +71,7 @@ def deploy_stack(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) 
     if is_change and any(True for _ in services_of_stack(tx.state, name)):
         # other clients may have changed it: it is that which one can go back to
         former = record_revision(tx, name, new_id, message="as it was found", author="")
-    for network in wanted.networks:
-        _check_stack(name, f"network {network.name}", stack_of(network.labels))
-        create_network(tx, network, NetworkId(new_id()))
-    for secret in wanted.secrets:
-        create_secret(tx, secret, SecretId(new_id()))
-    for config in wanted.configs:
-        create_config(tx, config, ConfigId(new_id()))
+    made = _make_objects(tx, name, wanted, new_id)
     ids: list[ServiceId] = []
     warnings: list[str] = []
     for service in wanted.services:
@@ -82,13 +85,64 @@ def deploy_stack(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) 
         ids.append(accepted.service_id)
         warnings += accepted.warnings
     number = record_revision(tx, name, new_id, message=wanted.message, author=wanted.author)
+    watched = _watched(tx, name, wanted, former, made) if is_change else None
+    if is_change:
+        tx.update(replace(stack_object(tx, name, new_id), rollout=watched))
     if wanted.ends_lease:
         release_lease(tx, name, wanted.lease)
     return Deployed(
         service_ids=tuple(ids),
         revision=number,
         former_revision=former,
+        is_watched=watched is not None,
         warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _make_objects(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) -> _Made:
+    networks = tuple(NetworkId(new_id()) for _ in wanted.networks)
+    for network, network_id in zip(wanted.networks, networks, strict=True):
+        _check_stack(name, f"network {network.name}", stack_of(network.labels))
+        create_network(tx, network, network_id)
+    secrets = tuple(SecretId(new_id()) for _ in wanted.secrets)
+    for secret, secret_id in zip(wanted.secrets, secrets, strict=True):
+        create_secret(tx, secret, secret_id)
+    configs = tuple(ConfigId(new_id()) for _ in wanted.configs)
+    for config, config_id in zip(wanted.configs, configs, strict=True):
+        create_config(tx, config, config_id)
+    return _Made(networks=networks, secrets=secrets, configs=configs)
+
+
+def _watched(
+    tx: Transaction, name: str, wanted: Deployment, former: int, made: _Made
+) -> Rollout | None:
+    """Return what the leader is to watch, None for a deployment that may stay half done.
+
+    One that takes the place of another that was not decided yet goes back to where that one would
+    have gone.
+    """
+    if wanted.atomic is None:
+        return None
+    stack = tx.state.stack_by_name(name)
+    assert stack is not None, "a deployment makes it"
+    before = stack.rollout
+    if before is not None and before.is_pending:
+        former = before.former
+        made = _Made(
+            networks=(*before.made_networks, *made.networks),
+            secrets=(*before.made_secrets, *made.secrets),
+            configs=(*before.made_configs, *made.configs),
+        )
+    return Rollout(
+        revision=stack.revision,
+        former=former,
+        author=wanted.author,
+        began_at=tx.now,
+        timeout_ns=wanted.atomic.timeout_ns,
+        stable_ns=wanted.atomic.stable_ns,
+        made_networks=made.networks,
+        made_secrets=made.secrets,
+        made_configs=made.configs,
     )
 
 
@@ -111,8 +165,25 @@ def roll_back_stack(
         InvalidArgument: a secret or config of it was removed.
     """
     check_lease(tx, name, lease)
-    former = stack_object(tx, name, new_id).revision
+    stack = stack_object(tx, name, new_id)
+    former = stack.revision
+    tx.update(replace(stack, rollout=None))  # whoever asks for this decides instead of the leader
     revision = find_revision(tx.state, name, number)
+    message = f"rollback to {revision.number}"
+    returned = return_to(tx, name, revision, new_id, author=author, message=message)
+    return replace(returned, former_revision=former)
+
+
+def return_to(
+    tx: Transaction, name: str, revision: StackRevision, new_id: NewId, *, author: str, message: str
+) -> Deployed:
+    """Make a stack again what it was in a revision, whoever has the lease.
+
+    Raises:
+        AlreadyExists: the name of a removed network is taken.
+        InvalidArgument: a secret or config of it was removed.
+    """
+    former = stack_object(tx, name, new_id).revision
     for network in revision.networks:
         if network.id not in tx.state.networks:
             tx.create(network)
@@ -126,7 +197,6 @@ def roll_back_stack(
     for service in present.values():
         if service.spec.name not in kept:
             remove_service(tx, service.id)
-    message = f"rollback to {revision.number}"
     reached = record_revision(tx, name, new_id, message=message, author=author)
     return Deployed(
         service_ids=tuple(ids),

@@ -8,21 +8,26 @@ from typing import Any
 from cluster.api.convert.services import service_spec_json
 from cluster.api.convert.timestamps import rfc3339
 from cluster.model.service import ServiceSpec
-from cluster.model.stack import Stack, StackRevision
-from cluster.model.units import Timestamp
+from cluster.model.stack import Rollout, Stack, StackRevision
+from cluster.model.units import Timestamp, after
 from cluster.store.state import ClusterState
 
 
 def stack_json(
     state: ClusterState, name: str, services: Iterable[str], now: Timestamp
 ) -> dict[str, Any]:
-    """Return a stack: its present revision, its services' names, and who is deploying it."""
+    """Return a stack: its present revision, its services' names, and who is deploying it.
+
+    The last deployment that was to succeed as a whole is there with what became of it.
+    """
     stack = state.stack_by_name(name)
     shown: dict[str, Any] = {
         "Name": name,
         "Revision": stack.revision if stack else 0,
         "Services": sorted(services),
     }
+    if stack is not None and stack.rollout is not None:
+        shown["Rollout"] = _rollout_json(stack.rollout)
     lease = _lease_json(stack, now)
     if lease:
         shown["Lease"] = lease
@@ -54,6 +59,23 @@ def full_revision_json(state: ClusterState, revision: StackRevision) -> dict[str
 def _service_json(spec: ServiceSpec) -> dict[str, str]:
     container = spec.task_template.container_spec
     return {"Name": spec.name, "Image": container.image if container else ""}
+
+
+def _rollout_json(rollout: Rollout) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "Revision": rollout.revision,
+        "Former": rollout.former,
+        "State": rollout.state,
+    }
+    if rollout.is_pending:
+        shown["Until"] = rfc3339(after(rollout.began_at, rollout.timeout_ns))
+    if rollout.failure:
+        shown |= {
+            "Failure": rollout.failure,
+            "Reason": rollout.reason,
+            "Task": rollout.task_id,
+        }
+    return shown
 
 
 def _lease_json(stack: Stack | None, now: Timestamp) -> dict[str, str]:

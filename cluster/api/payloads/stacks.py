@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,9 @@ from cluster.model.registry_login import RegistryAuth, decode_registry_auth
 from cluster.model.secret import SecretSpec
 from cluster.model.service import ServiceSpec
 from cluster.model.spec_struct import ObjectStruct, SpecStruct
+from cluster.model.units import SECOND_NS, DurationNs
+
+LONGEST_ROLLOUT_NS: Final = 7 * 24 * 3600 * SECOND_NS
 
 
 class WantedService(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -28,6 +31,16 @@ class WantedService(ObjectStruct, frozen=True, kw_only=True, gc=False):
     spec: ServiceSpec
     auth: RegistryAuth | None = None
     is_auth_given: bool = False
+
+
+class Watch(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """For how long a deployment is watched that is to succeed as a whole.
+
+    So long it may take until all runs, and so long all must run then.
+    """
+
+    timeout_ns: DurationNs
+    stable_ns: DurationNs
 
 
 class Deployment(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -44,6 +57,7 @@ class Deployment(ObjectStruct, frozen=True, kw_only=True, gc=False):
     author: str = ""
     lease: str = ""
     ends_lease: bool = False
+    atomic: Watch | None = None
 
 
 class _Service(SpecStruct, frozen=True, kw_only=True, gc=False):
@@ -55,6 +69,11 @@ class _Service(SpecStruct, frozen=True, kw_only=True, gc=False):
     registry_auth: str = ""
 
 
+class _Watch(SpecStruct, frozen=True, kw_only=True, gc=False):
+    timeout: DurationNs = 0
+    stable: DurationNs = 0
+
+
 class _Deployment(SpecStruct, frozen=True, kw_only=True, gc=False):
     networks: tuple[Any, ...] = ()
     secrets: tuple[Any, ...] = ()
@@ -64,6 +83,7 @@ class _Deployment(SpecStruct, frozen=True, kw_only=True, gc=False):
     author: str = ""
     lease: str = ""
     end_lease: bool = False
+    atomic: _Watch | None = None
 
 
 class LeaseRequest(SpecStruct, frozen=True, kw_only=True, gc=False):
@@ -115,7 +135,18 @@ def decode_deployment(body: bytes, version: ApiVersion) -> Deployment:
         author=wanted.author,
         lease=wanted.lease,
         ends_lease=wanted.end_lease,
+        atomic=_watch(wanted.atomic),
     )
+
+
+def _watch(wanted: _Watch | None) -> Watch | None:
+    if wanted is None:
+        return None
+    for name, value in (("Timeout", wanted.timeout), ("Stable", wanted.stable)):
+        if not 0 <= value <= LONGEST_ROLLOUT_NS:
+            most = LONGEST_ROLLOUT_NS // SECOND_NS
+            raise InvalidArgument(f"Atomic.{name}: {value} is not from 0 to {most} seconds in ns")
+    return Watch(timeout_ns=wanted.timeout, stable_ns=wanted.stable)
 
 
 def _auth(encoded: str) -> RegistryAuth | None:

@@ -127,6 +127,7 @@ def _deployed(deployed: Deployed) -> web.Response:
             "Services": list(deployed.service_ids),
             "Revision": deployed.revision,
             "FormerRevision": deployed.former_revision,
+            "IsWatched": deployed.is_watched,
             "Warnings": list(deployed.warnings),
         }
     )

@@ -1,0 +1,179 @@
+"""Deployments that are to succeed as a whole, while leaders die: all of it holds, or all goes back."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from cluster.api.commands.stacks import deploy_stack, find_revision
+from cluster.api.payloads.stacks import Deployment, WantedService, Watch
+from cluster.model.network import NetworkSpec
+from cluster.model.secret import SecretSpec
+from cluster.model.service import ServiceSpec
+from cluster.model.stack import NAMESPACE_LABEL, Rollout
+from cluster.model.units import SECOND_NS
+from cluster.model.update_policy import RestartPolicy, UpdateConfig
+from cluster.store.transaction import Transaction
+from tests.support.builders import make_cluster, make_node, make_service
+from tests.support.cluster_model import Behaviour, ClusterModel
+
+LABELS = {NAMESPACE_LABEL: "shop"}
+TIMEOUT_S, STABLE_S = 60, 5
+BEHAVIOURS = {
+    "crashing": Behaviour(crash_after_s=0.5),
+    "missing": Behaviour(is_missing=True),
+    "slow": Behaviour(prepare_s=200),
+    "late": Behaviour(crash_after_s=7),
+    "once": Behaviour(finish_after_s=2),
+}
+GOOD = ("good:1", "good:2", "good:3", "once")
+BAD = ("crashing", "missing", "slow", "unplaceable")
+NAMES = ("shop_a", "shop_b", "shop_c")
+
+
+class Stack:
+    """A cluster of two nodes, and one stack on it."""
+
+    def __init__(self) -> None:
+        self.model = ClusterModel(
+            make_cluster(), make_node("n1"), make_node("n2"), behaviours=BEHAVIOURS
+        )
+
+    def deploy(self, images: dict[str, str], **more: Any) -> None:
+        model, watch = self.model, Watch(timeout_ns=TIMEOUT_S * SECOND_NS, stable_ns=STABLE_S * SECOND_NS)  # fmt: skip
+        wanted = []
+        for name, image in images.items():
+            known = model.state.service_by_name(name)
+            wanted.append(
+                WantedService(
+                    service_id=known.id if known else "",
+                    version=known.meta.version if known else 0,
+                    spec=spec(name, image),
+                )
+            )
+        tx = Transaction(model.state, model.now)
+        deployment = Deployment(services=tuple(wanted), atomic=watch, **more)
+        deploy_stack(tx, "shop", deployment, model.new_id)
+        model._commit(tx)
+        model.settle()
+
+    @property
+    def rollout(self) -> Rollout:
+        stack = self.model.state.stack_by_name("shop")
+        assert stack is not None
+        assert stack.rollout is not None
+        return stack.rollout
+
+    def images(self) -> dict[str, str]:
+        return {one.spec.name: image_of(one.spec) for one in self.model.state.services}
+
+    def wait(self, rng: random.Random) -> None:
+        """Let time pass until the deployment is decided, with new leaders now and then."""
+        for _ in range(200):
+            if not self.rollout.is_pending:
+                return
+            if rng.random() < 0.3:
+                self.model.run_leaderless_for(rng.uniform(0, 4))
+            self.model.run_for(rng.uniform(0, 5))
+        raise AssertionError(f"not decided: {self.rollout}")
+
+    def all_run(self) -> bool:
+        model = self.model
+        return all(
+            image_of(one.spec) == "once" or len(model.running(one.id)) == one.spec.replicas
+            for one in model.state.services
+        )
+
+
+def spec(name: str, image: str) -> ServiceSpec:
+    made = make_service(
+        name,
+        image=image,
+        replicas=2,
+        constraints=["node.labels.none==x"] if image == "unplaceable" else [],
+        update=UpdateConfig(monitor=SECOND_NS, parallelism=0),
+    )
+    template = made.spec.task_template
+    if image == "once":
+        template = replace(template, restart_policy=RestartPolicy(condition="none"))
+    return replace(made.spec, name=name, labels=LABELS, task_template=template)
+
+
+def image_of(one: ServiceSpec) -> str:
+    assert one.task_template.container_spec is not None
+    return one.task_template.container_spec.image
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_all_of_a_deployment_holds_or_all_goes_back(seed: int) -> None:
+    rng = random.Random(seed)
+    stack = Stack()
+    stack.deploy(dict.fromkeys(NAMES, "good:1"))
+    stack.wait(rng)
+    assert stack.rollout.state == "held"
+    good = stack.images()
+    for _ in range(4):
+        changed = rng.sample(NAMES, rng.randint(1, 3))
+        images = {name: rng.choice(GOOD if rng.random() < 0.7 else BAD) for name in changed}
+        stack.deploy(images)
+        if rng.random() < 0.3:  # somebody deploys again before it is decided
+            stack.model.run_for(rng.uniform(0, 3))
+            again = {name: rng.choice(GOOD) for name in changed}
+            stack.deploy(again)
+            images = again
+        stack.wait(rng)
+        is_bad = bool(set(images.values()) & set(BAD))
+        wanted = good if is_bad else {**good, **images}
+        assert stack.rollout.state == ("back" if is_bad else "held"), stack.rollout
+        assert stack.images() == wanted
+        assert stack.all_run()
+        good = wanted
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_first_deployment_holds_or_leaves_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    stack = Stack()
+    images = {name: rng.choice((*GOOD, *BAD)) for name in NAMES}
+    network = NetworkSpec(name="shop_net", labels=LABELS, driver="overlay")
+    secret = SecretSpec(name="shop_pass", labels=LABELS, data=b"x")
+    stack.deploy(images, networks=(network,), secrets=(secret,))
+    stack.wait(rng)
+    state = stack.model.state
+    if set(images.values()) & set(BAD):
+        assert stack.rollout.state == "back"
+        assert not [*state.services, *state.tasks, *state.networks, *state.secrets]
+    else:
+        assert stack.rollout.state == "held"
+        assert stack.images() == images
+        assert find_revision(state, "shop", 1).number == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "failure", "reason"),
+    [
+        ("missing", "failed", "shop_a: a task cannot run: No such image: missing"),
+        ("crashing", "failed", "shop_a: a task failed 3 times: task: non-zero exit (1)"),
+        ("unplaceable", "unschedulable", "shop_a: no suitable node"),
+        ("slow", "timed out", "not running after 60 s; shop_a: 0/2 running"),
+    ],
+)
+def test_the_reason_is_kept(image: str, failure: str, reason: str) -> None:
+    stack = Stack()
+    stack.deploy({"shop_a": image, "shop_b": "good:1"})
+    stack.wait(random.Random(1))
+    assert stack.rollout.failure == failure
+    assert stack.rollout.reason.startswith(reason)
+
+
+def test_a_task_that_fails_late_takes_the_deployment_back() -> None:
+    stack = Stack()
+    stack.deploy({"shop_a": "good:1"})
+    stack.wait(random.Random(1))
+    stack.deploy({"shop_a": "late"})
+    stack.wait(random.Random(1))
+    # it ran for longer than the five seconds that were asked for
+    assert stack.rollout.state == "held"
