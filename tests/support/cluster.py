@@ -164,12 +164,15 @@ class Cluster:
                 self.api("POST", f"/nodes/{node['ID']}/update?version={version}", spec)
 
     def remove_services(self) -> None:
-        """Remove all services and the cluster's networks."""
+        """Remove all services and the cluster's networks, secrets and configs."""
         for service in self.api("GET", "/services"):
             self.api("DELETE", f"/services/{service['ID']}")
         for network in self.api("GET", "/networks"):
             if network["Scope"] == "swarm" and network["Name"] != "ingress":
                 wait_for(f"network {network['Name']} to go", partial(self._without, network))
+        for kind in ("secrets", "configs"):
+            for one in self.api("GET", f"/{kind}"):
+                self.api("DELETE", f"/{kind}/{one['ID']}")
 
     def _without(self, network: Mapping[str, Any]) -> bool:
         self.api("DELETE", f"/networks/{network['Id']}")

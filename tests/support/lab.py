@@ -453,6 +453,9 @@ class Lab:
             "dev",
             "bridge",
         )
+        # By default a kernel refuses six times and then once a second: the others would time out.
+        unlimited = "echo 0 >/proc/sys/net/ipv4/icmp_ratemask"
+        run("ip", "netns", "exec", self.switch, "sh", "-c", unlimited)
         for device in ("lo", "bridge"):
             run("ip", "-n", self.switch, "link", "set", device, "up")
 
