@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stack.compose.quantities import duration_text
 from stack.engine.payloads import Json
+from stack.translate.extensions import EXTENSION_LABEL
 from stack.translate.names import IMAGE_LABEL, NAMESPACE_LABEL, full_image
 
 _TEXTS = {
@@ -35,7 +37,9 @@ def service_entry(spec: Json) -> tuple[Json, list[str]]:
         entry["logging"] = _without_empty(
             {"driver": logging.get("Name"), "options": logging.get("Options")}
         )
-    ports = [_port(port) for port in (spec.get("EndpointSpec") or {}).get("Ports") or ()]
+    published = (spec.get("EndpointSpec") or {}).get("Ports") or ()
+    settings = _port_settings(spec)
+    ports = [entry for port in published for entry in _port(port, settings)]
     if ports:
         entry["ports"] = ports
     deploy = _deploy(spec)
@@ -61,8 +65,9 @@ def _notes(spec: Json, container: Json) -> Iterator[str]:
         privileges.get(name) for name in ("CredentialSpec", "SELinuxContext", "Seccomp", "AppArmor")
     ):
         yield "ContainerSpec.Privileges is not in the file"
-    if any(label.startswith("com.stackyard.") for label in spec.get("Labels") or ()):
-        yield "settings of Stackyard's own label are not in the file"
+    others = sorted(set(_beyond_the_api(spec)) - {"ports"})
+    if others:
+        yield f"settings of Stackyard's own label are not in the file: {', '.join(others)}"
 
 
 def _container(container: Json) -> Iterator[tuple[str, Any]]:
@@ -139,15 +144,36 @@ def _healthcheck(check: Json) -> Json:
     )
 
 
-def _port(port: Json) -> Json:
-    return _without_empty(
-        {
-            "target": port["TargetPort"],
-            "published": port.get("PublishedPort"),
-            "protocol": port.get("Protocol") or "tcp",
-            "mode": port.get("PublishMode") or "ingress",
-        }
-    )
+def _port(port: Json, settings: list[Json]) -> Iterator[Json]:
+    """One entry for each address that the port is limited to."""
+    protocol = port.get("Protocol") or "tcp"
+    numbers = (port["TargetPort"], port.get("PublishedPort") or 0, protocol)
+    said: Json = next((one for one in settings if _port_numbers(one) == numbers), {})
+    for address in said.get("host_ips") or [""]:
+        yield _without_empty(
+            {
+                "target": port["TargetPort"],
+                "published": port.get("PublishedPort"),
+                "protocol": protocol,
+                "mode": port.get("PublishMode") or "ingress",
+                "host_ip": address,
+                "x-hide-client": said.get("hide_client"),
+            }
+        )
+
+
+def _port_numbers(settings: Json) -> tuple[int, int, str]:
+    return settings["target"], settings.get("published", 0), settings.get("protocol", "tcp")
+
+
+def _port_settings(spec: Json) -> list[Json]:
+    """What the label says of ports: without it they would be published on all addresses."""
+    return list(_beyond_the_api(spec).get("ports") or ())
+
+
+def _beyond_the_api(spec: Json) -> Json:
+    text = (spec.get("Labels") or {}).get(EXTENSION_LABEL)
+    return dict(json.loads(text)) if text else {}
 
 
 def _deploy(spec: Json) -> Json:

@@ -370,7 +370,12 @@ class Cluster:
         return found
 
     def wait_running(
-        self, service: str, replicas: int, *, without: Collection[str] = ()
+        self,
+        service: str,
+        replicas: int,
+        *,
+        without: Collection[str] = (),
+        limit_s: float = LIMIT_S,
     ) -> list[Container]:
         """Wait until exactly so many containers run, and they are the tasks the manager knows.
 
@@ -378,6 +383,7 @@ class Cluster:
             service: its name.
             replicas: the number of containers on all engines that run.
             without: IDs of containers that must not be among them.
+            limit_s: how long that may take.
 
         Returns:
             The containers.
@@ -394,7 +400,7 @@ class Cluster:
             return len(found) == replicas and agree and fresh
 
         try:
-            wait_for(f"{replicas} containers of {service}", exactly)
+            wait_for(f"{replicas} containers of {service}", exactly, limit_s=limit_s)
             return found
         except AssertionError as error:
             error.add_note(self.describe(service))

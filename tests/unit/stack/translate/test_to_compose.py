@@ -68,6 +68,17 @@ FILES = {
                 reservations: {memory: 32M,
                   generic_resources: [{discrete_resource_spec: {kind: gpu, value: 2}}]}
     """,
+    "ports": """
+        services:
+          web:
+            image: i
+            ports:
+              - "127.0.0.1:8081:80"
+              - "10.0.0.1:8081:80"
+              - "8082:80/udp"
+              - {target: 81, published: 8083, x-hide-client: true}
+              - {target: 82, published: 8084, mode: host, host_ip: "::1"}
+    """,
     "modes": """
         services:
           everywhere: {image: i, deploy: {mode: global}}
@@ -146,7 +157,7 @@ def test_what_is_written_back_is_the_same_stack(name: str) -> None:
 def test_what_a_file_cannot_say_is_told() -> None:
     spec = {
         "Name": "st_web",
-        "Labels": {"com.stackyard.ext": "{}"},
+        "Labels": {"com.stackyard.ext": '{"container":{"privileged":true},"ports":[]}'},
         "TaskTemplate": {
             "ContainerSpec": {
                 "Image": "i",
@@ -159,7 +170,7 @@ def test_what_a_file_cannot_say_is_told() -> None:
     assert imported.notes == (
         "services.web: ContainerSpec.NewMember is not in the file",
         "services.web: ContainerSpec.Privileges is not in the file",
-        "services.web: settings of Stackyard's own label are not in the file",
+        "services.web: settings of Stackyard's own label are not in the file: container",
     )
 
 
