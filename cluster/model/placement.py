@@ -34,3 +34,8 @@ class Placement(SpecStruct, frozen=True, kw_only=True, gc=False):
     preferences: tuple[PlacementPreference, ...] = ()
     max_replicas: Uint64 = 0
     platforms: tuple[Platform, ...] = ()
+
+    @property
+    def spread_over(self) -> tuple[str, ...]:
+        """The labels over whose values tasks are spread, the most important first."""
+        return tuple(p.spread.spread_descriptor for p in self.preferences if p.spread)

@@ -1,8 +1,8 @@
 """Tasks whose node no longer fits, though it is neither down nor drained.
 
-When a node's labels change, or it has less memory or fewer cores than before, tasks on it may
-break the rules under which they were placed.  They are marked REJECTED, which makes their
-service put others in their place at once, and their node stop them.
+When a node's labels change, or it has less memory, fewer cores or generic resources than before,
+tasks on it may break the rules under which they were placed.  They are marked REJECTED, which
+makes their service put others in their place at once, and their node stop them.
 
 A task breaks the constraints when its node meets neither those it was placed under nor those its
 service has now.  (If only the service's constraints have changed, the rolling update replaces
@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from cluster.model.constraint import node_fits
+from cluster.model.generic_resources import Stock, wish_of
 from cluster.model.ids import NewId, NodeId
 from cluster.model.node import Node
 from cluster.model.placement import Placement
@@ -96,16 +97,20 @@ def _beyond_resources(tasks: Iterable[Task], node: Node) -> list[Task]:
         return []
     free_cpus = node.description.resources.nano_cpus
     free_bytes = node.description.resources.memory_bytes
+    stock = Stock(node.description.resources.generic_resources)
     beyond: list[Task] = []
     for task in tasks:
         if task.desired_state is TaskState.READY:
             continue
         reserved = _reservations(task)
-        if _exceeds(reserved.nano_cpus, free_cpus) or _exceeds(reserved.memory_bytes, free_bytes):
+        held = wish_of(task.assigned_generic_resources or reserved.generic_resources)
+        is_beyond = _exceeds(reserved.nano_cpus, free_cpus)
+        if is_beyond or _exceeds(reserved.memory_bytes, free_bytes) or not stock.covers(held):
             beyond.append(task)
         else:
             free_cpus -= reserved.nano_cpus
             free_bytes -= reserved.memory_bytes
+            stock.take(held)
     return beyond
 
 

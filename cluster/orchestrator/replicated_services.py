@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from itertools import count, islice
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count, islice, zip_longest
 from typing import Final
 
 from msgspec.structs import replace
 
+from cluster.model.constraint import attribute
 from cluster.model.ids import NewId, ServiceId
+from cluster.model.placement import Placement
 from cluster.model.service import ModeName, Service
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
@@ -57,7 +59,7 @@ class ReplicatedServices:
         service = judged(state, stored, every.values(), now)
         succession = Succession(state, service, now, new_id)
         slots = [slot for slot in every.values() if slot.tasks]
-        doomed = _surplus(slots, service.spec.replicas, succession)
+        doomed = _surplus(slots, service, state, succession)
         for slot in doomed:
             slot.want_all(TaskState.REMOVE, now)
         slots = [slot for slot in slots if slot.tasks]
@@ -68,28 +70,52 @@ class ReplicatedServices:
         return replace(plan, wake_at=now) if number_missing > MAX_NEW_SLOTS else plan
 
 
-def _surplus(slots: Iterable[Slot], replicas: int, succession: Succession) -> list[Slot]:
+def _surplus(
+    slots: Sequence[Slot], service: Service, state: ClusterState, succession: Succession
+) -> list[Slot]:
     """Choose the slots to give up when the service has too many.
 
-    First those without a running task, then from the nodes with the most tasks of the service,
-    then the highest.
+    First those without a running task, then from the branches of the tree of its spread
+    preferences that have the most, then from the nodes with the most, then the highest. So what
+    stays is spread as if it had been placed now.
 
     Args:
         slots: the present ones, in order.
-        replicas: how many to keep.
+        service: says how many to keep, and over which labels they are spread.
+        state: knows the nodes.
         succession: knows which tasks are lost.
     """
-    on_node: Counter[str] = Counter()
-    ranked: list[tuple[bool, int, SlotKey, Slot]] = []
+    if len(slots) <= service.spec.replicas:
+        return []
+    labels = (service.spec.task_template.placement or Placement()).spread_over
+    placed: list[tuple[Slot, tuple[str, ...]]] = []
+    elsewhere: list[Slot] = []
     for slot in slots:
         running = slot.running
-        if running is not None and succession.is_lost(running):
-            running = None
-        node_id = running.node_id if running else ""
-        ranked.append((running is None, on_node[node_id], slot.key, slot))
-        on_node[node_id] += 1
-    ranked.sort(key=lambda entry: entry[:3])
-    return [slot for *_, slot in ranked[replicas:]]
+        if running is None or succession.is_lost(running):
+            elsewhere.append(slot)
+            continue
+        node = state.node(running.node_id)
+        values = (attribute(node, label) if node else "" for label in labels)
+        placed.append((slot, (*values, running.node_id)))
+    return [*_in_turn(placed), *elsewhere][service.spec.replicas :]
+
+
+def _in_turn(placed: Sequence[tuple[Slot, tuple[str, ...]]]) -> list[Slot]:
+    """Order slots so that the first ones, however many, are spread evenly.
+
+    Args:
+        placed: slots, in order, with their branch at each level.
+    """
+    if not placed[1:] or not placed[0][1]:
+        return [slot for slot, _ in placed]
+    branches: defaultdict[str, list[tuple[Slot, tuple[str, ...]]]] = defaultdict(list)
+    for slot, (branch, *rest) in placed:
+        branches[branch].append((slot, tuple(rest)))
+    turns = zip_longest(*map(_in_turn, branches.values()))
+    return [
+        slot for turn in turns for slot in sorted(filter(None, turn), key=lambda slot: slot.key)
+    ]
 
 
 def _missing(every: Mapping[SlotKey, Slot], number_missing: int) -> list[Slot]:

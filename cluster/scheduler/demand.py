@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from cluster.model.constraint import Constraint, parse_all
 from cluster.model.endpoint import EndpointSpec
+from cluster.model.generic_resources import NO_WISH, Wish, wish_of
 from cluster.model.ids import NetworkId, ServiceId
 from cluster.model.placement import Placement, Platform
 from cluster.model.resources import Resources
 from cluster.model.service import TaskSpec
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.task import Task
-from cluster.scheduler.generic_resources import NO_WISH, Wish, wish_of
 from cluster.store.state import ClusterState
 
 Port = tuple[str, int]
@@ -80,7 +80,7 @@ def demand_of(task: Task, state: ClusterState) -> Demand:
             needs_networks=bool(task.networks),
         ),
         constraints=parse_all(placement.constraints),
-        spread_over=tuple(p.spread.spread_descriptor for p in placement.preferences if p.spread),
+        spread_over=placement.spread_over,
         max_replicas=placement.max_replicas,
     )
 

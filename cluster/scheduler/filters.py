@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from cluster.model.constraint import all_match
+from cluster.model.generic_resources import Stock
 from cluster.model.ids import NodeId
 from cluster.model.node import NETWORK_PLUGIN
 from cluster.model.placement import Platform
 from cluster.model.resources import GenericResource
 from cluster.model.task import Task
 from cluster.scheduler.demand import Demand, Place, place_of, reservations_of
-from cluster.scheduler.generic_resources import Stock
 from cluster.scheduler.node_load import NodeLoad
 
 NO_SUITABLE_NODE = "no suitable node"

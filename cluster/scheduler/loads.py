@@ -8,13 +8,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from cluster.model.generic_resources import Stock
 from cluster.model.ids import NodeId, ServiceId
 from cluster.model.node import Node
 from cluster.model.resources import GenericResource
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.scheduler.demand import Demand, Place, place_of
-from cluster.scheduler.generic_resources import Stock
 from cluster.scheduler.node_load import NodeLoad
 from cluster.store.state import (
     PREPARED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.model.generic_resources import Stock
 from cluster.model.ids import ServiceId
 from cluster.model.node import Node
 from cluster.model.resources import GenericResource
@@ -15,7 +16,6 @@ from cluster.scheduler.demand import (
     place_of,
     reservations_of,
 )
-from cluster.scheduler.generic_resources import Stock
 
 
 class NodeLoad:

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from cluster.model.objects import StoredObject
+from cluster.model.resources import DiscreteResource, GenericResource, NamedResource
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.orchestrator.misplaced_tasks import MisplacedTasks
@@ -72,6 +73,35 @@ def test_where_reservations_no_longer_fit_the_oldest_stay() -> None:
     assert [t.id for t in gone] == ["t1"]
     gone = rejected(make_node("a", cpus=1.5), service, *tasks)
     assert [t.id for t in gone] == ["t2", "t1"]
+
+
+def _gpus(*names: str) -> tuple[GenericResource, ...]:
+    named = (NamedResource(kind="gpu", value=name) for name in names)
+    return tuple(GenericResource(named_resource_spec=one) for one in named)
+
+
+def _ssds(number: int) -> tuple[GenericResource, ...]:
+    return (GenericResource(discrete_resource_spec=DiscreteResource(kind="ssd", value=number)),)
+
+
+def test_a_node_that_lost_generic_resources_loses_the_tasks_that_had_them() -> None:
+    service = make_service("web", generic=_ssds(2))
+    tasks = [make_task(f"t{i}", service, slot=i, node="a", made_at=i) for i in (1, 2)]
+    given = [replace(task, assigned_generic_resources=_ssds(2)) for task in tasks]
+    assert not rejected(make_node("a", generic=_ssds(4)), service, *given)
+    gone = rejected(make_node("a", generic=_ssds(3)), service, *given)
+    assert [t.id for t in gone] == ["t2"]
+    gone = rejected(make_node("a"), service, *given)
+    assert [t.id for t in gone] == ["t1", "t2"]
+
+
+def test_named_resources_are_lost_by_name() -> None:
+    service = make_service("web", generic=_ssds(1))
+    tasks = [make_task(f"t{i}", service, slot=i, node="a", made_at=i) for i in (1, 2)]
+    first = replace(tasks[0], assigned_generic_resources=_gpus("x"))
+    second = replace(tasks[1], assigned_generic_resources=_gpus("y"))
+    gone = rejected(make_node("a", generic=_gpus("y", "z")), service, first, second)
+    assert [t.id for t in gone] == ["t1"]
 
 
 def test_a_task_that_only_prepares_itself_uses_nothing_yet() -> None:

@@ -128,3 +128,45 @@ def test_waiting_is_stored_and_told() -> None:
     assert (heir.desired_state, heir.start_after) == (S.READY, seconds(105))
     assert first.wake_at == seconds(105)
     assert [(t.id, t.desired_state) for t in first.update] == [("x", S.SHUTDOWN)]
+
+
+def _kept(slots: dict[int, str], replicas: int, *spread: str) -> list[int]:
+    """Which slots stay when a service shrinks; `slots` are on nodes such as x1 in zone x."""
+    web = make_service("web", replicas=replicas, spread=spread)
+    nodes = [
+        make_node(name, labels={"zone": name[0], "rack": name[:2]}) for name in set(slots.values())
+    ]
+    tasks = [make_task(f"t{slot}", web, slot=slot, node=node) for slot, node in slots.items()]
+    gone = {task.slot for task in plan(web, *nodes, *tasks).update}  # type: ignore[union-attr]
+    return [slot for slot in slots if slot not in gone]
+
+
+ZONE, RACK = "node.labels.zone", "node.labels.rack"
+
+
+def test_a_service_shrinks_where_its_spread_preferences_have_most() -> None:
+    slots = {1: "x1", 2: "x2", 3: "x3", 4: "x4", 5: "y1", 6: "y1"}
+    assert _kept(slots, 4) == [1, 2, 3, 4], "without preferences by node, then by number"
+    assert _kept(slots, 4, ZONE) == [1, 2, 5, 6]
+    assert _kept(slots, 2, ZONE) == [1, 5]
+    assert _kept(slots, 3, ZONE) == [1, 2, 5]
+    assert _kept(slots, 6, ZONE) == list(slots)
+
+
+def test_a_service_shrinks_evenly_at_every_level() -> None:
+    slots = {1: "x1a", 2: "x1b", 3: "x1c", 4: "x2a", 5: "y1a", 6: "y1b", 7: "y1a"}
+    assert _kept(slots, 4, ZONE, RACK) == [1, 4, 5, 6]
+    assert _kept(slots, 5, ZONE, RACK) == [1, 2, 4, 5, 6]
+    assert _kept(slots, 4, RACK) == [1, 2, 4, 5]
+
+
+def test_slots_that_do_not_run_go_before_any_that_does() -> None:
+    web = make_service("web", replicas=1, spread=[ZONE])
+    node = make_node("x1", labels={"zone": "x"})
+    tasks = [
+        make_task("t1", web, slot=1, node="x1", state=S.STARTING),
+        make_task("t2", web, slot=2, node="x1"),
+        make_task("t3", web, slot=3, node="gone-node"),
+    ]
+    gone = {task.id for task in plan(web, node, *tasks).update}
+    assert gone == {"t1", "t3"}

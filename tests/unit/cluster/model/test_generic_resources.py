@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from cluster.model.generic_resources import Stock, wish_of
 from cluster.model.resources import DiscreteResource, GenericResource, NamedResource
-from cluster.scheduler.generic_resources import Stock, wish_of
 
 
 def discrete(kind: str, number: int) -> GenericResource:
