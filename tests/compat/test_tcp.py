@@ -75,6 +75,22 @@ async def test_the_stock_client_over_tls(docker: DockerCli) -> None:
     assert "web" in await docker("service", "ls")
 
 
+async def test_certificates_made_as_documented(engine_socket: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs/operations/install.md").read_text()
+    script = page.partition("<!-- openssl -->\n```sh\n")[2].partition("```")[0]
+    script = script.replace("10.0.0.1", ADDRESS)
+    process = await asyncio.create_subprocess_exec("sh", "-e", "-c", script, cwd=tmp_path)
+    assert await process.wait() == 0
+    names = ("ca.pem", "server-cert.pem", "server-key.pem")
+    context = server_context(*(tmp_path / name for name in names))
+    async with serving(engine_socket, tmp_path, context) as port:
+        docker = DockerCli(tmp_path / "none", tmp_path, with_tls(port, tmp_path))
+        assert "Swarm: inactive" in await docker("info")
+        (tmp_path / "cert.pem").write_text((tmp_path / "server-cert.pem").read_text())
+        (tmp_path / "key.pem").write_text((tmp_path / "server-key.pem").read_text())
+        await docker("info", rc=1)  # a server is no user
+
+
 async def test_the_end_of_input_reaches_a_container_and_its_output_comes_back(
     docker: DockerCli,
 ) -> None:
