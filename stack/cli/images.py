@@ -47,6 +47,18 @@ class ImageChoice(msgspec.Struct, frozen=True):
         report(resolved.warnings, strict=self.strict)
         return msgspec.structs.replace(wanted, services=resolved.services)
 
+    def of_one(self, client: EngineClient, spec: Json, *, is_new: bool) -> tuple[Json, str]:
+        """A service with its image pinned if that `is_new`, and the login to send or ""."""
+        named = {**spec, "Name": spec.get("Name", "")}
+        logins = self.logins([named])
+        lookup = ask_registry(client.another)
+        nothing = Observed(services={}, network_ids={})
+        resolve = self.resolve if is_new else "never"
+        resolved = resolve_images([named], nothing, resolve, logins, lookup)
+        report(resolved.warnings, strict=self.strict)
+        (pinned,) = resolved.services
+        return pinned, logins.get(named["Name"], "")
+
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options, given to the command as `images`."""

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from stack.cli.deploy_output import output_of
+from stack.cli.images import ImageChoice, image_options
 from stack.cli.session import client_of, say, warn_all
 from stack.deploy.converge import converge_services, over_of
 from stack.deploy.progress import update_id
@@ -83,9 +84,10 @@ def _list_changes(command: Command) -> Command:
 @click.option("--max-concurrent", type=click.IntRange(min=1), help="Tasks of a job at once.")
 @_settings
 @_lists
+@image_options
 @_waiting
 @click.pass_context
-def create(
+def create(  # noqa: PLR0913 - one for each option
     ctx: click.Context,
     /,
     *,
@@ -94,6 +96,7 @@ def create(
     name: str,
     mode: str,
     max_concurrent: int | None,
+    images: ImageChoice,
     detach: bool,
     timeout_s: float,
     **options: Any,
@@ -110,7 +113,7 @@ def create(
     changes = _changes(options, {many.name: f"{many.name}" for many in LISTS}, {})
     spec = _resolved(client, _changed(spec, changes))
     spec["Mode"] = _mode(mode, replicas, max_concurrent)
-    service_id, warnings = client.create_service(spec)
+    service_id, warnings = client.create_service(*images.of_one(client, spec, is_new=True))
     warn_all(warnings)
     say(service_id)
     if not detach:
@@ -125,9 +128,10 @@ def create(
 @click.option("--rollback", "is_rollback", is_flag=True, help="Return to the previous spec.")
 @_settings
 @_list_changes
+@image_options
 @_waiting
 @click.pass_context
-def update(
+def update(  # noqa: PLR0913 - one for each option
     ctx: click.Context,
     /,
     *,
@@ -136,33 +140,40 @@ def update(
     arguments: str | None,
     force: bool,
     is_rollback: bool,
+    images: ImageChoice,
     detach: bool,
     timeout_s: float,
     **options: Any,
 ) -> None:
-    """Change a service; its tasks are replaced by its update policy."""
+    """Change a service; its tasks are replaced by its update policy.
+
+    Only a new image is pinned to its digest; the login is replaced by itself as well.
+    """
     client = client_of(ctx)
     added = {many.name: f"{many.name}-add" for many in LISTS}
     removed = {many.name: f"{many.name}-rm" for many in LISTS}
     changes = _changes(options, added, removed)
     is_change = changes != Changes() or force or image is not None or arguments is not None
+    is_change = is_change or images.with_login
     if is_rollback and is_change:
         raise UsageError("--rollback takes the previous spec as it is: give no other change")
     if not (is_rollback or is_change):
         raise UsageError("nothing to change: give an option; see 'stack service update --help'")
 
-    def new_spec(found: Service) -> Json:
+    def new_spec(found: Service) -> tuple[Json, str]:
         spec = deepcopy(found["Spec"])
         template = spec["TaskTemplate"]
         if image is not None:
             template["ContainerSpec"]["Image"] = image
+            (template.get("Placement") or {}).pop("Platforms", None)  # of the former image
         if arguments is not None:
             template["ContainerSpec"]["Args"] = shlex.split(arguments)
         if force:
             template["ForceUpdate"] = template.get("ForceUpdate", 0) + 1
         if "replicas" in changes.settings and "Replicated" not in (spec.get("Mode") or {}):
             raise StackError(f"{service} is not replicated: it cannot be scaled")
-        return _resolved(client, _changed(_by_name(client, spec), changes))
+        spec = _resolved(client, _changed(_by_name(client, spec), changes))
+        return images.of_one(client, spec, is_new=image is not None)
 
     _carry_out(client, service, None if is_rollback else new_spec, detach, timeout_s)
 
@@ -179,7 +190,7 @@ def rollback(ctx: click.Context, service: str, *, detach: bool, timeout_s: float
 def _carry_out(
     client: EngineClient,
     name: str,
-    new_spec: Callable[[Service], Json] | None,
+    new_spec: Callable[[Service], tuple[Json, str]] | None,
     detach: bool,  # noqa: FBT001
     timeout_s: float,
 ) -> None:
@@ -209,12 +220,15 @@ def _rollback_asked_for(client: EngineClient, service_id: str) -> frozenset[str]
 
 
 def _send(
-    client: EngineClient, found: Service, new_spec: Callable[[Service], Json] | None
+    client: EngineClient,
+    found: Service,
+    new_spec: Callable[[Service], tuple[Json, str]] | None,
 ) -> list[str]:
     version = found["Version"]["Index"]
     if new_spec is None:
         return client.update_service(found["ID"], version, found["Spec"], rollback="previous")
-    return client.update_service(found["ID"], version, new_spec(found))
+    spec, login = new_spec(found)
+    return client.update_service(found["ID"], version, spec, login)
 
 
 def _wait(client: EngineClient, service_id: str, seen: frozenset[str], timeout_s: float) -> None:
@@ -293,6 +307,7 @@ def _file_id(client: EngineClient, kind: str, name: str) -> str:
 
 def _by_name(client: EngineClient, spec: Json) -> Json:
     """Name networks as users do, so that options can; the API stores IDs and takes both."""
+    spec.pop("Networks", None)  # where old clients named them: the same once more
     networks = spec["TaskTemplate"].get("Networks") or []
     names = _network_names(client) if networks else {}
     for attachment in networks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from pathlib import Path
@@ -42,6 +43,41 @@ def test_a_service_is_created_and_waited_for(cli: Cli) -> None:
     assert spec["UpdateConfig"] == {"Order": "start-first"}
 
 
+def test_a_new_image_is_pinned_and_the_login_sent_when_asked_for(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth = base64.b64encode(b"alice:secret").decode()
+    Path("config.json").write_text(
+        json.dumps({"auths": {"https://index.docker.io/v1/": {"auth": auth}}})
+    )
+    monkeypatch.setenv("DOCKER_CONFIG", str(Path.cwd()))
+
+    def image() -> str:
+        return str(stored(cli)["TaskTemplate"]["ContainerSpec"]["Image"])
+
+    digest = "sha256:" + "a" * 64
+    cli("service", "create", "-d", "--with-registry-auth", "--name", "web", "app:1")
+    assert image() == f"app:1@{digest}"
+    assert stored(cli)["TaskTemplate"]["Placement"]["Platforms"]
+    places = [path.partition("/")[2].partition("/")[2] for path, _ in cli.engine.logins]
+    assert places == ["distribution/app:1/json", "services/create"]
+    cli.engine.logins.clear()
+    cli("service", "update", "-d", "--env-add", "A=1", "web")
+    assert image() == f"app:1@{digest}"
+    assert cli.engine.logins == []
+    cli("service", "update", "-d", "--with-registry-auth", "web")
+    assert [path.rpartition("/")[2] for path, _ in cli.engine.logins] == ["update"]
+    cli("service", "update", "-d", "--image", "app:2", "--resolve-image", "never", "web")
+    assert image() == "app:2"
+    cli("service", "update", "-d", "--env-add", "A=2", "web")
+    assert image() == "app:2"
+    assert "Platforms" not in stored(cli)["TaskTemplate"]["Placement"]
+    cli.engine.digests["app:3"] = ""
+    cli("service", "update", "-d", "--image", "app:3", "web")
+    assert image() == "app:3"
+    assert "image app:3: its registry gave no digest" in cli.err
+
+
 def test_modes(cli: Cli) -> None:
     create = ("service", "create", "-d")
     cli(*create, "--name", "g", "--mode", "global", "a")
@@ -72,7 +108,8 @@ def test_an_update_changes_only_what_it_names(cli: Cli) -> None:
     out = cli("service", "update", "--image", "nginx:2", "--env-add", "B=2", "--env-rm", "A", "web")
     assert out.splitlines() == ["web", "web: 1/1 running"]
     container = stored(cli)["TaskTemplate"]["ContainerSpec"]
-    assert (container["Image"], container["Env"]) == ("nginx:2", ["B=2"])
+    assert container["Image"].startswith("nginx:2@sha256:")
+    assert container["Env"] == ["B=2"]
     cli("service", "update", "-d", "--network-rm", "front", "--force", "web")
     assert stored(cli)["TaskTemplate"]["Networks"] == []
     assert stored(cli)["TaskTemplate"]["ForceUpdate"] == 1
@@ -82,9 +119,9 @@ def test_rollback(cli: Cli) -> None:
     cli("service", "create", "-d", "--name", "web", "nginx:1")
     cli("service", "update", "-d", "--image", "nginx:2", "web")
     cli("service", "rollback", "web")
-    assert stored(cli)["TaskTemplate"]["ContainerSpec"]["Image"] == "nginx:1"
+    assert stored(cli)["TaskTemplate"]["ContainerSpec"]["Image"].startswith("nginx:1@")
     cli("service", "update", "-d", "--rollback", "web")
-    assert stored(cli)["TaskTemplate"]["ContainerSpec"]["Image"] == "nginx:2"
+    assert stored(cli)["TaskTemplate"]["ContainerSpec"]["Image"].startswith("nginx:2@")
     cli("service", "update", "--rollback", "--image", "a", "web", code=2)
     assert "give no other change" in cli.err
     cli("service", "update", "web", code=2)
