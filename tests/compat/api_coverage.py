@@ -28,6 +28,15 @@ _NEWER = "unit/cluster/executor/test_create_payload.py::test_a_newer_engine_may_
 _MOUNTS = "unit/cluster/executor/test_create_payload.py::test_mounts"
 _SECURITY = "unit/cluster/executor/test_create_payload.py::test_security_options"
 _NETWORKS = "unit/cluster/executor/test_create_payload.py::test_only_predefined_networks_are_named"
+_NAMES = (
+    "unit/cluster/network/test_dns_records.py::test_a_container_finds_the_names_of_all_its_networks"
+)
+_NETS = "e2e/network/test_stack_networks.py"
+_PORTS = "e2e/network/test_published_ports.py"
+_JOINED = f"{_NETS}::test_names_lead_to_tasks_on_all_hosts_in_turn"
+_OLD_NETWORKS = (
+    "unit/cluster/api/payloads/test_services.py::test_networks_at_the_top_count_for_old_clients"
+)
 _LIFE = "compat/test_swarm_commands.py::test_a_services_life"
 _UPDATE = "e2e/test_updates.py::test_two_at_a_time_with_a_delay_between"
 _ROLLBACK = "e2e/test_updates.py::test_an_update_that_fails_rolls_itself_back"
@@ -40,9 +49,6 @@ _OTHER_SPECS = (
     "unit/cluster/api/payloads/test_services.py::test_other_kinds_of_services_are_refused"
 )
 _ENGINE = "engines with API {} or newer; others reject the task"
-
-_NETS = "e2e/network/test_stack_networks.py"
-_PORTS = "e2e/network/test_published_ports.py"
 
 _CONTAINER = "TaskTemplate.ContainerSpec"
 _MOUNT = f"{_CONTAINER}.Mounts[]"
@@ -58,14 +64,16 @@ FIELDS: dict[str, Row] = {
     ),
     "UpdateConfig": Row("yes", "", _UPDATE),
     "RollbackConfig": Row("yes", "", _ROLLBACK),
-    "EndpointSpec.Mode": Row("yes", "", f"{_NETS}::test_names_lead_to_tasks_on_all_hosts_in_turn"),
+    "EndpointSpec.Mode": Row("yes", "", _JOINED),
     "EndpointSpec.Ports[]": Row(
         "yes",
         "in mode ingress TCP and UDP over IPv4",
         f"{_PORTS}::test_every_node_answers_and_the_server_sees_the_client",
     ),
-    "Networks[]": Row("partly", "as TaskTemplate.Networks, below API 1.44", _NETWORKS),
-    "TaskTemplate.Networks[]": Row("partly", "host and none; others are kept only", _NETWORKS),
+    "Networks[]": Row("partly", "as TaskTemplate.Networks, below API 1.44", _OLD_NETWORKS),
+    "TaskTemplate.Networks[]": Row("yes", "cluster networks, host and none", _JOINED),
+    "TaskTemplate.Networks[].Aliases[]": Row("yes", "", _NAMES),
+    "TaskTemplate.Networks[].DriverOpts": Row("no", "kept; there are none to carry out", _NETWORKS),
     "TaskTemplate.ForceUpdate": Row("yes", "", _LIFE),
     "TaskTemplate.Runtime": Row("partly", "container", _OTHER_SPECS),
     "TaskTemplate.PluginSpec": Row("no", "501", _OTHER_SPECS),
