@@ -34,6 +34,7 @@ from cluster.api.local_node import (
 )
 from cluster.api.server import ApiServer
 from cluster.ca.credentials import NodeCredentials
+from cluster.ca.node_lock import NodeLock
 from cluster.clock import SystemClock
 from cluster.daemon.founding import ask_to_join, found_cluster
 from cluster.daemon.log_setup import set_up_logs
@@ -111,13 +112,16 @@ class LoneManager:
         raise FailedPrecondition("this node is a manager for good")
 
 
+async def _nowhere() -> None:
+    """Keep credentials in memory only."""
+
+
 async def manage(folder: Path, port: int) -> None:
     """Be the manager until standard input ends."""
     clock = SystemClock()
     addr = f"{HOST}:{port}"
     membership, credentials, initial = found_cluster(
-        spec=ClusterSpec(name="default"),
-        availability="drain",
+        InitRequest(spec=ClusterSpec(name="default"), availability="drain"),
         listen_addr=addr,
         advertise_host=HOST,
         advertise_addr=addr,
@@ -133,6 +137,8 @@ async def manage(folder: Path, port: int) -> None:
         clock=clock,
         rng=random.Random(),
         new_id=new_id,
+        lock=NodeLock(folder),
+        save_credentials=_nowhere,
     )
     node = LoneManager(membership, role)
     api = ApiServer(node, engine_socket=folder / "no-engine.sock", clock=clock, new_id=new_id)
