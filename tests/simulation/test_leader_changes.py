@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable
 
@@ -103,18 +104,26 @@ COURSES: dict[str, tuple[Service, Course]] = {
 @pytest.mark.parametrize("name", COURSES)
 @pytest.mark.parametrize("gap_s", [0, 0.7])
 def test_a_new_leader_at_any_step_ends_in_the_same_state(name: str, gap_s: float) -> None:
-    undisturbed = ending(name, None, 0)
+    undisturbed = ending(name)
     for step in range(round(COURSE_S / STEP_S)):
-        assert ending(name, step, gap_s) == undisturbed, f"new leader at step {step}"
+        ended = ending(name, (step * STEP_S, gap_s))
+        assert ended == undisturbed, f"new leader at step {step}"
 
 
-def ending(name: str, step: int | None, gap_s: float) -> object:
+@pytest.mark.parametrize("name", COURSES)
+@pytest.mark.parametrize("seed", range(3))
+def test_leaders_that_come_and_go_change_no_ending(name: str, seed: int) -> None:
+    rng = random.Random(f"{name} {seed}")
+    losses = [(rng.uniform(0, COURSE_S / 2), rng.uniform(0, 2)) for _ in range(rng.randint(2, 6))]
+    assert ending(name, *losses) == ending(name), f"leaders lost after and for: {losses}"
+
+
+def ending(name: str, *losses: tuple[float, float]) -> object:
     """Run a course and tell how it ended.
 
     Args:
         name: of the course.
-        step: when the leader is replaced; None for never.
-        gap_s: how long there is none.
+        losses: how long a leader leads, and for how long there is none then, in seconds.
     """
     wanted, course = COURSES[name]
     nodes = (make_node(node) for node in ("a", "b", "c"))
@@ -123,8 +132,8 @@ def ending(name: str, step: int | None, gap_s: float) -> object:
         model.checks.append(one_task_runs_per_slot)
     model.run_for(2)
     course(model)
-    if step is not None:
-        model.run_for(step * STEP_S)
+    for leading_s, gap_s in losses:
+        model.run_for(leading_s)
         model.run_leaderless_for(gap_s)
     model.run_for(ENOUGH_S)
     return summary(model)
