@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import sys
 from pathlib import Path
 
 import click
 
+from cluster.daemon.command_line import (
+    each_error,
+    engine_option,
+    folder_option,
+    log_level_option,
+    socket_option,
+    stop_signal,
+)
 from cluster.daemon.config import (
-    DEFAULT_ENGINE,
     DEFAULT_NETWORK_SOCKET,
     DEFAULT_RUN_DIR,
     DEFAULT_SOCKET,
     DEFAULT_STATE_DIR,
     DaemonConfig,
 )
-from cluster.daemon.log_setup import LEVELS, set_up_logs
+from cluster.daemon.log_setup import set_up_logs
 from cluster.daemon.tcp_hosts import tcp_endpoints
 from cluster.errors import ClusterError, FatalStorageError, InvalidArgument
 from cluster.executor.node_description import parse_generic_resources
@@ -30,21 +36,17 @@ SWITCH_INTERVAL_S = 0.0005
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
+@folder_option(
     "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
     default=DEFAULT_STATE_DIR,
-    show_default=True,
     envvar="STACKD_STATE_DIR",
-    help="Folder for certificates, the replicated log and what the agent remembers.",
+    text="Folder for certificates, the replicated log and what the agent remembers.",
 )
-@click.option(
+@socket_option(
     "--socket",
-    type=click.Path(path_type=Path, dir_okay=False),
     default=DEFAULT_SOCKET,
-    show_default=True,
     envvar="STACKD_SOCKET",
-    help="Unix socket on which to serve the Docker Engine API.",
+    text="Unix socket on which to serve the Docker Engine API.",
 )
 @click.option(
     "--host",
@@ -77,28 +79,18 @@ SWITCH_INTERVAL_S = 0.0005
     is_flag=True,
     help="Serve on --host without TLS; only addresses of this machine itself, such as 127.0.0.1.",
 )
-@click.option(
+@folder_option(
     "--run-dir",
-    type=click.Path(path_type=Path, file_okay=False),
     default=DEFAULT_RUN_DIR,
-    show_default=True,
     envvar="STACKD_RUN_DIR",
-    help="Folder below which secrets and configs of tasks are mounted, in memory only.",
+    text="Folder below which secrets and configs of tasks are mounted, in memory only.",
 )
-@click.option(
-    "--engine",
-    default=DEFAULT_ENGINE,
-    show_default=True,
-    envvar="STACKD_ENGINE",
-    help="The local Docker Engine, as unix://PATH.",
-)
-@click.option(
+@engine_option(envvar="STACKD_ENGINE", text="The local Docker Engine, as unix://PATH.")
+@socket_option(
     "--network-socket",
-    type=click.Path(path_type=Path, dir_okay=False),
     default=DEFAULT_NETWORK_SOCKET,
-    show_default=True,
     envvar="STACKD_NETWORK_SOCKET",
-    help="Unix socket of the network process, which joins tasks to the cluster's networks.",
+    text="Unix socket of the network process, which joins tasks to the cluster's networks.",
 )
 @click.option(
     "--hostname",
@@ -131,13 +123,7 @@ SWITCH_INTERVAL_S = 0.0005
     help="What this node has for tasks that reserve it, beside what the engine names: a number"
     " (ssd=4), or a name for each (gpu=ID-1, gpu=ID-2). May be repeated.",
 )
-@click.option(
-    "--log-level",
-    type=click.Choice(list(LEVELS)),
-    default="info",
-    show_default=True,
-    envvar="STACKD_LOG_LEVEL",
-)
+@log_level_option(envvar="STACKD_LOG_LEVEL")
 @click.version_option(package_name="stackyard", prog_name="stackd")
 def main(  # noqa: PLR0913 - one for each option
     *,
@@ -202,7 +188,7 @@ def main(  # noqa: PLR0913 - one for each option
     try:
         asyncio.run(_run(config))
     except* (ClusterError, FatalStorageError, OSError) as group:
-        for error in _leaves(group):
+        for error in each_error(group):
             click.echo(f"stackd: {error}", err=True)
         sys.exit(1)
 
@@ -213,18 +199,7 @@ async def _run(config: DaemonConfig) -> None:
     from cluster.daemon.process import NodeProcess
 
     gc.freeze()  # modules live for ever: full collections need not look at them
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await NodeProcess(config).run(stop)
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
+    await NodeProcess(config).run(stop_signal())
 
 
 if __name__ == "__main__":

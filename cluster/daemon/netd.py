@@ -3,61 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 
 import click
 
-from cluster.daemon.log_setup import LEVELS, set_up_logs
+from cluster.daemon.command_line import (
+    each_error,
+    engine_option,
+    folder_option,
+    log_level_option,
+    socket_option,
+    stop_signal,
+)
+from cluster.daemon.config import DEFAULT_NETWORK_SOCKET
+from cluster.daemon.log_setup import set_up_logs
 from cluster.errors import ClusterError, FatalStorageError
 
 DEFAULT_STATE_DIR = Path("/var/lib/stackyard/netd")
-DEFAULT_SOCKET = Path("/run/stackyard/netd.sock")
 DEFAULT_PLUGIN_SOCKET = Path("/run/docker/plugins/stackyard.sock")
-DEFAULT_ENGINE = "unix:///var/run/docker.sock"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
+@folder_option(
     "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
     default=DEFAULT_STATE_DIR,
-    show_default=True,
     envvar="STACK_NETD_STATE_DIR",
-    help="Folder in which the wanted networks are kept for the next start.",
+    text="Folder in which the wanted networks are kept for the next start.",
 )
-@click.option(
+@socket_option(
     "--socket",
     "control_socket",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=DEFAULT_SOCKET,
-    show_default=True,
+    default=DEFAULT_NETWORK_SOCKET,
     envvar="STACK_NETD_SOCKET",
-    help="Unix socket on which the node's stackd says what should be.",
+    text="Unix socket on which the node's stackd says what should be.",
 )
-@click.option(
+@socket_option(
     "--plugin-socket",
-    type=click.Path(path_type=Path, dir_okay=False),
     default=DEFAULT_PLUGIN_SOCKET,
-    show_default=True,
     envvar="STACK_NETD_PLUGIN_SOCKET",
-    help="Unix socket on which the local Docker Engine finds the network driver.",
+    text="Unix socket on which the local Docker Engine finds the network driver.",
 )
-@click.option(
-    "--engine",
-    default=DEFAULT_ENGINE,
-    show_default=True,
+@engine_option(
     envvar="STACK_NETD_ENGINE",
-    help="The local Docker Engine, as unix://PATH; asked which containers still exist.",
+    text="The local Docker Engine, as unix://PATH; asked which containers still exist.",
 )
-@click.option(
-    "--log-level",
-    type=click.Choice(list(LEVELS)),
-    default="info",
-    show_default=True,
-    envvar="STACK_NETD_LOG_LEVEL",
-)
+@log_level_option(envvar="STACK_NETD_LOG_LEVEL")
 @click.version_option(package_name="stackyard", prog_name="stack-netd")
 def main(
     *, state_dir: Path, control_socket: Path, plugin_socket: Path, engine: str, log_level: str
@@ -85,7 +76,7 @@ def main(
         )
         asyncio.run(_run(process))
     except* (ClusterError, FatalStorageError, OSError) as group:
-        for error in _leaves(group):
+        for error in each_error(group):
             click.echo(f"stack-netd: {error}", err=True)
         sys.exit(1)
 
@@ -94,18 +85,7 @@ async def _run(process: object) -> None:
     from cluster.network.process import NetworkProcess  # as in main
 
     assert isinstance(process, NetworkProcess)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await process.run(stop)
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
+    await process.run(stop_signal())
 
 
 if __name__ == "__main__":

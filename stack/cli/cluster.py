@@ -8,12 +8,11 @@ import click
 
 from stack.cli.cluster_copies import backup, restore
 from stack.cli.cluster_identity import ca, lock, unlock, unlock_key
+from stack.cli.node_options import node_options
 from stack.cli.session import client_of, say
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Json
 from stack.errors import StackError
-
-_LISTEN = "0.0.0.0:2377"
 
 
 @click.group()
@@ -26,25 +25,7 @@ for _command in (ca, lock, unlock, unlock_key, backup, restore):
 
 
 @cluster.command("init")
-@click.option(
-    "--advertise-addr",
-    default="",
-    metavar="ADDRESS[:PORT]",
-    help="Address at which other nodes reach this one. Default: chosen by the node.",
-)
-@click.option(
-    "--listen-addr",
-    default=_LISTEN,
-    show_default=True,
-    metavar="ADDRESS[:PORT]",
-    help="Address on which this node listens for other nodes.",
-)
-@click.option(
-    "--availability",
-    type=click.Choice(["active", "pause", "drain"]),
-    default="active",
-    help="Whether this node takes tasks.",
-)
+@node_options
 @click.option("--autolock", is_flag=True, help="Managers that restart need an unlock key.")
 @click.option(
     "--force-new-cluster",
@@ -86,25 +67,7 @@ def init(
 @cluster.command("join")
 @click.argument("managers", nargs=-1, required=True, metavar="ADDRESS[:PORT]...")
 @click.option("--token", required=True, metavar="TOKEN", help="From 'stack cluster token'.")
-@click.option(
-    "--advertise-addr",
-    default="",
-    metavar="ADDRESS[:PORT]",
-    help="Address at which other nodes reach this one. Default: chosen by the node.",
-)
-@click.option(
-    "--listen-addr",
-    default=_LISTEN,
-    show_default=True,
-    metavar="ADDRESS[:PORT]",
-    help="Address on which this node listens for other nodes.",
-)
-@click.option(
-    "--availability",
-    type=click.Choice(["active", "pause", "drain"]),
-    default="active",
-    help="Whether this node takes tasks.",
-)
+@node_options
 @click.pass_context
 def join(
     ctx: click.Context,

@@ -8,19 +8,22 @@ from pathlib import Path
 import click
 
 from stack.cli.cluster_identity import secret_text
+from stack.cli.node_options import node_options
 from stack.cli.session import client_of, say
 from stack.errors import StackError, UsageError
 
 _VARIABLE = "STACK_BACKUP_PASSPHRASE"
 
-
-@click.command("backup")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
+_passphrase_option = click.option(
     "--passphrase-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=f"File that holds the passphrase. Default: {_VARIABLE}, or it is asked for.",
 )
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_passphrase_option
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @click.pass_context
 def backup(ctx: click.Context, file: Path, *, passphrase_file: Path | None, force: bool) -> None:
@@ -50,30 +53,8 @@ def backup(ctx: click.Context, file: Path, *, passphrase_file: Path | None, forc
 
 @click.command("restore")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--passphrase-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=f"File that holds the passphrase. Default: {_VARIABLE}, or it is asked for.",
-)
-@click.option(
-    "--advertise-addr",
-    default="",
-    metavar="ADDRESS[:PORT]",
-    help="Address at which other nodes reach this one. Default: chosen by the node.",
-)
-@click.option(
-    "--listen-addr",
-    default="0.0.0.0:2377",
-    show_default=True,
-    metavar="ADDRESS[:PORT]",
-    help="Address on which this node listens for other nodes.",
-)
-@click.option(
-    "--availability",
-    type=click.Choice(["active", "pause", "drain"]),
-    default="active",
-    help="Whether this node takes tasks.",
-)
+@_passphrase_option
+@node_options
 @click.pass_context
 def restore(
     ctx: click.Context,
