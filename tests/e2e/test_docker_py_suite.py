@@ -21,8 +21,6 @@ FILES = (
     *(f"api_{name}_test.py" for name in ("swarm", "service", "secret", "config", "network")),
     *(f"models_{name}_test.py" for name in ("swarm", "nodes", "services", "networks")),
 )
-NO_MESH = "ServiceTest and (with_endpoint_spec or defaults_endpoint_spec) and not host_publish_mode"
-"""Ports in mode ingress are refused in this version."""
 
 
 @pytest.fixture
@@ -41,16 +39,7 @@ def test_docker_pys_own_tests_pass(lone_host: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     settings = tmp_path / "pytest.ini"  # not the project's own
     settings.write_text("[pytest]\n")
-    command += [
-        "-c",
-        str(settings),
-        "--rootdir",
-        str(folder),
-        "--timeout",
-        "120",
-        "-k",
-        f"not ({NO_MESH})",
-    ]
+    command += ["-c", str(settings), "--rootdir", str(folder), "--timeout", "120"]
     command += [f"tests/integration/{name}" for name in FILES]
     env = {**environment(), "DOCKER_HOST": lone_host, "PYTHONPATH": str(folder)}
     done = subprocess.run(
