@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.stack.cli.test_commands import Cli, cli  # noqa: F401 (the fixture)
+from tests.unit.stack.cli.command_line import Cli
 
 FILE = """
 services:
@@ -27,7 +27,7 @@ DEPLOY = ("deploy", "--stable", "0")
 
 
 @pytest.fixture
-def shop(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:  # noqa: F811
+def shop(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     monkeypatch.setenv("SECRET", "canary-in-secret")
     Path("docker-compose.yml").write_text(FILE)
     return cli

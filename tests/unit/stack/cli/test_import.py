@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.stack.cli.test_commands import DEPLOY, Cli, cli, with_files  # noqa: F401 (fixtures)
+from tests.unit.stack.cli.command_line import DEPLOY, Cli
 
 
-def test_a_stack_is_written_and_deployed_again_without_a_change(with_files: Cli) -> None:  # noqa: F811
+def test_a_stack_is_written_and_deployed_again_without_a_change(with_files: Cli) -> None:
     with_files(*DEPLOY, "--resolve-image", "never")
     out = with_files("import", "shop", "-o", "out")
     assert out.splitlines() == [
@@ -25,7 +25,7 @@ def test_a_stack_is_written_and_deployed_again_without_a_change(with_files: Cli)
 
 
 @pytest.mark.parametrize("stack", ["shop", "nosuch"])
-def test_a_folder_with_files_and_a_missing_stack_are_refused(with_files: Cli, stack: str) -> None:  # noqa: F811
+def test_a_folder_with_files_and_a_missing_stack_are_refused(with_files: Cli, stack: str) -> None:
     with_files(*DEPLOY)
     Path("out").mkdir()
     Path("out/mine").write_text("")

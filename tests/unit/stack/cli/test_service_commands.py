@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack.cli.commands import cli as root
-from tests.unit.stack.cli.test_commands import Cli, cli  # noqa: F401 - a fixture
-
-# ruff: noqa: F811
+from tests.unit.stack.cli.command_line import Cli
 
 
 def stored(cli: Cli, name: str = "web") -> dict:
