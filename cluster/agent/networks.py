@@ -120,6 +120,19 @@ class Networks:
             view is not None and view.ingress is not None and view.ingress.network.id == network_id
         )
 
+    async def until_present(self, network_id: NetworkId) -> NetworkView:
+        """Wait until the process knows a network, and return it."""
+        while True:
+            if (network := self.network(network_id)) is not None:
+                return network
+            self._progress.clear()
+            await self._progress.wait()
+
+    def name_of(self, text: str) -> str | None:
+        """Return the name of the network of that name or ID, None if this node is not in it."""
+        networks = self._applied.networks if self._applied is not None else ()
+        return next((n.name for n in networks if text in (n.id, n.name)), None)
+
     async def until_known(self, task: Task) -> None:
         """Wait until the process knows all networks of a task.
 

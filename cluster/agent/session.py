@@ -19,6 +19,7 @@ from cluster.agent.log_publisher import LogPublisher
 from cluster.agent.worker import Worker
 from cluster.clock import Clock
 from cluster.errors import ClusterError, OutOfSequence, Unavailable
+from cluster.model.diagnosis import NodeDiagnosis
 from cluster.model.node import NodeDescription
 from cluster.model.units import SECOND_NS
 from cluster.rpc import methods
@@ -26,6 +27,7 @@ from cluster.rpc.error_status import LeaderElsewhere
 from cluster.rpc.messages import (
     AcknowledgeViewRequest,
     AssignmentsRequest,
+    DiagnosisRequest,
     GoodbyeRequest,
     HeartbeatRequest,
     LogsRequest,
@@ -166,6 +168,31 @@ class Session:
             elif not isinstance(error, DescriptionChanged):
                 self._next_addr = self._after(addr)
             await asyncio.sleep(self._pause_s(failures))
+
+    async def call(
+        self, method: Method[Request, Response], request: Request, *, timeout_s: float
+    ) -> Response:
+        """Ask the manager with which a session is open.
+
+        Raises:
+            Unavailable: none is open.
+            ClusterError: the manager's answer.
+        """
+        if self._opened is None:
+            raise Unavailable("no manager can be asked: no session is open; try again")
+        return await self._opened[0].call(method, request, timeout_s=timeout_s)
+
+    async def report_diagnosis(self, order_id: str, diagnosis: NodeDiagnosis) -> None:
+        """Tell the manager what this node found out.
+
+        Raises:
+            ClusterError: it does not take it.
+        """
+        if self._opened is None:
+            raise Unavailable("no manager can be told: no session is open")
+        link, session_id = self._opened
+        request = DiagnosisRequest(session_id=session_id, order_id=order_id, diagnosis=diagnosis)
+        await link.call(methods.REPORT_DIAGNOSIS, request, timeout_s=STATUS_TIMEOUT_S)
 
     async def goodbye(self) -> None:
         """Tell the manager that this node leaves, so that its tasks move at once.

@@ -14,7 +14,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
-from cluster.errors import FailedPrecondition
+from cluster.errors import FailedPrecondition, InvalidArgument
 from cluster.model.network import Network, NetworkAllocation
 from cluster.store.state import ClusterState
 
@@ -76,6 +76,33 @@ class AddressBook:
             "larger subnet"
         )
 
+    def claim(self, network: Network, address: str, whose: str) -> str:
+        """Hold the address that somebody asks for, and return it.
+
+        Raises:
+            InvalidArgument: it is no address of the network's.
+            FailedPrecondition: it is taken.
+        """
+        allocation = network.allocation
+        assert allocation is not None
+        try:
+            number = _number(address)
+        except ValueError:
+            number = 0
+        if ipaddress.IPv4Address(number) not in ipaddress.IPv4Network(allocation.subnet):
+            raise InvalidArgument(
+                f"address {address} for {whose}: want an IPv4 address of network "
+                f"{network.spec.name}, {allocation.subnet}"
+            )
+        held = self._held_of(network, allocation)
+        if number in held:
+            raise FailedPrecondition(
+                f"address {address} of network {network.spec.name} is taken: {whose} cannot have "
+                "it; remove its holder or ask for another address"
+            )
+        held.add(number)
+        return address
+
     def _held_of(self, network: Network, allocation: NetworkAllocation) -> set[int]:
         held = self._held.get(network.id)
         if held is None:
@@ -107,6 +134,7 @@ def _given(state: ClusterState, network: Network) -> Iterator[str]:
         yield from (i.address for i in service.endpoint.virtual_ips if i.network_id == network.id)
     for task in state.tasks.find("network", network.id):
         yield from (a.address for a in task.networks if a.network_id == network.id)
+    yield from (a.address for a in state.attachments.find("network", network.id))
     if network.spec.ingress:
         yield from (node.ingress_address for node in state.nodes if node.ingress_address)
 

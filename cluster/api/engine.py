@@ -94,20 +94,30 @@ class Engine:
         return engine_path(path, self._oldest, newest)
 
     async def ask(
-        self, method: str, path: str, *, timeout_s: float = _QUESTION_TIMEOUT_S
+        self,
+        method: str,
+        path: str,
+        *,
+        content: Any = None,
+        timeout_s: float = _QUESTION_TIMEOUT_S,
     ) -> EngineAnswer:
-        """Send a request without a body and return the complete answer.
+        """Send a request and return the complete answer.
 
         Args:
             method: the HTTP method.
             path: path and query, percent-encoded, the version as the engine knows it.
+            content: goes along as JSON, unless it is None.
             timeout_s: longest wait for the whole answer.
 
         Raises:
             Unavailable: the engine cannot be reached or takes too long.
         """
         timeout = aiohttp.ClientTimeout(total=timeout_s)
-        async with self.stream(method, path, timeout=timeout) as response:
+        body = None if content is None else msgspec.json.encode(content)
+        headers = None if content is None else {"Content-Type": "application/json"}
+        async with self.stream(
+            method, path, headers=headers, body=body, timeout=timeout
+        ) as response:
             return EngineAnswer(response.status, await response.read())
 
     @asynccontextmanager
@@ -117,7 +127,7 @@ class Engine:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: AsyncIterator[bytes] | None = None,
+        body: AsyncIterator[bytes] | bytes | None = None,
         timeout: aiohttp.ClientTimeout | None = None,  # noqa: ASYNC109 - aiohttp's own
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and yield the answer once its head is there.

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
+import msgspec
 from aiohttp import web
 from yarl import URL
 
@@ -45,6 +46,38 @@ def check_not_forwarded(request: ApiRequest) -> None:
         raise NotLeader("leadership has moved meanwhile: try again")
 
 
+def is_forwarded(request: ApiRequest) -> bool:
+    """Whether another manager has passed the request on."""
+    return FORWARDED in request.http.headers
+
+
+async def ask_leader(node: LocalNode, request: ApiRequest) -> tuple[int, Any]:
+    """Let the leader answer a request; its status, and its answer as plain values.
+
+    Raises:
+        NotLeader: there is no leader; the request was not carried out.
+        Unavailable: the leader went away; the request may have been carried out.
+    """
+    status, body = 0, bytearray()
+    async with aclosing(node.forward(await _forwarded(request))) as parts:
+        async for part in parts:
+            status = status or part.status
+            body += part.body
+    if not status:
+        raise Unavailable("the leader broke off: look before you try again")
+    return status, msgspec.json.decode(bytes(body))
+
+
+async def _forwarded(request: ApiRequest) -> ForwardRequest:
+    http = request.http
+    return ForwardRequest(
+        method=http.method,
+        target=http.raw_path,
+        headers=tuple((str(n), v) for n, v in http.headers.items() if n.lower() in _SENT_ON),
+        body=await request.body(),
+    )
+
+
 async def pass_on(node: LocalNode, request: ApiRequest) -> web.StreamResponse:
     """Let the leader answer a request, and send its answer to the client as a stream.
 
@@ -52,14 +85,7 @@ async def pass_on(node: LocalNode, request: ApiRequest) -> web.StreamResponse:
         NotLeader: there is no leader; the request was not carried out.
         Unavailable: the leader went away; the request may have been carried out.
     """
-    http = request.http
-    wanted = ForwardRequest(
-        method=http.method,
-        target=http.raw_path,
-        headers=tuple((str(n), v) for n, v in http.headers.items() if n.lower() in _SENT_ON),
-        body=await request.body(),
-    )
-    async with aclosing(node.forward(wanted)) as parts:
+    async with aclosing(node.forward(await _forwarded(request))) as parts:
         try:
             head = await anext(parts)
         except StopAsyncIteration:
@@ -68,7 +94,7 @@ async def pass_on(node: LocalNode, request: ApiRequest) -> web.StreamResponse:
         for name, value in head.headers:
             response.headers[name] = value
         request.add_headers(response)
-        await response.prepare(http)
+        await response.prepare(request.http)
         async for part in parts:
             await response.write(part.body)
         await response.write_eof()

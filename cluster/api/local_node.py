@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
 from cluster.errors import NotLeader, NotManager, Unavailable
+from cluster.model.attachment import PlainPlace
 from cluster.model.cluster import ClusterSpec
-from cluster.model.ids import NodeId
+from cluster.model.diagnosis import Finding
+from cluster.model.ids import NodeId, TaskId
 from cluster.model.logs import LogLine, LogOptions, LogSelection
 from cluster.model.node import Availability, Node
 from cluster.model.spec_struct import ObjectStruct
@@ -213,6 +215,43 @@ class LocalNode(Protocol):
 
     def logs(self) -> LogSource:
         """Return where the logs of tasks come from; errors as with `store`."""
+        ...
+
+    async def diagnose(self) -> tuple[Finding, ...]:
+        """Have all nodes look for trouble, and return what is wrong.
+
+        Raises:
+            NotManager: this node is none.
+            AskLeader: another manager leads.
+            Unavailable: it is being done already.
+        """
+        ...
+
+    async def attach(self, network: str, address: str) -> PlainPlace:
+        """Get a place for a plain container of this node in a network, which is ready then.
+
+        Args:
+            network: the cluster's network, by name or ID.
+            address: the one that it shall have, empty for any.
+
+        Raises:
+            NotFound: the cluster has no such network.
+            PermissionDenied: plain containers may not join it.
+            FailedPrecondition: no address is free, or this node has no network process.
+            Unavailable: no manager answers, or the network is not ready in time.
+        """
+        ...
+
+    async def release(self, attachment_id: TaskId) -> None:
+        """Give back a place that no container came to need."""
+        ...
+
+    def network_name(self, text: str) -> str | None:
+        """Return the name of a network that this node is in, by name or ID; else None.
+
+        Raises:
+            NotManager: the node is in no cluster.
+        """
         ...
 
     async def init(self, request: InitRequest) -> NodeId:

@@ -22,7 +22,9 @@ from cluster.api.local_node import AskLeader, LocalNode
 from cluster.api.passthrough import pass_through
 from cluster.api.request import ApiRequest
 from cluster.api.routes import (
+    containers,
     copies,
+    diagnosis,
     networks,
     nodes,
     secrets_configs,
@@ -54,9 +56,11 @@ ROUTES = RouteTable(
         *services.ROUTES,
         *tasks.ROUTES,
         *nodes.ROUTES,
+        *containers.ROUTES,
         *networks.ROUTES,
         *swarm.ROUTES,
         *copies.ROUTES,
+        *diagnosis.ROUTES,
         *secrets_configs.ROUTES,
         *stacks.ROUTES,
     )

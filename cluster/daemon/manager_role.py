@@ -27,10 +27,12 @@ from cluster.control.role_manager import RoleManager, view_of
 from cluster.daemon.leader_duties import leader_duties
 from cluster.daemon.lock_keeper import LockKeeper
 from cluster.daemon.state_dir import Membership
+from cluster.dispatcher.attachments import Attachments
 from cluster.dispatcher.log_broker import LogBroker
 from cluster.dispatcher.service import Dispatcher
 from cluster.errors import ClusterError, FailedPrecondition, NotFound, NotLeader, Unavailable
 from cluster.model.cluster import Cluster
+from cluster.model.diagnosis import Finding
 from cluster.model.ids import NewId, NodeId
 from cluster.model.node import Node
 from cluster.raft.quorum import LOSS_OF_QUORUM, majority
@@ -125,6 +127,7 @@ class ManagerRole:
         self._peers.serve_on(self.server)
         self._dispatcher = Dispatcher(self.store, clock=clock, rng=rng, new_id=new_id)
         self._dispatcher.serve_on(self.server)
+        Attachments(self.store, new_id).serve_on(self.server)
         self.logs = LogBroker(self.store, clock=clock, new_id=new_id)
         self.logs.serve_on(self.server)
         CertificateService(issuer).serve_on(self.server)
@@ -188,6 +191,15 @@ class ManagerRole:
                     await asyncio.sleep(RETRY_S)
         except TimeoutError as error:
             raise NotLeader(NO_LEADER) from error
+
+    async def diagnose(self) -> tuple[Finding, ...]:
+        """Have all nodes look for trouble, and return what is wrong.
+
+        Raises:
+            NotLeader: another manager leads.
+            Unavailable: it is being done already.
+        """
+        return await self._dispatcher.diagnose()
 
     async def ensure_current(self) -> None:
         """Return once this manager's state holds everything acknowledged before the call.

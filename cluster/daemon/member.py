@@ -313,3 +313,18 @@ class Member:
                 if isinstance(error, LeaderElsewhere) and error.leader_addr:
                     waiting.insert(0, error.leader_addr)
         raise failure
+
+
+async def end_of(member: Member) -> ClusterError:
+    """Run a member until an error that may pass ends it, and return that."""
+    errors: list[ClusterError] = []
+    try:
+        await member.run()
+    except* ClusterError as group:
+        errors.append(_first(group))
+    return errors[0]
+
+
+def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -37,15 +37,18 @@ from cluster.daemon.addresses import (
     with_port,
 )
 from cluster.daemon.config import DEFAULT_LISTEN_ADDR, DaemonConfig
+from cluster.daemon.engine_check import check_engine
 from cluster.daemon.founding import ask_to_join, found_cluster
 from cluster.daemon.manager_role import NO_LEADER, ManagerRole
-from cluster.daemon.member import Member
+from cluster.daemon.member import Member, end_of
 from cluster.daemon.membership_files import readdressed, write_alone, write_member
 from cluster.daemon.restoring import restore_cluster
 from cluster.daemon.state_dir import Membership, StateDir
+from cluster.daemon.worker_role import WorkerRole
 from cluster.errors import ClusterError, FailedPrecondition, Unavailable
-from cluster.executor.engine import Engine
-from cluster.model.ids import ID_LENGTH, NodeId, id_from_int
+from cluster.model.attachment import PlainPlace
+from cluster.model.diagnosis import Finding
+from cluster.model.ids import ID_LENGTH, NodeId, TaskId, id_from_int
 from cluster.model.node import Node
 from cluster.model.units import SECOND_NS
 from cluster.replication.backup import open_backup, seal_backup
@@ -220,6 +223,28 @@ class NodeProcess:
         self.store()
         return self._manager().logs
 
+    async def diagnose(self) -> tuple[Finding, ...]:
+        """Have all nodes look for trouble; raises as `store` does."""
+        self.store()
+        return await self._manager().diagnose()
+
+    async def attach(self, network: str, address: str) -> PlainPlace:
+        """Get a place for a plain container in a network of the cluster."""
+        return await self._worker().plain_containers.attach(network, address)
+
+    async def release(self, attachment_id: TaskId) -> None:
+        """Give back a place that no container came to need."""
+        await self._worker().plain_containers.release(attachment_id)
+
+    def network_name(self, text: str) -> str | None:
+        """Return the name of a network that this node is in, by name or ID; else None."""
+        return self._worker().network_name(text)
+
+    def _worker(self) -> WorkerRole:
+        if self._member is None:
+            raise not_manager(self.info())
+        return self._member.worker
+
     async def init(self, request: InitRequest) -> NodeId:
         """Make a cluster with this node as its first manager."""
         async with self._changing:
@@ -231,7 +256,7 @@ class NodeProcess:
                 raise already_in_swarm()
             listen_host, port = resolve_listen_addr(request.listen_addr)
             advertise_host = resolve_advertise_addr(request.advertise_addr, listen_host)
-            await self._check_engine()
+            await check_engine(self._config.engine_socket)
             membership, credentials, initial = found_cluster(
                 request,
                 listen_addr=with_port(listen_host, port),
@@ -251,7 +276,7 @@ class NodeProcess:
                 raise already_in_swarm()
             remotes = tuple(with_port(addr) for addr in request.remote_addrs if addr)
             listen_host, port = resolve_listen_addr(request.listen_addr)
-            await self._check_engine()
+            await check_engine(self._config.engine_socket)
             if request.advertise_addr or not remotes:
                 advertise_host = resolve_advertise_addr(request.advertise_addr, listen_host)
             else:
@@ -305,7 +330,7 @@ class NodeProcess:
             state = await asyncio.to_thread(open_backup, content, request.passphrase)
             listen_host, port = resolve_listen_addr(request.listen_addr)
             advertise_host = resolve_advertise_addr(request.advertise_addr, listen_host)
-            await self._check_engine()
+            await check_engine(self._config.engine_socket)
             membership, credentials, initial = restore_cluster(
                 state,
                 availability=request.availability,
@@ -434,7 +459,7 @@ class NodeProcess:
         failures = 0
         while True:
             began_s = self._clock.monotonic_s()
-            error = await _end_of(member)
+            error = await end_of(member)
             if failed is not None and not failed.done():
                 failed.set_result(error)
                 return
@@ -461,34 +486,3 @@ class NodeProcess:
         await asyncio.to_thread(self._state_dir.forget)
         if self._lock is not None:
             self._lock.forget()
-
-    async def _check_engine(self) -> None:
-        """Refuse to become a member beside an engine that is in a Docker Swarm itself.
-
-        Raises:
-            Unavailable: the engine does not answer.
-            FailedPrecondition: it is in a swarm.
-        """
-        async with Engine(f"unix://{self._config.engine_socket}") as engine:
-            info = await engine.info()
-        state = info.get("Swarm", {}).get("LocalNodeState", "inactive")
-        if state not in ("", "inactive"):
-            raise FailedPrecondition(
-                f"the Docker Engine at {self._config.engine_socket} is itself in a swarm"
-                f" ({state}): run `docker swarm leave` against that socket first"
-            )
-
-
-async def _end_of(member: Member) -> ClusterError:
-    """Run a member until an error that may pass ends it, and return that."""
-    errors: list[ClusterError] = []
-    try:
-        await member.run()
-    except* ClusterError as group:
-        errors.append(_first(group))
-    return errors[0]
-
-
-def _first(group: BaseExceptionGroup[ClusterError]) -> ClusterError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -14,16 +14,19 @@ import structlog
 from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.local_state import LocalState, Seal
 from cluster.agent.networks import Networks
+from cluster.agent.plain_containers import PlainContainers
 from cluster.agent.session import ManagerLink, Session
 from cluster.agent.worker import Worker
 from cluster.ca.credentials import NodeCredentials, tls_info
 from cluster.clock import Clock
 from cluster.daemon.config import DaemonConfig
-from cluster.errors import Unavailable
+from cluster.daemon.diagnosis import diagnose
+from cluster.errors import ClusterError, Unavailable
 from cluster.executor.engine import Engine
 from cluster.executor.engine_networks import EngineNetworks
 from cluster.executor.executor import DockerExecutor
 from cluster.executor.network_process import NetworkProcessClient
+from cluster.model.diagnosis import DiagnosisOrder, NodeDiagnosis
 from cluster.model.node import NETWORK_PLUGIN, Node, NodeDescription
 from cluster.rpc.channel import NodeChannel
 from cluster.rpc.messages import ManagerAddress, SessionMessage
@@ -34,6 +37,8 @@ LEAVE_TIMEOUT_S = 20.0
 """How long leaving waits for containers to stop."""
 
 LOOK_FOR_NETWORKS_EVERY_S = 2.0
+REPORT_TRIES = 10
+REPORT_PAUSE_S = 0.5
 
 
 class WorkerRole:
@@ -71,8 +76,10 @@ class WorkerRole:
         self._engine = Engine(f"unix://{config.engine_socket}")
         files = AttachedFiles()
         cluster_id = credentials.identity.cluster_id
+        self._clock = clock
+        self._network_process = NetworkProcessClient(config.network_socket)
         networks = Networks(
-            NetworkProcessClient(config.network_socket),
+            self._network_process,
             EngineNetworks(self._engine, cluster_id).tidy_up,
         )
         self._executor = DockerExecutor(
@@ -97,7 +104,10 @@ class WorkerRole:
         )
         self._networks = networks
         self._told_of_networks = networks.is_there()
+        self.plain_containers = PlainContainers(self._session, networks, self._executor)
         self._is_description_old = asyncio.Event()
+        self._order: DiagnosisOrder | None = None
+        self._ordered = asyncio.Event()
         self.registered = asyncio.Event()
         self.wanted_roots: tuple[str, str] | None = None  # the root to trust, the one that signs
         self.roots_changed = asyncio.Event()
@@ -108,6 +118,10 @@ class WorkerRole:
     def managers(self) -> Sequence[ManagerAddress]:
         """Managers as last heard of."""
         return self._worker.managers
+
+    def network_name(self, text: str) -> str | None:
+        """Return the name of a network of this node by name or ID, None if it is in none such."""
+        return self._networks.name_of(text)
 
     def replace_credentials(self, credentials: NodeCredentials) -> None:
         """Connect with a renewed certificate from now on, and tell the managers of it."""
@@ -121,6 +135,8 @@ class WorkerRole:
             group.create_task(self._worker.run(), name="worker")
             group.create_task(self._session.run(), name="session")
             group.create_task(self._watch_networks(), name="network process")
+            group.create_task(self.plain_containers.run(), name="plain containers")
+            group.create_task(self._diagnose_when_ordered(), name="diagnosis")
 
     async def leave(self) -> None:
         """Say goodbye and remove every container of the cluster; `run` must be running."""
@@ -179,6 +195,27 @@ class WorkerRole:
             tls_info=tls_info(self._credentials),
         )
 
+    async def _diagnose_when_ordered(self) -> None:
+        """Look for trouble when the leader wants to know, once for each order."""
+        while True:
+            await self._ordered.wait()
+            self._ordered.clear()
+            order = self._order
+            if order is None:
+                continue
+            found = await diagnose(order, self._network_process, self._clock)
+            await self._report_diagnosis(order.id, found)
+
+    async def _report_diagnosis(self, order_id: str, found: NodeDiagnosis) -> None:
+        """Tell what was found, also when a session has just ended and the next one is to come."""
+        for _ in range(REPORT_TRIES):
+            try:
+                await self._session.report_diagnosis(order_id, found)
+                return
+            except ClusterError as error:
+                log.info("nobody takes what this node found out", error=str(error))
+            await asyncio.sleep(REPORT_PAUSE_S)
+
     def _on_message(self, message: SessionMessage) -> None:
         if not self.registered.is_set():
             log.info("node registered", node=message.node.id, role=message.node.role)
@@ -186,5 +223,9 @@ class WorkerRole:
         if message.root_ca_pem and message.issuer_pem:
             self.wanted_roots = message.root_ca_pem, message.issuer_pem
             self.roots_changed.set()
+        order, before = message.diagnosis, self._order
+        if order is not None and (before is None or before.id != order.id):
+            self._order = order
+            self._ordered.set()
         self.node = message.node
         self.node_changed.set()

@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from cluster.model.attachment import Attachment
 from cluster.model.cluster import Cluster
 from cluster.model.endpoint import PortConfig
 from cluster.model.extensions import port_settings_of
@@ -77,6 +78,9 @@ class NetworkViews:
                     networks |= altered
                     if altered:
                         nodes.add(task.node_id)
+                case Attachment() as attachment:
+                    networks.add(attachment.network_id)
+                    nodes.add(attachment.node_id)
                 case Service() as service:
                     networks |= _networks_of(service)
                     self._ports = None
@@ -98,6 +102,7 @@ class NetworkViews:
             elif network_now.spec.ingress:
                 is_all = True
             nodes.update(task.node_id for task in state.tasks.find("network", network_id))
+            nodes.update(a.node_id for a in state.attachments.find("network", network_id))
         return Concern(nodes=frozenset(nodes), is_all=is_all)
 
     @property
@@ -117,6 +122,7 @@ class NetworkViews:
             if not task.status.state.is_terminal
             for attachment in task.networks
         }
+        joined.update(a.network_id for a in state.attachments.find("node", node_id))
         networks = []
         for network_id in sorted(joined):
             network = state.network(network_id)
@@ -163,6 +169,7 @@ class NetworkViews:
                         known = before.get(task.id)
                         endpoints[task.id] = known if known == endpoint else endpoint
         self._endpoints[network.id] = endpoints
+        plain = _plain_endpoints(state, network.id)
         return NetworkView(
             id=network.id,
             name=network.spec.name,
@@ -172,7 +179,7 @@ class NetworkViews:
             mtu=_mtu(network),
             is_internal=network.spec.internal,
             services=tuple(_services(state, network.id)),
-            tasks=tuple(endpoints.values()),
+            tasks=tuple(sorted((*endpoints.values(), *plain), key=lambda t: t.task_id)),
         )
 
     def _all_peers(self, state: ClusterState) -> tuple[PeerNode, ...]:
@@ -223,6 +230,22 @@ def _endpoint(task: Task, address: str, node_index: int) -> TaskEndpoint | None:
     )
 
 
+def _plain_endpoints(state: ClusterState, network_id: NetworkId) -> Iterator[TaskEndpoint]:
+    """Return the plain containers in a network; all places of one container have one ID."""
+    for attachment in state.attachments.find("network", network_id):
+        node, said = state.node(attachment.node_id), attachment.endpoint
+        if node is None or not node.network_index or node.status.state == "down":
+            continue
+        yield TaskEndpoint(
+            task_id=TaskId(said.container_id) if said else attachment.id,
+            name=said.name if said else attachment.id,
+            address=attachment.address.partition("/")[0],
+            node_index=node.network_index,
+            aliases=said.aliases if said else (),
+            state="serving" if said and said.is_running else "starting",
+        )
+
+
 def _networks_of(service: Service) -> set[NetworkId]:
     named = {NetworkId(n.target) for n in service.spec.task_template.networks}
     return named | {ip.network_id for ip in service.endpoint.virtual_ips}
@@ -233,7 +256,7 @@ def _networks_on(state: ClusterState, node: Node) -> set[NetworkId]:
         attachment.network_id
         for task in state.tasks_of_node(node.id)
         for attachment in task.networks
-    }
+    } | {attachment.network_id for attachment in state.attachments.find("node", node.id)}
 
 
 def _services(state: ClusterState, network_id: NetworkId) -> Iterator[ServiceEndpoint]:

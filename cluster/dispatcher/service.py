@@ -8,7 +8,7 @@ to come back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from random import Random
 from typing import Final
 
@@ -20,8 +20,11 @@ from cluster.ca.membership import no_member
 from cluster.clock import Clock
 from cluster.dispatcher.assignments import Assignments, wanted_by
 from cluster.dispatcher.drains import Drains
+from cluster.dispatcher.findings import findings
 from cluster.dispatcher.heartbeats import GRACE_FACTOR, Heartbeats
 from cluster.dispatcher.network_views import NetworkViews
+from cluster.dispatcher.node_status import with_status
+from cluster.dispatcher.rounds import Round, order_for
 from cluster.dispatcher.session import Session, is_news, session_message
 from cluster.dispatcher.status_writer import StatusWriter
 from cluster.errors import (
@@ -32,8 +35,9 @@ from cluster.errors import (
     Unavailable,
 )
 from cluster.model.cluster import DEFAULT_HEARTBEAT_PERIOD_NS, Cluster
+from cluster.model.diagnosis import Answered, Finding
 from cluster.model.ids import NewId, NodeId
-from cluster.model.node import Node, NodeState, NodeStatus
+from cluster.model.node import Node
 from cluster.model.task import Task
 from cluster.model.units import SECOND_NS
 from cluster.rpc import methods
@@ -41,6 +45,7 @@ from cluster.rpc.messages import (
     AcknowledgeViewRequest,
     AssignmentsMessage,
     AssignmentsRequest,
+    DiagnosisRequest,
     Empty,
     GoodbyeRequest,
     HeartbeatRequest,
@@ -88,6 +93,7 @@ class Dispatcher:
         server.handle(methods.UPDATE_TASK_STATUS, self.update_task_status)
         server.handle(methods.ACKNOWLEDGE_VIEW, self.acknowledge_view)
         server.handle(methods.GOODBYE, self.goodbye)
+        server.handle(methods.REPORT_DIAGNOSIS, self.report_diagnosis)
 
     async def run(self) -> None:
         """Do the dispatcher's duty until cancelled; run only while this manager leads.
@@ -175,7 +181,7 @@ class Dispatcher:
         Tasks that are gone, and moves that an agent may not make, are passed over.
 
         Raises:
-            PermissionDenied: one of the tasks is another node's; then nothing is written.
+            PermissionDenied: a task is another node's; then nothing is written.
             NotFound: the session is not the caller's, or ended.
             NotLeader: report to the leader.
         """
@@ -218,6 +224,28 @@ class Dispatcher:
         await term.mark_down([caller.node_id], GOODBYE_MESSAGE)
         return Empty()
 
+    async def report_diagnosis(self, caller: NodeIdentity, request: DiagnosisRequest) -> Empty:
+        """Hear what the caller found out; nobody may wait for it any more.
+
+        Raises:
+            NotFound: the session is not the caller's, or ended.
+            NotLeader: tell the leader.
+        """
+        term = self._leading()
+        term.session_of(caller.node_id, request.session_id)
+        term.take_diagnosis(caller.node_id, request)
+        return Empty()
+
+    async def diagnose(self) -> tuple[Finding, ...]:
+        """Have all nodes look for trouble, and return what is wrong.
+
+        Raises:
+            NotLeader: ask the leader.
+            Unavailable: it is being done already.
+        """
+        answers = await self._leading().diagnose()
+        return findings(self._store.view(), answers, self._clock.now())
+
     def _leading(self) -> _Term:
         if self._term is None:
             raise NotLeader("this manager does not lead")
@@ -233,6 +261,7 @@ class _Term:
         self.statuses = StatusWriter(store)
         self.views = NetworkViews(store.view())
         self._drains = Drains()
+        self._round: Round | None = None
         self._store = store
         self._clock = clock
         self._new_id = new_id
@@ -247,7 +276,7 @@ class _Term:
         def work(tx: Transaction) -> list[NodeId]:
             absent = [node for node in tx.state.nodes if node.status.state != "down"]
             for node in absent:
-                tx.update(_with_status(node, tx, "unknown", UNKNOWN_MESSAGE))
+                tx.update(with_status(node, tx, "unknown", UNKNOWN_MESSAGE))
             return [node.id for node in absent]
 
         for node_id in await self._update_surely(work):
@@ -262,6 +291,7 @@ class _Term:
     async def register(self, node_id: NodeId, request: SessionRequest) -> Session:
         """Open a session for a node, in place of its earlier one."""
         session = Session(node_id, self._new_id())
+        session.diagnosis = self._round.order_of(node_id) if self._round else None
 
         def work(tx: Transaction) -> None:
             node = tx.state.node(node_id)
@@ -277,7 +307,7 @@ class _Term:
                 description=request.description,
                 manager_addr=request.manager_addr or node.manager_addr,
             )
-            tx.update(_with_status(described, tx, "ready", "", addr=request.addr))
+            tx.update(with_status(described, tx, "ready", "", addr=request.addr))
 
         await self._store.update(work)
         self._heartbeats.check(node_id, session.id)  # a later registration may have overtaken
@@ -285,6 +315,21 @@ class _Term:
         self._sessions[node_id] = session
         log.info("node registered", node=node_id, addr=request.addr)
         return session
+
+    async def diagnose(self) -> Mapping[NodeId, Answered]:
+        """Have all nodes with a session look for trouble; one round at a time."""
+        if self._round is not None:
+            raise Unavailable("the cluster is being looked at already: try again in some seconds")
+        self._round = Round(order_for(self._store.view(), self._new_id()), self._clock)
+        try:
+            return await self._round.run(self._sessions, self._store.view())
+        finally:
+            self._round = None
+
+    def take_diagnosis(self, node_id: NodeId, request: DiagnosisRequest) -> None:
+        """Take what a node found out."""
+        if self._round is not None:
+            self._round.take(node_id, request.order_id, request.diagnosis)
 
     def session_of(self, node_id: NodeId, session_id: str) -> Session:
         """Return the session of a node that names it rightly."""
@@ -330,7 +375,7 @@ class _Term:
                 node = tx.state.node(node_id)
                 if node is None or node_id in self._heartbeats:
                     continue  # removed, or back again
-                tx.update(_with_status(node, tx, "down", message))
+                tx.update(with_status(node, tx, "down", message))
                 marked.append(node_id)
             return marked
 
@@ -443,15 +488,3 @@ class _Term:
         cluster = self._store.view().cluster
         period_ns = DEFAULT_HEARTBEAT_PERIOD_NS if cluster is None else cluster.heartbeat_period_ns
         return period_ns / SECOND_NS
-
-
-def _with_status(
-    node: Node, tx: Transaction, state: NodeState, message: str, *, addr: str | None = None
-) -> Node:
-    status = NodeStatus(
-        state=state,
-        message=message,
-        addr=node.status.addr if addr is None else addr,
-        since=node.status.since if node.status.state == state else tx.now,
-    )
-    return msgspec.structs.replace(node, status=status)

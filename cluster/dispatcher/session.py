@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 
 from cluster.errors import ClusterError, NotFound
+from cluster.model.diagnosis import DiagnosisOrder
 from cluster.model.ids import NodeId, TaskId
 from cluster.rpc.messages import ManagerAddress, SessionMessage
 from cluster.store.state import ClusterState
@@ -25,6 +26,7 @@ class Session:
         self.id = session_id
         self.node_changed = asyncio.Event()
         self.tasks_changed = asyncio.Event()
+        self.diagnosis: DiagnosisOrder | None = None  # what the node is to look for
         self.drained: frozenset[TaskId] = frozenset()  # of its tasks, those nobody connects to
         self._looked_at = 0  # revision of the state that the node's view was last made from
         self._told_view = 0  # revision of the view that it was told last
@@ -81,6 +83,7 @@ def session_message(state: ClusterState, session: Session) -> SessionMessage:
         heartbeat_period_ns=cluster.heartbeat_period_ns,
         root_ca_pem=cluster.root_ca.cert_pem,
         issuer_pem=cluster.signing_root.cert_pem,
+        diagnosis=session.diagnosis,
     )
 
 

@@ -40,6 +40,7 @@ Json = dict[str, Any]
 
 CALLS = 8  # engine calls at a time
 PULLS = 3  # image pulls at a time
+STREAMS = 2  # of events
 API_TIMEOUT_S = 120  # a start may wait long for its turn on a busy engine
 PROBE_TIMEOUT_S = 5.0
 CANCEL_GRACE_S = 5.0  # a call on its way is waited for before its caller is cancelled
@@ -75,7 +76,7 @@ class Engine:
         if not base_url.startswith("unix:///"):
             raise InvalidArgument(f"engine {base_url!r}: must be unix:// and a socket's path")
         self._base_url = base_url
-        self._pool = ThreadPoolExecutor(CALLS + PULLS + 1, thread_name_prefix="engine")
+        self._pool = ThreadPoolExecutor(CALLS + PULLS + STREAMS, thread_name_prefix="engine")
         self._local = threading.local()
         self._clients: list[docker.APIClient] = []  # of all threads, to be closed
         self._api_version: str | None = None

@@ -16,9 +16,12 @@ from cluster.executor.engine import Engine
 from cluster.executor.engine_networks import EngineNetworks, NetworkSource
 from cluster.executor.images import Images
 from cluster.executor.node_description import node_description
+from cluster.executor.plain_containers import PlainContainerFeed
 from cluster.executor.task_files import TaskFiles
+from cluster.model.attachment import PlainEndpoint
 from cluster.model.ids import ClusterId, TaskId
 from cluster.model.logs import LogLine, LogOptions
+from cluster.model.network_view import NetworkView
 from cluster.model.node import NodeDescription
 from cluster.model.task import Task
 
@@ -55,17 +58,40 @@ class DockerExecutor:
         self._engine_networks = EngineNetworks(engine, cluster_id)
         self._cluster_id = cluster_id
         self._feed = ContainerFeed(engine, cluster_id)
+        self._plain = PlainContainerFeed(engine)
         self._images = Images(engine)
         self._description: NodeDescription | None = None
         self._describing = asyncio.Lock()
 
     async def run(self) -> None:
         """Follow what the containers do, until cancelled."""
-        await self._feed.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feed.run())
+            group.create_task(self._plain.run())
 
     async def until_away(self) -> None:
         """Wait until the engine goes away; return at once while it is away."""
         await self._feed.until_away()
+
+    async def plain_endpoints(self) -> tuple[PlainEndpoint, ...]:
+        """Return the places of plain containers in networks.
+
+        Raises:
+            ClusterError: the engine does not tell.
+        """
+        return await self._plain.endpoints()
+
+    async def until_plain_change(self) -> None:
+        """Wait until they may have changed."""
+        await self._plain.until_change()
+
+    async def make_network(self, network: NetworkView) -> None:
+        """Make the engine's network that stands for one of the cluster's.
+
+        Raises:
+            ClusterError: the engine's answer.
+        """
+        await self._engine_networks.ensure(network)
 
     async def describe(self) -> NodeDescription:
         """Ask the engine what this node is.

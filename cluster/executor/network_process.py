@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from cluster.errors import ClusterError, Unavailable
+from cluster.model.diagnosis import DiagnosisOrder, NetworkDiagnosis
 from cluster.model.network_view import NodeView
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,21 @@ class NetworkProcessClient:
             return msgspec.json.decode(body, type=NodeView | None)
         except msgspec.DecodeError as error:
             raise NetworkProcessFailure(f"the network process's view: {error}") from error
+
+    async def diagnose(self, order: DiagnosisOrder) -> NetworkDiagnosis:
+        """Have the ways to other nodes tried, which takes some seconds.
+
+        Raises:
+            Unavailable: the process is away.
+            NetworkProcessFailure: it cannot try them.
+        """
+        status, body = await self._ask("POST", "/diagnosis", msgspec.json.encode(order))
+        if status != _OK:
+            raise _failure(status, body)
+        try:
+            return msgspec.json.decode(body, type=NetworkDiagnosis)
+        except msgspec.DecodeError as error:
+            raise NetworkProcessFailure(f"the network process's diagnosis: {error}") from error
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         try:

@@ -30,6 +30,9 @@ NETWORK_OPTION: Final = "stackyard.network"
 ADDRESS_OPTION: Final = "stackyard.address"
 """Option of an endpoint: the task's address in the network, with the length of the prefix."""
 
+ATTACHMENT_OPTION: Final = "stackyard.attachment"
+"""Option of a plain container's endpoint: the ID of its place."""
+
 GATEWAY_OPTION: Final = "stackyard.gateway"
 """Option of an endpoint: ``1`` if the container's default route leads through this network."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.model.attachment import Attachment
 from cluster.model.cluster import Cluster
 from cluster.model.config import Config
 from cluster.model.network import Network
@@ -11,5 +12,7 @@ from cluster.model.service import Service
 from cluster.model.stack import Stack, StackRevision
 from cluster.model.task import Task
 
-StoredObject = Cluster | Node | Service | Task | Network | Secret | Config | Stack | StackRevision
+StoredObject = (
+    Cluster | Node | Service | Task | Network | Secret | Config | Stack | StackRevision | Attachment
+)
 """Told apart on the wire and on disk by their ``kind`` tag."""

@@ -14,25 +14,26 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from cluster.errors import InvalidArgument, NotFound
+from cluster.errors import FailedPrecondition, InvalidArgument, NotFound
+from cluster.model.diagnosis import DiagnosisOrder
 from cluster.model.network_view import IngressView, NetworkView, NodeView
 from cluster.network import namespaces, stored_state
 from cluster.network.balancer import Balancer
 from cluster.network.ingress import Ingress
 from cluster.network.ingress_rules import PortRule, render_guard
+from cluster.network.leftovers import unwanted, with_used_networks
 from cluster.network.names import (
-    NAMESPACE_PREFIX,
     TABLE,
     TUNNEL,
     VXLAN_OVERHEAD_V4_BYTES,
     VXLAN_OVERHEAD_V6_BYTES,
-    namespace_name,
     router_link,
 )
 from cluster.network.netlink import Netlink
 from cluster.network.nftables import Nftables
 from cluster.network.overlay import Overlay, TunnelSettings
 from cluster.network.overlay_plan import plan_ingress, plan_overlay
+from cluster.network.probe import ProbeNetwork
 from cluster.network.stored_state import EngineEndpoint, StoredState
 
 log = structlog.get_logger()
@@ -41,7 +42,6 @@ DEFAULT_MTU_BYTES: Final = 1500
 HOST: Final = "host"
 """Key of problems that are no single network's."""
 
-ROUTER_LINK_PREFIX: Final = "v"
 ALL_ADDRESSES: Final = ("", "0.0.0.0")  # noqa: S104 - what the engine says
 
 
@@ -65,6 +65,7 @@ class NodeNetwork:
         self._balancers: dict[str, Balancer] = {}
         self._ingress: Ingress | None = None
         self._guarded = ""
+        self._probe: ProbeNetwork | None = None
         self._problems: dict[str, str] = {}
 
     # ---- the agent's side
@@ -88,7 +89,7 @@ class NodeNetwork:
         old = self._state.view
         retained: tuple[str, ...] = ()
         if old is not None:
-            view, retained = _with_used_networks(view, old, self._used_networks())
+            view, retained = with_used_networks(view, old, self._used_networks())
         self._save(view=view, retained=retained)
         return self.reconcile()
 
@@ -99,7 +100,7 @@ class NodeNetwork:
             return {}
         self._problems = {}
         self._attempt(HOST, lambda: self._guard(view))
-        mtu = self._underlay_mtu(view)
+        mtu = self._underlay_mtu(view.own_address)
         wanted = {network.id: network for network in view.networks}
         for network in wanted.values():
             self._attempt(network.id, lambda n=network: self._bring(n, view, mtu))
@@ -263,6 +264,38 @@ class NodeNetwork:
         """Return the endpoints that are known, by the engine's IDs."""
         return frozenset(self._state.endpoints)
 
+    # ---- looking for what is wrong
+
+    def open_probe(self, order: DiagnosisOrder) -> ProbeNetwork:
+        """Make the network of probes; `close_probe` takes it away.
+
+        Raises:
+            FailedPrecondition: it is there already: somebody else looks right now.
+        """
+        if self._probe is not None:
+            raise FailedPrecondition("this node is being looked at already; try again")
+        mtu = self._underlay_mtu(order.own_address)
+        self._probe = ProbeNetwork(self._host, order, mtu)
+        return self._probe
+
+    def close_probe(self) -> None:
+        """Take the network of probes away."""
+        if self._probe is not None:
+            self._probe.remove()
+            self._probe = None
+
+    def leftovers(self) -> tuple[str, ...]:
+        """Return links and namespaces that nobody wants, in words."""
+        links, spaces = unwanted(self._overlays, self._state.endpoints, is_probing=self._is_probing)
+        return (
+            *(f"link {name} in {overlay.name}" for overlay, name in links),
+            *(f"namespace {name}" for name in spaces),
+        )
+
+    @property
+    def _is_probing(self) -> bool:
+        return self._probe is not None
+
     # ---- inside
 
     def _bring(self, network: NetworkView, view: NodeView, mtu: int) -> None:
@@ -297,11 +330,11 @@ class NodeNetwork:
             self._host_rules.run(text or remove)
             self._guarded = text
 
-    def _underlay_mtu(self, view: NodeView) -> int:
-        device = self._host.device_of_address(view.own_address)
+    def _underlay_mtu(self, own_address: str) -> int:
+        device = self._host.device_of_address(own_address)
         links = self._host.links()
         size = links[device].mtu if device in links else DEFAULT_MTU_BYTES
-        is_v6 = ":" in view.own_address
+        is_v6 = ":" in own_address
         overhead = VXLAN_OVERHEAD_V6_BYTES if is_v6 else VXLAN_OVERHEAD_V4_BYTES
         return min(size, 65535) - overhead
 
@@ -323,20 +356,11 @@ class NodeNetwork:
 
     def _collect(self) -> None:
         """Remove links and namespaces that nobody wants, as those of an engine's lost calls."""
-        known: dict[str, set[str]] = {i: set() for i in self._overlays}
-        for endpoint_id, endpoint in self._state.endpoints.items():
-            known.setdefault(endpoint.network_id, set()).add(router_link(endpoint_id))
-        for network_id, overlay in self._overlays.items():
-            links = {
-                name
-                for name in overlay.links()
-                if name.startswith(ROUTER_LINK_PREFIX) and name != TUNNEL
-            }
-            for name in links - known[network_id]:
-                log.info("leftover link removed", link=name, network=network_id)
-                overlay.netlink.delete_link(name)
-        wanted = {namespace_name(network_id) for network_id in known}
-        for name in namespaces.names(NAMESPACE_PREFIX) - wanted:
+        links, spaces = unwanted(self._overlays, self._state.endpoints, is_probing=self._is_probing)
+        for overlay, name in links:
+            log.info("leftover link removed", link=name, namespace=overlay.name)
+            overlay.netlink.delete_link(name)
+        for name in spaces:
             log.info("leftover namespace removed", namespace=name)
             namespaces.remove(name)
 
@@ -463,26 +487,6 @@ def local_ports(endpoints: Mapping[str, EngineEndpoint]) -> dict[str, PortRule]:
                 rule = msgspec.structs.replace(rule, host_ips=addresses)
             rules[rule.key] = rule
     return rules
-
-
-def _with_used_networks(
-    new: NodeView, old: NodeView, used: set[str]
-) -> tuple[NodeView, tuple[str, ...]]:
-    """Keep networks that still have containers, without anybody else in them; their IDs too."""
-    present = {network.id for network in new.networks}
-    kept = [
-        msgspec.structs.replace(network, services=(), tasks=())
-        for network in old.networks
-        if network.id in used and network.id not in present
-    ]
-    retained = [network.id for network in kept]
-    if new.ingress is None and old.ingress is not None and old.ingress.network.id in used:
-        network = msgspec.structs.replace(old.ingress.network, services=(), tasks=())
-        ingress = msgspec.structs.replace(old.ingress, network=network, ports=())
-        new = msgspec.structs.replace(new, ingress=ingress)
-        retained.append(network.id)
-    networks = sorted((*new.networks, *kept), key=lambda network: network.id)
-    return msgspec.structs.replace(new, networks=tuple(networks)), tuple(retained)
 
 
 def _tunnel(network: NetworkView, view: NodeView, mtu: int) -> TunnelSettings:

@@ -20,12 +20,14 @@ import msgspec
 import structlog
 
 from cluster.errors import FatalStorageError, InvalidArgument, Unavailable
+from cluster.model.diagnosis import DiagnosisOrder, NetworkDiagnosis
 from cluster.model.network_view import NodeView
 from cluster.network.dns_server import DnsServer
 from cluster.network.engine_listing import Listing, engine_listing
 from cluster.network.http_socket import Answer, Request, serving
 from cluster.network.node_network import NodeNetwork
 from cluster.network.plugin import Plugin
+from cluster.network.probe import try_peers
 
 log = structlog.get_logger()
 
@@ -105,12 +107,31 @@ class NetworkProcess:
                 return _json({"revision": view.revision, "problems": problems})
             case "GET", "/view":
                 return _json(network.view)
+            case "POST", "/diagnosis":
+                try:
+                    order = msgspec.json.decode(request.body, type=DiagnosisOrder)
+                except msgspec.DecodeError as error:
+                    raise InvalidArgument(f"order: {error}") from None
+                return _json(await self._diagnose(order, network))
             case "GET", "/status":
                 status = await self._call(network.status)
                 status["names"] = {"queries": dns.queries, "problems": self._name_problems}
                 return _json(status)
             case _:
-                return Answer(404, b'{"message": "want PUT /view, GET /view or GET /status"}')
+                return Answer(
+                    404, b'{"message": "want PUT /view, GET /view, GET /status or POST /diagnosis"}'
+                )
+
+    async def _diagnose(self, order: DiagnosisOrder, network: NodeNetwork) -> NetworkDiagnosis:
+        leftovers = await self._call(network.leftovers)
+        status = await self._call(network.status)
+        probe = await self._call(network.open_probe, order)
+        try:
+            peers = await try_peers(probe, order)
+        finally:
+            await self._call(network.close_probe)
+        problems = {**self._name_problems, **status["problems"]}
+        return NetworkDiagnosis(mtu=probe.mtu, peers=peers, leftovers=leftovers, problems=problems)
 
     async def _update_names(self, network: NodeNetwork, dns: DnsServer) -> None:
         if (view := network.view) is not None:

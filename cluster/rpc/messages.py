@@ -9,8 +9,10 @@ former self.
 
 from __future__ import annotations
 
+from cluster.model.attachment import PlainEndpoint
 from cluster.model.config import Config
-from cluster.model.ids import ConfigId, NodeId, SecretId, ServiceId, TaskId
+from cluster.model.diagnosis import DiagnosisOrder, NodeDiagnosis
+from cluster.model.ids import ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId
 from cluster.model.logs import LogLine, LogOptions
 from cluster.model.network_view_change import ViewChange
 from cluster.model.node import Node, NodeDescription
@@ -44,7 +46,8 @@ class SessionMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """Sent at once, and again whenever a member has changed.
 
     `root_ca_pem` is the root to trust, `issuer_pem` the one that signs certificates: a node that
-    has one of another issuer renews it at once.
+    has one of another issuer renews it at once. `diagnosis` orders the node to look for trouble,
+    once for each ID.
     """
 
     session_id: str
@@ -53,6 +56,15 @@ class SessionMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
     heartbeat_period_ns: DurationNs = 0
     root_ca_pem: str = ""
     issuer_pem: str = ""
+    diagnosis: DiagnosisOrder | None = None
+
+
+class DiagnosisRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """What the node found out when it was ordered to look."""
+
+    session_id: str
+    order_id: str
+    diagnosis: NodeDiagnosis
 
 
 class HeartbeatRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -116,6 +128,40 @@ class UpdateTaskStatusRequest(ObjectStruct, frozen=True, kw_only=True, gc=False)
 
     session_id: str
     updates: tuple[TaskStatusUpdate, ...]
+
+
+class AttachRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """Asks for a place of a plain container in a network, by the network's name or ID.
+
+    `address` is the one it shall have, empty for any.
+    """
+
+    network: str
+    address: str = ""
+
+
+class AttachResponse(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """The place: its own ID, the network's, and the address with the length of the prefix."""
+
+    attachment_id: TaskId
+    network_id: NetworkId
+    address: str
+
+
+class PlainContainersRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """All places of plain containers that the node's engine knows, at once.
+
+    Those it does not name are given up, also `released`, which no container came to need.
+    """
+
+    endpoints: tuple[PlainEndpoint, ...] = ()
+    released: tuple[TaskId, ...] = ()
+
+
+class PlainContainersResponse(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """How many places were given lately that the node did not name yet: say it all again soon."""
+
+    unseen: int = 0
 
 
 class LogsRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):

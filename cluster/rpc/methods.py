@@ -68,6 +68,16 @@ ACKNOWLEDGE_VIEW = Method(
     "Dispatcher/AcknowledgeView", messages.AcknowledgeViewRequest, messages.Empty, roles=ANY_NODE
 )
 GOODBYE = Method("Dispatcher/Goodbye", messages.GoodbyeRequest, messages.Empty, roles=ANY_NODE)
+REPORT_DIAGNOSIS = Method(
+    "Dispatcher/ReportDiagnosis", messages.DiagnosisRequest, messages.Empty, roles=ANY_NODE
+)
+ATTACH = Method("Networks/Attach", messages.AttachRequest, messages.AttachResponse, roles=ANY_NODE)
+PLAIN_CONTAINERS = Method(
+    "Networks/PlainContainers",
+    messages.PlainContainersRequest,
+    messages.PlainContainersResponse,
+    roles=ANY_NODE,
+)
 LOGS = Method(
     "Logs/Orders", messages.LogsRequest, messages.LogOrder, roles=ANY_NODE, is_streaming=True
 )
@@ -102,6 +112,9 @@ ALL_METHODS: Sequence[Method[object, object]] = (
     UPDATE_TASK_STATUS,
     ACKNOWLEDGE_VIEW,
     GOODBYE,
+    REPORT_DIAGNOSIS,
+    ATTACH,
+    PLAIN_CONTAINERS,
     LOGS,
     PUBLISH_LOGS,
     RENEW_CERTIFICATE,

@@ -12,7 +12,16 @@ from cluster.model.objects import StoredObject
 from cluster.model.spec_struct import ObjectStruct
 
 Kind = Literal[
-    "cluster", "node", "service", "task", "network", "secret", "config", "stack", "stack revision"
+    "cluster",
+    "node",
+    "service",
+    "task",
+    "network",
+    "secret",
+    "config",
+    "stack",
+    "stack revision",
+    "attachment",
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from immutables import Map
 
+from cluster.model.attachment import Attachment
 from cluster.model.cluster import Cluster
 from cluster.model.config import Config
 from cluster.model.endpoint import PortConfig
@@ -138,6 +139,14 @@ def _revision_keys_by_config(revision: StackRevision) -> tuple[str, ...]:
     return tuple(sorted(set(revision.configs)))
 
 
+def _attachment_keys_by_network(attachment: Attachment) -> tuple[str, ...]:
+    return (attachment.network_id,)
+
+
+def _attachment_keys_by_node(attachment: Attachment) -> tuple[str, ...]:
+    return (attachment.node_id,)
+
+
 _TABLES: dict[type, Any] = {
     Cluster: {},
     Node: {},
@@ -168,6 +177,7 @@ _TABLES: dict[type, Any] = {
         "secret": _revision_keys_by_secret,
         "config": _revision_keys_by_config,
     },
+    Attachment: {"network": _attachment_keys_by_network, "node": _attachment_keys_by_node},
 }
 
 
@@ -240,6 +250,11 @@ class ClusterState:
     def revisions(self) -> Table[StackRevision]:
         """The kept revisions of all stacks; indexes: stack (by name), secret, config."""
         return self._tables[StackRevision]
+
+    @property
+    def attachments(self) -> Table[Attachment]:
+        """Places of plain containers in networks; indexes: network, node."""
+        return self._tables[Attachment]
 
     @property
     def cluster(self) -> Cluster | None:

@@ -7,6 +7,7 @@ import json
 import click
 
 from stack.cli.cluster_copies import backup, restore
+from stack.cli.cluster_doctor import doctor
 from stack.cli.cluster_identity import ca, lock, unlock, unlock_key
 from stack.cli.node_options import node_options
 from stack.cli.session import client_of, say
@@ -20,7 +21,7 @@ def cluster() -> None:
     """Make, join and leave a cluster."""
 
 
-for _command in (ca, lock, unlock, unlock_key, backup, restore):
+for _command in (ca, lock, unlock, unlock_key, backup, restore, doctor):
     cluster.add_command(_command)
 
 

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from stack.cli.cluster_doctor import NETWORK_CHECKS, diagnose
 from stack.cli.session import client_of, say, warn_all
 from stack.cli.tables import label_list, list_options, short_id, show
 from stack.engine.payloads import Json
@@ -87,16 +88,24 @@ def create(  # noqa: PLR0913 - one for each option
 
 @network.command("inspect")
 @click.argument("names", nargs=-1, required=True, metavar="NETWORK...")
+@click.option("--check", is_flag=True, help="Look for trouble as well; takes about five seconds.")
 @click.pass_context
-def inspect(ctx: click.Context, names: tuple[str, ...]) -> None:
-    """Show networks as JSON, as the API gives them."""
+def inspect(ctx: click.Context, names: tuple[str, ...], *, check: bool) -> None:
+    """Show networks as JSON: as the API gives them, with services, tasks and nodes.
+
+    With --check, Findings holds what is wrong between nodes and with what they made of networks.
+    """
     client = client_of(ctx)
     found = []
     for name in names:
-        one = client.network(name, scope="swarm")
+        one = client.network(name, scope="swarm", verbose=True)
         if one is None:
             raise NotFound(404, f"network {name} not found")
-        found.append(one)
+        found.append(dict(one))
+    if check:
+        findings = [f for f in diagnose(client) if f["Check"] in NETWORK_CHECKS]
+        for shown in found:
+            shown["Findings"] = findings
     click.echo(json.dumps(found, indent=2))
 
 

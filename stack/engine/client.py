@@ -152,12 +152,16 @@ class EngineClient:
         """All networks that fit."""
         return self._list("/networks", {"filters": _filters(filters)})
 
-    def network(self, name: str, *, scope: str | None = None) -> Network | None:
-        """One network, or None; `scope` "swarm" leaves those of a single node out."""
+    def network(
+        self, name: str, *, scope: str | None = None, verbose: bool = False
+    ) -> Network | None:
+        """One network, or None; `scope` "swarm" leaves those of a single node out.
+
+        With `verbose` it has Services with their tasks, and Peers.
+        """
+        query = {"scope": scope, "verbose": "true" if verbose else None}
         try:
-            found: Network = self._connection.request(
-                "GET", f"/networks/{_part(name)}", {"scope": scope}
-            )
+            found: Network = self._connection.request("GET", f"/networks/{_part(name)}", query)
         except NotFound:
             return None
         return found
@@ -339,6 +343,11 @@ class EngineClient:
         """Replace the cluster's spec; ``rotateWorkerToken=True`` and so on make new tokens."""
         query = {"version": version, **{name: str(value).lower() for name, value in rotate.items()}}
         self._connection.request("POST", "/swarm/update", query, spec)
+
+    def diagnose(self) -> list[Json]:
+        """What is wrong with the cluster, as all its nodes found out just now."""
+        found: list[Json] = self._connection.request("POST", "/stackyard/diagnosis")
+        return found
 
     def backup(self, passphrase: str) -> bytes:
         """A copy of the whole cluster, sealed with the passphrase."""

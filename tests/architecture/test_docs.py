@@ -19,7 +19,9 @@ import msgspec
 import pytest
 
 from cluster.api.routes import (
+    containers,
     copies,
+    diagnosis,
     networks,
     nodes,
     secrets_configs,
@@ -257,7 +259,8 @@ def test_the_compatibility_page_names_exactly_the_routes_that_are_served() -> No
     page = (ROOT / "docs/compatibility.md").read_text()
     rows = re.findall(r"^\| `([A-Z]+ /[^`]*)` \| (yes|partly|no) \|", page, re.MULTILINE)
     named = [operation for operation, _ in rows]
-    modules = (copies, networks, nodes, secrets_configs, services, stacks, swarm, system, tasks)
+    modules = (containers, copies, diagnosis, networks, nodes, secrets_configs, services, stacks)
+    modules = (*modules, swarm, system, tasks)
     routes = [route for module in modules for route in module.ROUTES]
     served = [f"{route.method} {route.pattern.removesuffix('/?')}" for route in routes]
     assert sorted(named) == sorted(served)

@@ -129,6 +129,7 @@ _PASSED_ON = "compat/test_engine_passthrough.py::test_version_and_info_tell_of_b
 _EVENTS = "compat/test_events.py::test_the_past_of_both_is_told_in_the_order_of_time"
 _OF_FILES = "compat/test_swarm_commands.py::test_secrets_and_configs_live_and_die"
 _OF_NETWORKS = "compat/test_swarm_commands.py::test_cluster_networks_stand_beside_local_ones"
+_PLAIN = "e2e/network/test_plain_containers.py::test_containers_are_connected_and_disconnected_while_they_run"
 _OF_NODES = "compat/test_swarm_commands.py::test_nodes"
 _LOGS = "e2e/test_logs.py::test_lines_of_all_hosts_are_read_at_one_place"
 _LEAVE = "e2e/test_membership.py::test_a_manager_leaves_only_by_force_and_forgets_everything"
@@ -166,8 +167,8 @@ OPERATIONS: dict[str, str] = {
     "POST /networks/create": _OF_NETWORKS,
     "DELETE /networks/{id}": _OF_NETWORKS,
     "POST /networks/prune": _OF_NETWORKS,
-    "POST /networks/{id}/connect": _OF_NETWORKS,
-    "POST /networks/{id}/disconnect": _OF_NETWORKS,
+    "POST /networks/{id}/connect": _PLAIN,
+    "POST /networks/{id}/disconnect": _PLAIN,
     **{
         f"{operation}{rest}": _OF_FILES
         for kind in ("secrets", "configs")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 _OWN_DECODER = "says which member of the request is wrong, not in the words of Go's decoder"
 _OURS_IS_400 = "a wrong request is a 400; Docker Swarm 20.10 says 500"
-_NO_OVERLAY = "containers are not joined to cluster networks yet"
 
 DIFFERENCES: dict[str, str] = {
     "too old": "the oldest version is 1.24; that of Docker 20.10 is 1.12",
@@ -28,5 +27,4 @@ DIFFERENCES: dict[str, str] = {
     "net create missing name": _OURS_IS_400,
     "net missing": "a network that does not exist is a 404; Docker Swarm 20.10 says 500",
     "bad mount": "a mount that no engine would make is refused when the service is made",
-    "net connect non attachable": _NO_OVERLAY,
 }

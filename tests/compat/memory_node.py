@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from cluster.allocator.addresses import Turns
 from cluster.api.local_node import (
     LAST_MANAGER_LEAVES,
     InitRequest,
@@ -21,8 +22,11 @@ from cluster.api.local_node import (
     not_manager,
 )
 from cluster.clock import SystemClock
-from cluster.errors import FailedPrecondition, InvalidArgument
-from cluster.model.ids import NewId, NodeId, id_from_int
+from cluster.dispatcher.attachments import attach
+from cluster.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from cluster.model.attachment import PlainPlace
+from cluster.model.diagnosis import Finding
+from cluster.model.ids import NewId, NodeId, TaskId, id_from_int
 from cluster.model.logs import LogLine, LogOptions, LogSelection
 from cluster.model.meta import Meta
 from cluster.model.node import (
@@ -38,7 +42,7 @@ from cluster.model.placement import Platform
 from cluster.model.resources import Resources
 from cluster.model.task import Task
 from cluster.replication.backup import seal_backup
-from cluster.rpc.messages import ForwardPart, ForwardRequest
+from cluster.rpc.messages import AttachRequest, ForwardPart, ForwardRequest
 from cluster.store.interface import ClusterStore
 from tests.support.identities import cluster_object
 from tests.support.memory_store import MemoryStore
@@ -155,6 +159,24 @@ class MemoryNode:
 
     async def unlock(self, unlock_key: str) -> None:
         raise FailedPrecondition("swarm is not locked")
+
+    async def diagnose(self) -> tuple[Finding, ...]:
+        return ()
+
+    async def attach(self, network: str, address: str) -> PlainPlace:
+        if self.memory is None:
+            raise NotFound(f"network {network} not found")
+        request = AttachRequest(network=network, address=address)
+        attachment_id = TaskId("p" * 25)
+        await self.memory.update(lambda tx: attach(tx, MANAGER_ID, request, attachment_id, Turns()))
+        raise Unavailable("this node joins no container to a network")
+
+    async def release(self, attachment_id: TaskId) -> None:
+        raise NotImplementedError(attachment_id)
+
+    def network_name(self, text: str) -> str | None:
+        del text
+        return None
 
     def leave_warning(self) -> str:
         return LAST_MANAGER_LEAVES

@@ -120,6 +120,7 @@ class Cluster:
         if self.swarm_state(MANAGER)["LocalNodeState"] != "active":
             self.stack("cluster", "init", "--advertise-addr", self.address(MANAGER))
         wait_for("the manager to lead", lambda: self.api("GET", "/swarm"))
+        self._remove_plain_containers()
         self.remove_services()
         for host in WORKERS:
             self._readmit(host)
@@ -129,6 +130,13 @@ class Cluster:
         for host in HOSTS:
             for found in self.lab.engine(host, "GET", "/containers/json?all=1"):
                 self.lab.engine(host, "DELETE", f"/containers/{found['Id']}?force=1&v=1")
+
+    def _remove_plain_containers(self) -> None:
+        """Remove containers that belong to no task, as they keep networks in use."""
+        for host in HOSTS:
+            for found in self.lab.engine(host, "GET", "/containers/json?all=1"):
+                if "com.docker.swarm.task.id" not in found["Labels"]:
+                    self.lab.engine(host, "DELETE", f"/containers/{found['Id']}?force=1&v=1")
 
     def _revive(self, host: int) -> None:
         self.lab.poweron(host)

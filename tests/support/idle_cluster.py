@@ -42,9 +42,11 @@ from cluster.daemon.main import SWITCH_INTERVAL_S
 from cluster.daemon.manager_role import ManagerRole
 from cluster.daemon.process import new_id
 from cluster.daemon.state_dir import Membership
-from cluster.errors import FailedPrecondition
+from cluster.errors import FailedPrecondition, NotFound
+from cluster.model.attachment import PlainPlace
 from cluster.model.cluster import ClusterSpec
-from cluster.model.ids import NodeId
+from cluster.model.diagnosis import Finding
+from cluster.model.ids import NodeId, TaskId
 from cluster.model.node import Node
 from cluster.replication.bootstrap import create_cluster
 from cluster.rpc.channel import NodeChannel
@@ -95,6 +97,20 @@ class LoneManager:
 
     def check_demotion(self, node: Node) -> None:
         pass
+
+    async def diagnose(self) -> tuple[Finding, ...]:
+        return ()
+
+    async def attach(self, network: str, address: str) -> PlainPlace:
+        del address
+        raise NotFound(f"network {network} not found")
+
+    async def release(self, attachment_id: TaskId) -> None:
+        raise NotImplementedError(attachment_id)
+
+    def network_name(self, text: str) -> str | None:
+        del text
+        return None
 
     def leave_warning(self) -> str:
         return LAST_MANAGER_LEAVES

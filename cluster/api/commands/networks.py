@@ -52,6 +52,8 @@ def remove_network(tx: Transaction, network_text: str) -> Network:
     users = tx.state.services.ids("network", network.id)
     if network.spec.ingress:
         users = [s.id for s in tx.state.services if publishes_everywhere(s.spec.endpoint_spec)]
+    if plain := tx.state.attachments.ids("network", network.id):
+        raise FailedPrecondition(f"network {network.id} is in use by task {plain[0]}")
     if users:
         raise FailedPrecondition(f"network {network.id} is in use by service {users[0]}")
     tx.delete(network)

@@ -76,6 +76,8 @@ def drop_node(tx: Transaction, node: Node) -> None:
                 container=task.status.container,
             )
             tx.update(msgspec.structs.replace(task, status=status))
+    for attachment in tx.state.attachments.find("node", node.id):
+        tx.delete(attachment)
     tx.delete(node)
     shut_out(tx, node)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from cluster.model.attachment import Attachment
+from cluster.model.endpoint import NetworkAttachment
+from cluster.model.ids import NodeId
 from cluster.model.network import Network
 from cluster.model.service import Service
 from cluster.model.task import Task
@@ -31,17 +35,65 @@ def verbose_network_json(network: Network, state: ClusterState) -> dict[str, Any
     for task in state.tasks.find("network", network.id):
         if task.status.state is TaskState.RUNNING and task.service_name in members:
             members[task.service_name]["Tasks"].append(_task(task, network, state))
+    if plain := _plain(network, state):
+        members[""] = {"VIP": "<nil>", "Ports": [], "LocalLBIndex": 0, "Tasks": plain}
     peers = [
         {"Name": node.hostname, "IP": node.status.addr}
         for node in state.nodes
-        if any(
-            attachment.network_id == network.id
-            for task in state.tasks_of_node(node.id)
-            if not task.status.state.is_terminal
-            for attachment in task.networks
-        )
+        if any(attachment.network_id == network.id for attachment in _places_on(node.id, state))
     ]
     return {"Peers": peers, "Services": members}
+
+
+def containers_json(network: Network, state: ClusterState, node_id: NodeId) -> dict[str, Any]:
+    """Return the member ``Containers``: who of a node is in the network."""
+    found: dict[str, Any] = {}
+    for task in state.tasks_of_node(node_id):
+        container = task.status.container
+        if task.status.state is not TaskState.RUNNING or container is None:
+            continue
+        for attachment in task.networks:
+            if attachment.network_id == network.id:
+                place = _container(task.container_name, task.id, attachment.address)
+                found[container.container_id] = place
+    for plain in state.attachments.find("node", node_id):
+        said = plain.endpoint
+        if plain.network_id == network.id and said is not None and said.is_running:
+            found[said.container_id] = _container(said.name, plain.id, plain.address)
+    return found
+
+
+def _container(name: str, endpoint_id: str, address: str) -> dict[str, Any]:
+    return {
+        "Name": name,
+        "EndpointID": endpoint_id,
+        "MacAddress": "",
+        "IPv4Address": address,
+        "IPv6Address": "",
+    }
+
+
+def _places_on(node_id: NodeId, state: ClusterState) -> Iterator[NetworkAttachment | Attachment]:
+    for task in state.tasks_of_node(node_id):
+        if not task.status.state.is_terminal:
+            yield from task.networks
+    yield from state.attachments.find("node", node_id)
+
+
+def _plain(network: Network, state: ClusterState) -> list[dict[str, Any]]:
+    """Return the running plain containers, as Docker Swarm shows them: of a nameless service."""
+    return [
+        {
+            "Name": plain.endpoint.name,
+            "EndpointID": plain.id,
+            "EndpointIP": plain.address.partition("/")[0],
+            "Info": {"Host IP": node.status.addr},
+        }
+        for plain in state.attachments.find("network", network.id)
+        if plain.endpoint is not None
+        and plain.endpoint.is_running
+        and (node := state.node(plain.node_id)) is not None
+    ]
 
 
 def _ports(service: Service) -> list[str]:

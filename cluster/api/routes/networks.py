@@ -17,10 +17,11 @@ from cluster.api.commands.networks import (
     remove_network,
 )
 from cluster.api.context import ApiContext
-from cluster.api.convert.network_members import verbose_network_json
+from cluster.api.convert.network_members import containers_json, verbose_network_json
 from cluster.api.convert.networks import network_json, predefined_network_json
 from cluster.api.error_response import empty_response, json_response, message_response
 from cluster.api.filters import Filters
+from cluster.api.forwarding import ask_leader, is_forwarded
 from cluster.api.local_node import AskLeader, not_manager
 from cluster.api.passthrough import pass_through
 from cluster.api.payloads.decoding import parse_body
@@ -37,13 +38,11 @@ from cluster.errors import (
     NotFound,
     PermissionDenied,
     Unavailable,
-    Unimplemented,
 )
 from cluster.model.ids import NetworkId
 from cluster.model.network import Network
 from cluster.model.network_view import DRIVER_NAME, NETWORK_OPTION
 from cluster.model.units import SECOND_NS, Timestamp
-from cluster.store.interface import ClusterStore
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
 
@@ -78,6 +77,7 @@ async def inspect_network(api: ApiContext, request: ApiRequest) -> web.StreamRes
     network = _cluster_network(state, text)
     if network is not None:
         shown = network_json(network)
+        shown["Containers"] = containers_json(network, state, api.node.info().node_id) or None
         if lenient_flag(request.query, "verbose"):
             shown |= verbose_network_json(network, state)
         return json_response(shown)
@@ -121,52 +121,43 @@ async def delete_network(api: ApiContext, request: ApiRequest) -> web.StreamResp
     return empty_response(204)
 
 
-async def connect_network(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """Let the local engine connect or disconnect a container; not with cluster networks."""
-    state = api.state_or_none()
-    text = request.parameter("id")
-    network = None if state is None else _cluster_network(state, text)
-    if network is None:
-        return await pass_through(api.engine, request)
-    raise Unimplemented(
-        f"network {network.spec.name}: "
-        "only tasks are joined to cluster networks in this version: make the container a service"
-    )
-
-
-def _store_for_prune(api: ApiContext) -> ClusterStore:
-    """Return the store; what prunes two places at once cannot be passed on."""
-    try:
-        return api.store
-    except AskLeader:
-        raise Unavailable(
-            "networks are pruned on this node's engine and in the cluster at once, so only the "
-            "leading manager can do it: ask that node, or remove networks by name"
-        ) from None
-
-
 async def prune_networks(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """Remove networks of both kinds that nothing uses."""
+    """Remove networks of both kinds that nothing uses.
+
+    The cluster's are the leader's business, and the engine's those of the node that was asked.
+    """
     if api.state_or_none() is None:
         return await pass_through(api.engine, request)
-    store = _store_for_prune(api)
     filters = Filters.parse(request.query.get("filters"), _PRUNE_FILTERS)
     before = _until(filters, api.clock.now())
-    path = await api.engine.path_for(request.http.raw_path)
-    answer = await api.engine.ask("POST", path)
-    if answer.status != 200:
-        return message_response(answer.status, _message(answer.json()))
-    names = await store.update(lambda tx: _prune(tx, filters, before))
-    names += answer.json().get("NetworksDeleted") or []
+    names = await _pruned_in_cluster(api, request, filters, before)
+    if not is_forwarded(request):
+        answer = await api.engine.ask("POST", await api.engine.path_for(request.http.raw_path))
+        if answer.status != 200:
+            return message_response(answer.status, _message(answer.json()))
+        names += answer.json().get("NetworksDeleted") or []
     return json_response({"NetworksDeleted": names or None})
+
+
+async def _pruned_in_cluster(
+    api: ApiContext, request: ApiRequest, filters: Filters, before: Timestamp | None
+) -> list[str]:
+    try:
+        return await api.store.update(lambda tx: _prune(tx, filters, before))
+    except AskLeader:
+        if is_forwarded(request) or await api.node.wait_leader():
+            raise
+    status, content = await ask_leader(api.node, request)
+    if status != 200:
+        raise Unavailable(f"the leader does not prune networks: {_message(content)}")
+    names: list[str] = content.get("NetworksDeleted") or []
+    return names
 
 
 ROUTES = (
     Route("GET", "/networks/?", list_networks),
     Route("POST", "/networks/create", make_network),
     Route("POST", "/networks/prune", prune_networks),
-    Route("POST", "/networks/{id}/connect", connect_network),
-    Route("POST", "/networks/{id}/disconnect", connect_network),
     Route("GET", "/networks/{id}", inspect_network),
     Route("DELETE", "/networks/{id}", delete_network),
 )
@@ -187,7 +178,7 @@ def _cluster_network(state: ClusterState, text: str) -> Network | None:
 
 def _fits(state: ClusterState, network: Network, filters: Filters) -> bool:
     dangling = filters.flag("dangling")
-    is_used = bool(state.services.count("network", network.id))
+    is_used = _is_used(state, network)
     return (
         (dangling is None or dangling != is_used)
         and filters.one_is("driver", network.spec.driver)
@@ -196,6 +187,13 @@ def _fits(state: ClusterState, network: Network, filters: Filters) -> bool:
         and filters.one_is_part_of("name", network.spec.name)
         and filters.one_is("scope", "swarm", "global")
         and filters.one_is("type", "custom")
+    )
+
+
+def _is_used(state: ClusterState, network: Network) -> bool:
+    return bool(
+        state.services.count("network", network.id)
+        or state.attachments.count("network", network.id)
     )
 
 
@@ -213,7 +211,7 @@ def _prune(tx: Transaction, filters: Filters, before: Timestamp | None) -> list[
     for network in list(tx.state.networks):
         if (
             not network.spec.ingress
-            and not tx.state.services.count("network", network.id)
+            and not _is_used(tx.state, network)
             and (before is None or network.meta.created_at < before)
             and filters.labels_fit("label", network.spec.labels)
             and filters.labels_avoid("label!", network.spec.labels)

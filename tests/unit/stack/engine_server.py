@@ -27,6 +27,7 @@ class EngineServer:
 
     def __init__(self) -> None:
         self.services: dict[str, Json] = {}
+        self.findings: list[Json] = []  # of the doctor
         self.previous: dict[str, Json] = {}  # specs by the service's ID
         self.networks: dict[str, Json] = {}
         self.files: dict[str, list[Json]] = {"secrets": [], "configs": []}
@@ -155,6 +156,8 @@ class EngineServer:
                 if self.refusal:
                     raise Failure(503, self.refusal)
                 return self.cluster
+            case "POST", ["stackyard", "diagnosis"]:
+                return self.findings
             case "POST", ["swarm", "init"]:
                 return "node1"
             case "POST", ["swarm", "join"]:
