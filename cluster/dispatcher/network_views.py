@@ -227,7 +227,13 @@ def _endpoint(task: Task, address: str, node_index: int) -> TaskEndpoint | None:
         node_index=node_index,
         service_id=task.service_id,
         state=shown,
+        has_resolvers=_has_resolvers(task),
     )
+
+
+def _has_resolvers(task: Task) -> bool:
+    container = task.spec.container_spec
+    return bool(container and container.dns_config and container.dns_config.nameservers)
 
 
 def _plain_endpoints(state: ClusterState, network_id: NetworkId) -> Iterator[TaskEndpoint]:
@@ -243,6 +249,7 @@ def _plain_endpoints(state: ClusterState, network_id: NetworkId) -> Iterator[Tas
             node_index=node.network_index,
             aliases=said.aliases if said else (),
             state="serving" if said and said.is_running else "starting",
+            has_resolvers=bool(said and said.has_resolvers),
         )
 
 

@@ -67,6 +67,7 @@ def endpoints_of(inspected: dict[str, Any]) -> Iterator[PlainEndpoint]:
     """Read the places of a container from ``GET /containers/ID/json``."""
     networks = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
     container_id = inspected["Id"]
+    resolvers = (inspected.get("HostConfig") or {}).get("Dns") or ()
     for settings in networks.values():
         attachment_id = (settings.get("DriverOpts") or {}).get(ATTACHMENT_OPTION)
         if attachment_id:
@@ -77,4 +78,5 @@ def endpoints_of(inspected: dict[str, Any]) -> Iterator[PlainEndpoint]:
                 name=inspected["Name"].removeprefix("/"),
                 aliases=tuple(sorted(aliases)),
                 is_running=bool(inspected["State"]["Running"]),
+                has_resolvers=len(resolvers) > 1,  # the first is the network's
             )

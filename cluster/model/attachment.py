@@ -11,7 +11,7 @@ class PlainEndpoint(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """What a node says of one of its plain containers' places.
 
     `id` is that of the attachment; `name` is the container's, `aliases` are further names of it
-    in this network alone.
+    in this network alone; `has_resolvers` as of `network_view.TaskEndpoint`.
     """
 
     id: TaskId
@@ -19,6 +19,7 @@ class PlainEndpoint(ObjectStruct, frozen=True, kw_only=True, gc=False):
     name: str
     aliases: tuple[str, ...] = ()
     is_running: bool = False
+    has_resolvers: bool = False
 
 
 class Attachment(

@@ -57,7 +57,8 @@ class TaskEndpoint(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """A container in a network: a task of a service, or a plain one, which has no `service_id`.
 
     `address` has no prefix length.  `name` is the container's name (``web.1.<task id>``);
-    `aliases` are further names of this container alone.
+    `aliases` are further names of this container alone.  With `has_resolvers` the container has
+    resolvers of its own for names of the outside.
     """
 
     task_id: TaskId
@@ -67,6 +68,7 @@ class TaskEndpoint(ObjectStruct, frozen=True, kw_only=True, gc=False):
     service_id: ServiceId = ServiceId("")
     aliases: tuple[str, ...] = ()
     state: EndpointState = "starting"
+    has_resolvers: bool = False
 
 
 class ServiceEndpoint(ObjectStruct, frozen=True, kw_only=True, gc=False):

@@ -30,42 +30,56 @@ class Zone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Directory(msgspec.Struct, frozen=True, kw_only=True):
-    """All zones by network ID, and the networks of each own container by network and address."""
+    """All zones by network ID, and the networks of each own container by network and address.
+
+    `own_resolvers` are the places of containers that have resolvers for names of the outside.
+    """
 
     zones: Mapping[str, Zone] = {}
     networks_of: Mapping[tuple[str, str], tuple[str, ...]] = {}
+    own_resolvers: frozenset[tuple[str, str]] = frozenset()
     serial: int = 0
 
 
 class Found(msgspec.Struct, frozen=True):
     """What a question comes to.
 
-    `addresses` None: the name is not ours, ask elsewhere if `may_forward`. An empty tuple: the
-    name is in a network and nobody serves under it.
+    `addresses` None: the name is not ours, ask elsewhere if `may_forward`; with `asks_itself` who
+    asks has resolvers for that. An empty tuple: the name is in a network, and nobody serves under
+    it.
     """
 
     addresses: tuple[bytes, ...] | None = None
     pointer: bytes = b""
     exists: bool = False
     may_forward: bool = False
+    asks_itself: bool = False
 
 
 def build_directory(view: NodeView, before: Directory | None = None) -> Directory:
     """Return the directory of a view; zones of networks that did not change are used again."""
     zones: dict[str, Zone] = {}
     membership: dict[str, list[tuple[str, str]]] = {}
+    own_resolvers = set()
     for network in view.networks:
         known = before.zones.get(network.id) if before else None
         zones[network.id] = known if known and known.view == network else _zone(network)
         for task in network.tasks:
             if task.node_index == view.own_index:
                 membership.setdefault(task.task_id, []).append((network.id, task.address))
+                if task.has_resolvers:
+                    own_resolvers.add((network.id, task.address))
     networks_of = {
         place: (place[0], *sorted({n for n, _ in places} - {place[0]}))
         for places in membership.values()
         for place in places
     }
-    return Directory(zones=zones, networks_of=networks_of, serial=view.revision)
+    return Directory(
+        zones=zones,
+        networks_of=networks_of,
+        own_resolvers=frozenset(own_resolvers),
+        serial=view.revision,
+    )
 
 
 def look_up(directory: Directory, network_id: str, client: str, name: bytes) -> Found:
@@ -91,7 +105,9 @@ def look_up(directory: Directory, network_id: str, client: str, name: bytes) -> 
     # Names of one word are names of this cluster; outside they would mean something else.
     is_ours = b"." not in name or name.startswith(b"tasks.")
     is_ours = is_ours or any(name.endswith(zone.suffix) for zone in zones)
-    return Found(may_forward=may_forward and not is_ours)
+    may_forward = may_forward and not is_ours
+    asks_itself = may_forward and (network_id, client) in directory.own_resolvers
+    return Found(may_forward=may_forward, asks_itself=asks_itself)
 
 
 def _zone(network: NetworkView) -> Zone:

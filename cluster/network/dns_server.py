@@ -120,6 +120,8 @@ class DnsServer:
             if found.addresses and query.kind in {A, ANY}:
                 return address_answer(query, self._rotated(found.addresses), limit)
             return negative_answer(query, NOERROR, directory.serial)
+        if found.asks_itself:  # the engine's resolver goes on to the next one in its list
+            return error_answer(query, SERVFAIL)
         if found.may_forward:
             return None
         return negative_answer(query, NXDOMAIN, directory.serial)

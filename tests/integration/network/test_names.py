@@ -1,6 +1,7 @@
 """Names: asked through the engine's resolver, in every kind that a container may use."""
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.data_plane import DataPlane
 
@@ -67,6 +68,29 @@ def test_names_of_the_outside_are_asked_of_the_hosts_resolvers(plane: DataPlane)
         assert plane.dns("web.1", "elsewhere.example") == NXDOMAIN
         # From an internal network nothing gets out, not even a question.
         assert plane.dns("db.1", "www.example.org", server="10.50.2.1") == NXDOMAIN
+    finally:
+        assert resolver.stdin
+        resolver.stdin.close()
+        resolver.wait(20)
+        resolver.stdout.close()
+
+
+def test_a_container_with_resolvers_of_its_own_asks_these_for_the_outside(
+    plane: DataPlane,
+) -> None:
+    server = plane.lab.host(1).address
+    resolver = plane.start_in("h1", "name-server", server, "example.org", "192.0.2.9")
+    assert resolver.stdout
+    assert resolver.stdout.readline() == "ready\n"
+    front = plane.nets["frontnet00"]
+    try:
+        plane.run(1, "own.1", {front.id: "10.50.1.41"}, Dns=[front.gateway, server])
+        front.tasks["own.1"] = replace(front.tasks["own.1"], has_resolvers=True)
+        plane.send()
+        assert plane.dns("own.1", "www.example.org") == "0 192.0.2.9"
+        assert plane.dns("own.1", "web") == "0 10.50.1.200"
+        assert plane.dns("own.1", "nobody") == NXDOMAIN
+        plane.stop("own.1")
     finally:
         assert resolver.stdin
         resolver.stdin.close()

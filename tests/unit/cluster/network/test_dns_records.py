@@ -3,9 +3,10 @@
 import socket
 
 import pytest
+from msgspec.structs import replace
 
 from cluster.network.dns_records import Found, build_directory, look_up
-from tests.unit.cluster.network.views import back, front, view
+from tests.unit.cluster.network.views import back, front, task, view
 
 WEB, DB = socket.inet_aton("10.0.1.2"), socket.inet_aton("10.0.2.2")
 
@@ -48,6 +49,19 @@ def test_names_of_the_outside_may_be_asked_for_except_from_internal_networks() -
     assert look_up(directory, "front000", "10.0.1.11", name) == Found(may_forward=True)
     assert look_up(directory, "back0000", "10.0.2.31", name) == Found(may_forward=True)
     assert look_up(directory, "back0000", "10.0.2.11", name) == Found()
+
+
+def test_who_has_resolvers_asks_them_for_names_of_the_outside() -> None:
+    own = replace(task("cli", "10.0.1.31", 1), has_resolvers=True)
+    directory = build_directory(view(front(own, task("web.1", "10.0.1.11", 1, "web")), back()))
+
+    def found(client: str, name: bytes) -> Found:
+        return look_up(directory, "front000", client, name)
+
+    assert found("10.0.1.31", b"www.example.org") == Found(may_forward=True, asks_itself=True)
+    assert found("10.0.1.11", b"www.example.org") == Found(may_forward=True)
+    assert found("10.0.1.31", b"web") == Found(packed("10.0.1.2"), exists=True)
+    assert found("10.0.1.31", b"nobody") == Found()
 
 
 def test_addresses_have_names() -> None:
