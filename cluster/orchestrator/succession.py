@@ -82,8 +82,8 @@ class Succession:
         self._create(slot, AT_ONCE)
 
     def heir(self, slot: Slot) -> Task | None:
-        """Return the slot's good task: neither outdated nor on a node that is to be emptied."""
-        good = [t for t in slot.active if not self.is_stale(t)]
+        """Return the slot's good task: neither outdated, nor lost, nor to leave its node."""
+        good = [t for t in slot.active if not self.is_stale(t) and not self.is_lost(t)]
         if not good:
             return None
         return next((t for t in good if t.status.state is TaskState.RUNNING), good[-1])

@@ -188,6 +188,32 @@ def clusters(draw: Any) -> ClusterState:
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(clusters())
 def test_a_plan_carried_out_leaves_nothing_to_plan(state: ClusterState) -> None:
+    settles(state)
+
+
+def test_a_plan_for_a_lost_task_and_an_outdated_one_that_was_made_later_leaves_nothing() -> None:
+    service = make_service("s1", replicas=1, spec_version=2)
+    settles(
+        make_state(
+            make_cluster(),
+            make_node("a"),
+            service,
+            make_task("lost", service, node="gone", state=TaskState.ASSIGNED, made_at=10, at=10),
+            make_task(
+                "outdated",
+                service,
+                node="a",
+                state=TaskState.RUNNING,
+                made_at=20,
+                at=20,
+                spec_version=1,
+                spec=make_task_spec(image="web:0"),
+            ),
+        )
+    )
+
+
+def settles(state: ClusterState) -> None:
     for reconciler in all_reconcilers():
         for key in reconciler.all_keys(state):
             new_id = counting_ids()
