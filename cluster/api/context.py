@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from copy import copy
 from typing import Any, TypeVar
 
+from cluster.api.callers import Caller
+from cluster.api.commands.token_scope import check_own, visible
 from cluster.api.encoded_objects import EncodedObjects
 from cluster.api.engine import Engine
 from cluster.api.event_stream import ClusterEvents
+from cluster.api.limited_store import LimitedStore
 from cluster.api.local_node import LocalNode
 from cluster.api.pacing import Pacing
 from cluster.clock import Clock
 from cluster.errors import NotManager, Unavailable
 from cluster.model.ids import NewId
+from cluster.model.spec_struct import Labels
 from cluster.store.interface import ClusterStore
 from cluster.store.state import ClusterState
 
@@ -40,16 +46,48 @@ class ApiContext:
         self.pacing = Pacing()
         self.events = ClusterEvents(node, clock)
         self._group = group
+        self.caller = Caller("the node itself")
+        self._shown: tuple[ClusterState, ClusterState] | None = None
+
+    def limited_to(self, caller: Caller) -> ApiContext:
+        """Return a context for one request, of which the handlers can do what the caller may."""
+        limited = copy(self)
+        limited.caller = caller
+        if caller.token is not None:
+            # what is kept of other clients' answers may show more
+            limited.encoded = EncodedObjects()
+            limited.pacing = Pacing()
+        return limited
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the caller may see and change some stacks only, and nothing of the engine."""
+        return self.caller.token is not None
+
+    def check_own(self, kind: str, name: str, labels: Labels | None) -> None:
+        """Check early that the caller may make an object, before it hears who has that name.
+
+        Raises:
+            PermissionDenied: it is not of a stack of the caller's token.
+        """
+        if self.caller.token is not None:
+            check_own(self.caller.token, kind, name, labels)
 
     @property
     def store(self) -> ClusterStore:
         """The cluster's store, to change it; raises as `LocalNode.store` does."""
-        return self.node.store()
+        store = self.node.store()
+        return store if self.caller.token is None else LimitedStore(store, self.caller.token)
 
     @property
     def state(self) -> ClusterState:
-        """The cluster's state; raises as `LocalNode.replica` does."""
-        return self.node.replica().view()
+        """The cluster's state as the caller may see it; raises as `LocalNode.replica` does."""
+        state = self.node.replica().view()
+        if self.caller.token is None:
+            return state
+        if self._shown is None or self._shown[0] is not state:
+            self._shown = (state, visible(state, self.caller.token))
+        return self._shown[1]
 
     def state_or_none(self) -> ClusterState | None:
         """Return the cluster's state, None on a node that holds none."""
@@ -57,6 +95,15 @@ class ApiContext:
             return self.state
         except NotManager:
             return None
+
+    @contextmanager
+    def beside(self, work: Coroutine[Any, Any, None]) -> Iterator[None]:
+        """Run `work`, which must not fail, as long as the context is open."""
+        task = self._group.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
 
     async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` and return its result; a client that hangs up does not stop it halfway.

@@ -13,12 +13,14 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
 from aiohttp import web
 from yarl import URL
 
+from cluster.api.callers import CALLER, FORWARDED, Caller
 from cluster.api.local_node import LocalNode
 from cluster.api.request import ApiRequest
 from cluster.ca.identity import NodeIdentity
@@ -27,10 +29,8 @@ from cluster.rpc import methods
 from cluster.rpc.messages import ForwardPart, ForwardRequest
 from cluster.rpc.server import RpcServer
 
-FORWARDED: Final = "X-Stackyard-Forwarded"
-"""Names the node that passed a request on."""
-
 _SENT_ON: Final = ("content-type", "x-registry-auth", "accept")
+_AUTHORIZATION: Final = "authorization"
 _SENT_BACK: Final = ("content-type", "content-length")
 _PIECE_BYTES: Final = 256 * 1024
 
@@ -51,7 +51,7 @@ def is_forwarded(request: ApiRequest) -> bool:
     return FORWARDED in request.http.headers
 
 
-async def ask_leader(node: LocalNode, request: ApiRequest) -> tuple[int, Any]:
+async def ask_leader(node: LocalNode, request: ApiRequest, caller: Caller) -> tuple[int, Any]:
     """Let the leader answer a request; its status, and its answer as plain values.
 
     Raises:
@@ -59,7 +59,7 @@ async def ask_leader(node: LocalNode, request: ApiRequest) -> tuple[int, Any]:
         Unavailable: the leader went away; the request may have been carried out.
     """
     status, body = 0, bytearray()
-    async with aclosing(node.forward(await _forwarded(request))) as parts:
+    async with aclosing(node.forward(await _forwarded(request, caller))) as parts:
         async for part in parts:
             status = status or part.status
             body += part.body
@@ -68,24 +68,26 @@ async def ask_leader(node: LocalNode, request: ApiRequest) -> tuple[int, Any]:
     return status, msgspec.json.decode(bytes(body))
 
 
-async def _forwarded(request: ApiRequest) -> ForwardRequest:
+async def _forwarded(request: ApiRequest, caller: Caller) -> ForwardRequest:
     http = request.http
+    names = _SENT_ON if caller.token is None else (*_SENT_ON, _AUTHORIZATION)
     return ForwardRequest(
         method=http.method,
         target=http.raw_path,
-        headers=tuple((str(n), v) for n, v in http.headers.items() if n.lower() in _SENT_ON),
+        caller=caller.name,
+        headers=tuple((str(n), v) for n, v in http.headers.items() if n.lower() in names),
         body=await request.body(),
     )
 
 
-async def pass_on(node: LocalNode, request: ApiRequest) -> web.StreamResponse:
+async def pass_on(node: LocalNode, request: ApiRequest, caller: Caller) -> web.StreamResponse:
     """Let the leader answer a request, and send its answer to the client as a stream.
 
     Raises:
         NotLeader: there is no leader; the request was not carried out.
         Unavailable: the leader went away; the request may have been carried out.
     """
-    async with aclosing(node.forward(await _forwarded(request))) as parts:
+    async with aclosing(node.forward(await _forwarded(request, caller))) as parts:
         try:
             head = await anext(parts)
         except StopAsyncIteration:
@@ -132,7 +134,11 @@ class ForwardedRequests:
             skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
         )
         url = URL(f"http://localhost{request.target}", encoded=True)
-        headers = [*request.headers, (FORWARDED, caller.node_id)]
+        headers = [
+            *request.headers,
+            (FORWARDED, caller.node_id),
+            (CALLER, quote(request.caller or f"manager {caller.node_id}")),
+        ]
         try:
             async with (
                 session,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from cluster.api.callers import is_proven
 from cluster.api.http_framing import Head, MalformedMessage, MessageScanner
 from cluster.api.splice import Splice
 
@@ -140,8 +141,10 @@ class FrontProtocol(asyncio.Protocol):
             self._http.data_received(bytes(passed))
 
     def _asks_for_splice(self, head: Head) -> bool:
-        if not head.field(b"upgrade"):
+        if not head.field(b"upgrade") or not is_proven(self._transport):
             return False
+        if head.field(b"authorization").lower().startswith(b"bearer"):
+            return False  # the HTTP side judges what a deploy token may do
         method, path, _ = _request_line(head)
         return bool(path) and self._settings.is_spliced(method, path)
 

@@ -31,9 +31,10 @@ class Route(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A handler found, and what the named parts of the pattern stand for."""
+    """A handler found, its route's pattern, and what the named parts of that stand for."""
 
     handler: Handler
+    pattern: str
     parameters: Mapping[str, str]
 
 
@@ -42,16 +43,21 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         """Compile the patterns; an earlier route goes before a later one."""
-        self._routes = [(route.method, _compiled(route.pattern), route.handler) for route in routes]
+        self._routes = [(route, _compiled(route.pattern)) for route in routes]
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """All routes."""
+        return tuple(route for route, _ in self._routes)
 
     def find(self, method: str, path: str) -> Match | None:
         """Return the handler for a path without version, None if there is none."""
-        for route_method, pattern, handler in self._routes:
-            if route_method != method:
+        for route, pattern in self._routes:
+            if route.method != method:
                 continue
             match = pattern.fullmatch(path)
             if match is not None:
-                return Match(handler, match.groupdict())
+                return Match(route.handler, route.pattern, match.groupdict())
         return None
 
 

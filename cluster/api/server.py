@@ -13,11 +13,14 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from cluster.api.callers import Caller, bearer_of, connected_caller
+from cluster.api.commands.tokens import authenticate
 from cluster.api.context import ApiContext
 from cluster.api.engine import Engine, open_engine
 from cluster.api.error_response import error_response, message_response
 from cluster.api.forwarding import check_not_forwarded, pass_on
 from cluster.api.front import FrontProtocol, FrontSettings
+from cluster.api.limited_routes import check_target, find_limited, is_of_the_engine
 from cluster.api.local_node import AskLeader, LocalNode
 from cluster.api.passthrough import pass_through
 from cluster.api.request import ApiRequest
@@ -33,8 +36,9 @@ from cluster.api.routes import (
     swarm,
     system,
     tasks,
+    tokens,
 )
-from cluster.api.routing import Match, RouteTable, is_cluster_path, reads_cluster
+from cluster.api.routing import Handler, RouteTable, is_cluster_path, reads_cluster
 from cluster.api.tcp_endpoint import TcpEndpoint
 from cluster.api.tls_front import TlsProtocol
 from cluster.api.versions import (
@@ -45,8 +49,9 @@ from cluster.api.versions import (
     split_path,
 )
 from cluster.clock import Clock
-from cluster.errors import ClusterError, InvalidArgument, NotLeader
+from cluster.errors import ClusterError, InvalidArgument, NotLeader, Unauthenticated
 from cluster.model.ids import NewId
+from cluster.model.token import DeployToken
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +68,7 @@ ROUTES = RouteTable(
         *diagnosis.ROUTES,
         *secrets_configs.ROUTES,
         *stacks.ROUTES,
+        *tokens.ROUTES,
     )
 )
 
@@ -72,6 +78,7 @@ _KEEP_ALIVE_S = 300.0
 _SHUTDOWN_S = 1.0
 _SOCKET_MODE = 0o660
 _BACKLOG = 128
+_LOOK_AT_TOKEN_S = 1.0
 _PASSED_ON = 5  # times a request looks for the leader
 
 
@@ -207,31 +214,76 @@ class _Dispatcher:
         return response
 
     async def _answer(self, request: ApiRequest) -> web.StreamResponse:
+        text = bearer_of(request.http)
+        if text:
+            return await self._answer_token(text, request)
+        context = self._context.limited_to(connected_caller(request.http))
         match = ROUTES.find(request.method, request.path)
         if match is not None:
             request.parameters = match.parameters
-            return await self._carry_out(match, request)
+            if reads_cluster(request.method, request.path):
+                await context.node.ensure_current()
+            return await self._carry_out(match.handler, request, context)
         if is_cluster_path(request.path):
             return message_response(404, "page not found")
         return await pass_through(self._context.engine, request)
 
-    async def _carry_out(self, match: Match, request: ApiRequest) -> web.StreamResponse:
+    async def _answer_token(self, text: str, request: ApiRequest) -> web.StreamResponse:
+        """Answer whoever shows a deploy token: on the leader, which knows of all that were taken.
+
+        Only what concerns this node's engine is answered at once.
+        """
+        await self._context.node.ensure_current()
+        token = self._authenticate(text)
+        context = self._context.limited_to(Caller(f"token {token.name}", token))
+        match = find_limited(ROUTES, request.method, request.path)
+        if match is not None:
+            request.parameters = match.parameters
+            if is_of_the_engine(match):
+                return await match.handler(context, request)
+
+        async def judged(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+            _ = api.store  # whoever does not lead passes the request on
+            check_target(token, api.state, match, request)
+            assert match is not None
+            return await match.handler(api, request)
+
+        with self._context.beside(self._cut_when_it_ends(text, request)):
+            return await self._carry_out(judged, request, context)
+
+    def _authenticate(self, text: str) -> DeployToken:
+        return authenticate(self._context.state, text, self._context.clock.now())
+
+    async def _cut_when_it_ends(self, text: str, request: ApiRequest) -> None:
+        """Cut the connection, such as that of a log that is followed, when the token ends."""
+        while True:
+            await asyncio.sleep(_LOOK_AT_TOKEN_S)
+            try:
+                self._authenticate(text)
+            except Unauthenticated:
+                if request.http.transport is not None:
+                    request.http.transport.abort()
+                return
+            except ClusterError:
+                continue  # this node is no manager just now
+
+    async def _carry_out(
+        self, handler: Handler, request: ApiRequest, context: ApiContext
+    ) -> web.StreamResponse:
         """Answer from this node's copy of the state, or let the leader answer.
 
         A handler that needs the leader says so before it has done anything.
         """
-        node = self._context.node
-        if reads_cluster(request.method, request.path):
-            await node.ensure_current()
+        node = context.node
         for _ in range(_PASSED_ON):
             try:
-                return await match.handler(self._context, request)
+                return await handler(context, request)
             except AskLeader:
                 check_not_forwarded(request)
             if await node.wait_leader():
                 continue
             try:
-                return await pass_on(node, request)
+                return await pass_on(node, request, context.caller)
             except NotLeader:
                 continue  # leadership moves: nothing was done
         raise NotLeader("the cluster's leadership is changing: try again")

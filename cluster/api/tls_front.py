@@ -24,20 +24,24 @@ HANDSHAKE_TIMEOUT_S: Final = 15.0
 _PIECE_BYTES: Final = 256 * 1024
 
 
-def server_context(authority: Path, certificate: Path, key: Path) -> ssl.SSLContext:
+def server_context(
+    authority: Path, certificate: Path, key: Path, *, accepts_tokens: bool = False
+) -> ssl.SSLContext:
     """Return how to prove who this server is, and how clients must.
 
     Args:
         authority: PEM file of the authority that signs clients' certificates.
         certificate: PEM file of this server's certificate, and of those between it and its root.
         key: PEM file of its private key.
+        accepts_tokens: let clients without a certificate in, who then need a deploy token for
+            each request; a certificate of another authority is refused all the same.
 
     Raises:
         InvalidArgument: a file cannot be read or used; the message names it.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL if accepts_tokens else ssl.CERT_REQUIRED
     try:
         context.load_verify_locations(cafile=str(authority))
     except (OSError, ssl.SSLError) as error:

@@ -79,6 +79,12 @@ SWITCH_INTERVAL_S = 0.0005
     is_flag=True,
     help="Serve on --host without TLS; only addresses of this machine itself, such as 127.0.0.1.",
 )
+@click.option(
+    "--accept-tokens",
+    is_flag=True,
+    envvar="STACKD_ACCEPT_TOKENS",
+    help="On --host, let clients without a certificate in who show a deploy token.",
+)
 @folder_option(
     "--run-dir",
     default=DEFAULT_RUN_DIR,
@@ -134,6 +140,7 @@ def main(  # noqa: PLR0913 - one for each option
     tlscert: Path | None,
     tlskey: Path | None,
     insecure_tcp: bool,
+    accept_tokens: bool,
     run_dir: Path,
     engine: str,
     network_socket: Path,
@@ -167,7 +174,12 @@ def main(  # noqa: PLR0913 - one for each option
         raise click.BadParameter(str(wrong), param_hint="--generic-resource") from wrong
     try:
         tcp = tcp_endpoints(
-            hosts, authority=tlscacert, certificate=tlscert, key=tlskey, is_plain=insecure_tcp
+            hosts,
+            authority=tlscacert,
+            certificate=tlscert,
+            key=tlskey,
+            is_plain=insecure_tcp,
+            accepts_tokens=accept_tokens,
         )
     except InvalidArgument as wrong:
         raise click.UsageError(str(wrong)) from wrong

@@ -26,6 +26,7 @@ def tcp_endpoints(
     certificate: Path | None,
     key: Path | None,
     is_plain: bool,
+    accepts_tokens: bool = False,
 ) -> tuple[TcpEndpoint, ...]:
     """Return the addresses to serve on.
 
@@ -35,6 +36,7 @@ def tcp_endpoints(
         certificate: PEM file of this server's certificate.
         key: PEM file of its key.
         is_plain: serve without TLS.
+        accepts_tokens: a deploy token does in place of a client's certificate.
 
     Raises:
         InvalidArgument: a wrong address, a missing or unusable file, or a plain address that
@@ -43,19 +45,21 @@ def tcp_endpoints(
     files = {"--tlscacert": authority, "--tlscert": certificate, "--tlskey": key}
     missing = [name for name, path in files.items() if path is None]
     if not hosts:
-        if len(missing) < len(files) or is_plain:
+        if len(missing) < len(files) or is_plain or accepts_tokens:
             raise InvalidArgument("--host: without an address options of TCP mean nothing")
         return ()
     if is_plain:
         if len(missing) < len(files):
             raise InvalidArgument("--insecure-tcp: serves without TLS: leave --tls… out")
+        if accepts_tokens:
+            raise InvalidArgument("--accept-tokens: tokens need TLS: leave --insecure-tcp out")
         return tuple(_plain(*_address(host, PLAIN_PORT)) for host in hosts)
     if authority is None or certificate is None or key is None:
         raise InvalidArgument(
             f"--host: needs {', '.join(missing)}: clients prove themselves by certificates "
             "(--insecure-tcp serves without on 127.0.0.1)"
         )
-    context = server_context(authority, certificate, key)
+    context = server_context(authority, certificate, key, accepts_tokens=accepts_tokens)
     addresses = (_address(host, TLS_PORT) for host in hosts)
     return tuple(TcpEndpoint(host, port, context) for host, port in addresses)
 

@@ -14,6 +14,7 @@ ConfigId = NewType("ConfigId", str)
 ClusterId = NewType("ClusterId", str)
 StackId = NewType("StackId", str)
 RevisionId = NewType("RevisionId", str)
+TokenId = NewType("TokenId", str)
 
 NewId = Callable[[], str]
 """Makes a fresh identifier; given to the cores, which roll no dice themselves."""

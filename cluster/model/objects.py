@@ -11,8 +11,19 @@ from cluster.model.secret import Secret
 from cluster.model.service import Service
 from cluster.model.stack import Stack, StackRevision
 from cluster.model.task import Task
+from cluster.model.token import DeployToken
 
 StoredObject = (
-    Cluster | Node | Service | Task | Network | Secret | Config | Stack | StackRevision | Attachment
+    Cluster
+    | Node
+    | Service
+    | Task
+    | Network
+    | Secret
+    | Config
+    | Stack
+    | StackRevision
+    | Attachment
+    | DeployToken
 )
 """Told apart on the wire and on disk by their ``kind`` tag."""

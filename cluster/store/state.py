@@ -21,6 +21,7 @@ from cluster.model.service import Service
 from cluster.model.stack import Stack, StackRevision
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
+from cluster.model.token import DeployToken
 from cluster.store.change import Change, Deleted
 from cluster.store.table import Table
 
@@ -127,6 +128,10 @@ def _stack_keys(stack: Stack) -> tuple[str, ...]:
     return (stack.name,)
 
 
+def _token_keys(token: DeployToken) -> tuple[str, ...]:
+    return (token.name,)
+
+
 def _revision_keys_by_stack(revision: StackRevision) -> tuple[str, ...]:
     return (revision.stack,)
 
@@ -178,6 +183,7 @@ _TABLES: dict[type, Any] = {
         "config": _revision_keys_by_config,
     },
     Attachment: {"network": _attachment_keys_by_network, "node": _attachment_keys_by_node},
+    DeployToken: {"name": _token_keys},
 }
 
 
@@ -255,6 +261,11 @@ class ClusterState:
     def attachments(self) -> Table[Attachment]:
         """Places of plain containers in networks; indexes: network, node."""
         return self._tables[Attachment]
+
+    @property
+    def tokens(self) -> Table[DeployToken]:
+        """All deploy tokens; index: name."""
+        return self._tables[DeployToken]
 
     @property
     def cluster(self) -> Cluster | None:

@@ -16,6 +16,7 @@ from cluster.model.secret import Secret
 from cluster.model.service import Service
 from cluster.model.stack import Stack, StackRevision
 from cluster.model.task import Task
+from cluster.model.token import DeployToken
 from cluster.model.units import Timestamp
 from cluster.store.change import Change, Created, Deleted, Updated
 from cluster.store.plan import Plan
@@ -146,7 +147,7 @@ def _name_taken(item: Service | Network | Secret | Config) -> str:
 
 def _users_could_conflict(old: Any, new: Any) -> bool:
     """Whether the change is one that a user's read-modify-write must not overrule unseen."""
-    if isinstance(new, Task | Stack | StackRevision | Attachment):
+    if isinstance(new, Task | Stack | StackRevision | Attachment | DeployToken):
         return True
     if isinstance(new, Service):
         return bool(old.spec != new.spec or old.previous_spec != new.previous_spec)

@@ -82,6 +82,7 @@ _COMMANDS = {
     "node": ("stack.cli.node:node", "List and change nodes."),
     "secret": ("stack.cli.attached_files:secret", "List, create and remove secrets."),
     "configs": ("stack.cli.attached_files:configs", "List, create and remove configs of services."),
+    "token": ("stack.cli.token:token", "Make, list and take back deploy tokens."),
     "network": ("stack.cli.network:network", "List, create and remove networks."),
     "service": ("stack.cli.service:service", "Create, change, list and remove services."),
     "completion": ("stack.cli.completion:completion", "Print what completes commands in a shell."),
@@ -96,8 +97,15 @@ _COMMANDS = {
     help="Engine API to talk to: unix:///path or tcp://address:port. "
     "Default: $DOCKER_HOST, else stackd's socket, else the Docker Engine's.",
 )
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="File with a deploy token to act with. Default: $STACK_TOKEN.",
+)
 @click.version_option(package_name="stackyard", prog_name="stack")
 @click.pass_context
-def cli(ctx: click.Context, host: str) -> None:
+def cli(ctx: click.Context, host: str, token_file: str | None) -> None:
     """Deploy Compose files over several hosts, and look after the cluster that runs them."""
     ctx.obj = host
+    if token_file is not None:
+        ctx.meta["stack.credential"] = token_file

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from stack.cli.listings import node_name
-from stack.cli.session import client_of, now_s
+from stack.cli.session import another_client, client_of, now_s
 from stack.compose.quantities import duration_ns
 from stack.deploy.observe import stack_label
 from stack.engine.client import EngineClient
@@ -84,7 +84,7 @@ def stack_logs(ctx: click.Context, /, *, name: str, **options: Any) -> None:
             threads.submit(
                 _show,
                 ctx,
-                ctx.with_resource(EngineClient.at(ctx.obj or "")),
+                client_of(ctx),
                 f"services/{service['ID']}",
                 has_terminal=_has_terminal(service["Spec"].get("TaskTemplate") or {}),
                 wish=wish,
@@ -99,7 +99,7 @@ def _show(
     ctx: click.Context, client: EngineClient, place: str, *, has_terminal: bool, wish: _Wish
 ) -> None:
     """Print one log as its lines come."""
-    names = _Names(EngineClient.at(ctx.obj or ""))
+    names = _Names(another_client(ctx))
     try:
         query = {
             "stdout": 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import click
 
@@ -12,7 +13,14 @@ from stack.engine.client import EngineClient
 
 def client_of(ctx: click.Context) -> EngineClient:
     """A client of the endpoint that -H or the environment names, closed with the command."""
-    return ctx.with_resource(EngineClient.at(ctx.obj or ""))
+    return ctx.with_resource(another_client(ctx))
+
+
+def another_client(ctx: click.Context) -> EngineClient:
+    """The same, for whoever closes it."""
+    file = ctx.meta.get("stack.credential")
+    token = (Path(file).read_text(encoding="utf-8").strip() or "-") if file else ""
+    return EngineClient.at(ctx.obj or "", token)
 
 
 def now_s() -> float:

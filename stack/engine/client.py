@@ -25,9 +25,9 @@ class EngineClient:
         self._connection = connection
 
     @classmethod
-    def at(cls, host: str) -> Self:
+    def at(cls, host: str, token: str = "") -> Self:
         """A client of the endpoint that `host` and the process's environment name."""
-        return cls(Connection.to(host))
+        return cls(Connection.to(host, token))
 
     def another(self) -> EngineClient:
         """A client of the same endpoint with a connection of its own."""
@@ -284,6 +284,26 @@ class EngineClient:
     def release_stack(self, stack: str, token: str) -> None:
         """Give a reservation back."""
         self._connection.request("DELETE", f"/stacks/{_part(stack)}/lease", {"token": token})
+
+    # deploy tokens
+
+    def tokens(self) -> list[Json]:
+        """All deploy tokens, without what proves them."""
+        return self._list("/stackyard/tokens", {})
+
+    def create_token(self, request: Json) -> str:
+        """Make a deploy token; gives its text, which cannot be asked for again."""
+        answer = self._connection.request("POST", "/stackyard/tokens/create", body=request)
+        return str(answer["Token"])
+
+    def rotate_token(self, name: str, request: Json) -> str:
+        """Give a deploy token another secret; gives its new text."""
+        path = f"/stackyard/tokens/{_part(name)}/rotate"
+        return str(self._connection.request("POST", path, body=request)["Token"])
+
+    def remove_token(self, name: str) -> None:
+        """Remove a deploy token."""
+        self._connection.request("DELETE", f"/stackyard/tokens/{_part(name)}")
 
     # nodes
 

@@ -50,6 +50,7 @@ _COMMANDS = {
     "node rm": "node rm",
     "node update": "node update",
 }
+_TOKEN = re.compile(r"stk_[0-9a-z]+_[0-9a-z]+")
 _ADVICE = re.compile(rf'"docker ({"|".join(_COMMANDS)})(?![\w-])')
 
 
@@ -62,6 +63,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     tls: bool = False
     verify: bool = True
     certificates: str = ""  # folder of ca.pem, cert.pem, key.pem
+    token: str = ""  # a deploy token, "" to be whoever the connection proves
+
+    def __repr__(self) -> str:
+        """Leave the token out."""
+        return f"Endpoint({self.scheme}, {self.address}, {self.port})"
 
 
 def find_endpoint(host: str, environment: Mapping[str, str]) -> Endpoint:
@@ -69,11 +75,29 @@ def find_endpoint(host: str, environment: Mapping[str, str]) -> Endpoint:
 
     Args:
         host: as given with -H; "" for none.
-        environment: DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_TLS and DOCKER_CERT_PATH are read.
+        environment: DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_TLS, DOCKER_CERT_PATH and STACK_TOKEN
+            are read.
 
     Raises:
-        UsageError: the host is of no known form.
+        UsageError: the host is of no known form, or a token would be sent where others could
+            read it.
     """
+    endpoint = _find_address(host, environment)
+    token = environment.get("STACK_TOKEN", "").strip()
+    if not token:
+        return endpoint
+    if not _TOKEN.fullmatch(token):
+        raise UsageError("STACK_TOKEN is no deploy token: it begins with stk_")
+    is_here = endpoint.scheme == "unix" or endpoint.address in ("127.0.0.1", "::1", "localhost")
+    if not is_here and not (endpoint.tls and endpoint.verify):
+        raise UsageError(
+            f"a deploy token is not sent to {endpoint.address} without TLS that is verified: "
+            "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of the authority's ca.pem"
+        )
+    return msgspec.structs.replace(endpoint, token=token)
+
+
+def _find_address(host: str, environment: Mapping[str, str]) -> Endpoint:
     host = host or environment.get("DOCKER_HOST", "")
     if not host:
         host = f"unix://{STACKD_SOCKET if Path(STACKD_SOCKET).exists() else DOCKER_SOCKET}"
@@ -102,9 +126,13 @@ class Connection:
         self._http: HttpConnection | None = None
 
     @classmethod
-    def to(cls, host: str) -> Self:
-        """A connection to the endpoint that `host` and the process's environment name."""
-        return cls(find_endpoint(host, os.environ))
+    def to(cls, host: str, token: str = "") -> Self:
+        """A connection to the endpoint that `host` and the process's environment name.
+
+        `token` goes before the environment's.
+        """
+        more = {"STACK_TOKEN": token} if token else {}
+        return cls(find_endpoint(host, {**os.environ, **more}))
 
     def another(self) -> Connection:
         """A connection to the same endpoint."""
@@ -176,7 +204,8 @@ class Connection:
             self._prefix = self._negotiate()
         connection = _open(self._endpoint)
         try:
-            answer = connection.ask("GET", self._prefix + path + _query_string(query), _HEADERS)
+            target = self._prefix + path + _query_string(query)
+            answer = connection.ask("GET", target, self._headers())
             if answer.status >= 400:
                 raise _error(answer.status, answer.read())
             answer.be_patient(patience_s)
@@ -195,7 +224,7 @@ class Connection:
     def _exchange(
         self, method: str, target: str, body: object, more_headers: Mapping[str, str] | None
     ) -> Any:
-        headers = {**_HEADERS, **(more_headers or {})}
+        headers = {**self._headers(), **(more_headers or {})}
         payload = None
         if isinstance(body, bytes):
             payload = body
@@ -223,6 +252,10 @@ class Connection:
         if answer.status >= 400:
             raise _error(answer.status, data)
         return _decode(answer.headers.get("content-type", ""), data)
+
+    def _headers(self) -> dict[str, str]:
+        token = self._endpoint.token
+        return {**_HEADERS, "Authorization": f"Bearer {token}"} if token else dict(_HEADERS)
 
     def _send(
         self, method: str, target: str, payload: bytes | None, headers: Mapping[str, str]

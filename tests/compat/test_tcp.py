@@ -174,3 +174,56 @@ async def test_plain_tcp_of_the_machine_itself(engine_socket: Path, tmp_path: Pa
     async with serving(engine_socket, tmp_path, None) as port:
         docker = DockerCli(tmp_path / "none", tmp_path, {"DOCKER_HOST": f"tcp://{ADDRESS}:{port}"})
         assert await docker("run", "--rm", "-i", IMAGE, "cat", stdin=b"x") == "x"
+
+
+@pytest.fixture
+async def open_port(
+    engine_socket: Path, tmp_path: Path, authority: TestAuthority
+) -> AsyncIterator[int]:
+    """A port on which clients may have a token in place of a certificate."""
+    files = authority.fill(tmp_path / "server", address=ADDRESS)
+    context = server_context(
+        files / "ca.pem", files / "cert.pem", files / "key.pem", accepts_tokens=True
+    )
+    async with serving(engine_socket, tmp_path, context) as found:
+        yield found
+
+
+async def test_where_tokens_are_accepted_nobody_gets_in_without_one(
+    open_port: int, client_files: Path, tmp_path: Path
+) -> None:
+    strangers = TestAuthority("another").fill(tmp_path / "stranger")
+    nobody = tmp_path / "nobody"
+    nobody.mkdir()
+    for folder in (strangers, nobody):
+        (folder / "ca.pem").write_bytes((client_files / "ca.pem").read_bytes())
+    stranger = DockerCli(tmp_path / "none", tmp_path, with_tls(open_port, strangers))
+    assert "tls: " in await stranger("version", rc=1)
+    docker = DockerCli(tmp_path / "none", tmp_path, with_tls(open_port, nobody))
+    assert "needs a deploy token" in await docker("ps", rc=1)
+    assert "needs a deploy token" in await docker("run", "--rm", "-i", IMAGE, "true", rc=125)
+
+
+async def test_no_upgrade_gets_past_the_door(open_port: int, client_files: Path) -> None:
+    context = ssl.create_default_context(cafile=str(client_files / "ca.pem"))
+    for more, status in (
+        (b"", b" 401 "),
+        (b"Authorization: Basic eDp5\r\n", b" 401 "),
+        # no manager here, so nobody knows any token
+        (b"Authorization: Bearer stk_x\r\n", b" 503 "),
+    ):
+        reader, writer = await asyncio.open_connection(ADDRESS, open_port, ssl=context)
+        writer.write(
+            b"POST /v1.41/exec/x/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\n"
+            b"Upgrade: tcp\r\nContent-Length: 0\r\n" + more + b"\r\n"
+        )
+        assert status in await reader.readline()
+        writer.close()
+
+
+async def test_who_has_a_certificate_needs_no_token(
+    open_port: int, client_files: Path, tmp_path: Path
+) -> None:
+    docker = DockerCli(tmp_path / "none", tmp_path, with_tls(open_port, client_files))
+    said = await docker("run", "--rm", "-i", IMAGE, "cat", stdin=b"hello")
+    assert said == "hello"

@@ -29,6 +29,15 @@ def node_json(node: Node, *, is_leader: bool) -> dict[str, Any]:
     return shown
 
 
+def node_in_short(node: Node) -> dict[str, Any]:
+    """Return of a node what names it, and whether it is there."""
+    return common_members(node.id, node.meta) | {
+        "Spec": {"Role": node.spec.role, "Availability": node.spec.availability},
+        "Description": {"Hostname": node.hostname},
+        "Status": {"State": node.status.state},
+    }
+
+
 def reachability(node: Node, *, is_leader: bool) -> str:
     """Return whether a manager can be reached, in the words of the API."""
     if is_leader or node.status.state == "ready":

@@ -60,6 +60,8 @@ async def list_networks(api: ApiContext, request: ApiRequest) -> web.StreamRespo
     if state is None:
         return await pass_through(api.engine, request)
     filters = Filters.parse(request.query.get("filters"), _FILTERS)
+    if api.is_limited:
+        return json_response([network_json(n) for n in state.networks if _fits(state, n, filters)])
     answer = await api.engine.ask("GET", await api.engine.path_for(request.http.raw_path))
     if answer.status != 200:
         return message_response(answer.status, _message(answer.json()))
@@ -73,6 +75,7 @@ async def inspect_network(api: ApiContext, request: ApiRequest) -> web.StreamRes
     text = request.parameter("id")
     scope = request.query.get("scope", "")
     if state is None or scope == "local":
+        _check_engine_is_seen(api, text)
         return await pass_through(api.engine, request)
     network = _cluster_network(state, text)
     if network is not None:
@@ -85,6 +88,7 @@ async def inspect_network(api: ApiContext, request: ApiRequest) -> web.StreamRes
         if text in PREDEFINED:
             return json_response(predefined_network_json(text, PREDEFINED[text]))
         raise NotFound(f"network {text} not found")
+    _check_engine_is_seen(api, text)
     return await pass_through(api.engine, request)
 
 
@@ -93,6 +97,7 @@ async def make_network(api: ApiContext, request: ApiRequest) -> web.StreamRespon
     tree = parse_body(await request.body())
     wanted = decode_network_request(tree)
     if not wanted.is_for_cluster:
+        _check_engine_is_seen(api, wanted.name)
         state = api.state_or_none()
         if state is not None and state.network_by_name(wanted.name) is not None:
             raise AlreadyExists(f"network with name {wanted.name} already exists")
@@ -104,6 +109,7 @@ async def make_network(api: ApiContext, request: ApiRequest) -> web.StreamRespon
             raise PermissionDenied(_ON_WORKER)
         raise not_manager(api.node.info())
     spec = decode_network_spec(tree)
+    api.check_own("network", spec.name, spec.labels)
     if await is_local_name(api, spec.name):
         raise AlreadyExists(f"network with name {spec.name} already exists")
     network_id = NetworkId(api.new_id())
@@ -116,6 +122,7 @@ async def delete_network(api: ApiContext, request: ApiRequest) -> web.StreamResp
     state = api.state_or_none()
     text = request.parameter("id")
     if state is None or _cluster_network(state, text) is None:
+        _check_engine_is_seen(api, text)
         return await pass_through(api.engine, request)
     await api.store.update(lambda tx: remove_network(tx, text))
     return empty_response(204)
@@ -147,7 +154,7 @@ async def _pruned_in_cluster(
     except AskLeader:
         if is_forwarded(request) or await api.node.wait_leader():
             raise
-    status, content = await ask_leader(api.node, request)
+    status, content = await ask_leader(api.node, request, api.caller)
     if status != 200:
         raise Unavailable(f"the leader does not prune networks: {_message(content)}")
     names: list[str] = content.get("NetworksDeleted") or []
@@ -161,6 +168,12 @@ ROUTES = (
     Route("GET", "/networks/{id}", inspect_network),
     Route("DELETE", "/networks/{id}", delete_network),
 )
+
+
+def _check_engine_is_seen(api: ApiContext, name: str) -> None:
+    """Keep who may use the cluster only from the engine's own networks."""
+    if api.is_limited:
+        raise NotFound(f"network {name} not found")
 
 
 def _stands_for_another(local: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from aiohttp import web
 from cluster.api.commands.lookup import find_node
 from cluster.api.commands.nodes import remove_node, update_node
 from cluster.api.context import ApiContext
-from cluster.api.convert.nodes import node_json
+from cluster.api.convert.nodes import node_in_short, node_json
 from cluster.api.encoded_objects import json_list
 from cluster.api.error_response import empty_response, raw_json_response
 from cluster.api.filters import Filters
@@ -70,6 +70,8 @@ ROUTES = (
 def _encoded(api: ApiContext, node: Node) -> bytes:
     is_leader = node.id == api.node.leader_id()
     variant = "leader" if is_leader else ""
+    if api.is_limited:
+        return api.encoded.encode(node, lambda: node_in_short(node))
     return api.encoded.encode(node, lambda: node_json(node, is_leader=is_leader), variant)
 
 

@@ -56,6 +56,7 @@ async def make_secret(api: ApiContext, request: ApiRequest) -> web.StreamRespons
     """Make a secret."""
     store = api.store
     spec = with_digest(decode_secret_spec(await request.body()))
+    api.check_own("secret", spec.name, spec.labels)
     secret_id = SecretId(api.new_id())
     await store.update(lambda tx: create_secret(tx, spec, secret_id))
     return json_response({"ID": secret_id}, status=201)
@@ -65,6 +66,7 @@ async def make_config(api: ApiContext, request: ApiRequest) -> web.StreamRespons
     """Make a config."""
     store = api.store
     spec = decode_config_spec(await request.body())
+    api.check_own("config", spec.name, spec.labels)
     config_id = ConfigId(api.new_id())
     await store.update(lambda tx: create_config(tx, spec, config_id))
     return json_response({"ID": config_id}, status=201)

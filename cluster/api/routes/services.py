@@ -70,6 +70,7 @@ async def make_service(api: ApiContext, request: ApiRequest) -> web.StreamRespon
     """Make a service."""
     store = api.store
     spec = decode_service_spec(await request.body(), request.version)
+    api.check_own("service", spec.name, spec.labels)
     auth = _credentials(request).given
     accepted = await store.update(lambda tx: create_service(tx, spec, api.new_id, auth))
     content: dict[str, object] = {"ID": accepted.service_id}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from cluster.api.commands.stack_revisions import services_of_stack
 from cluster.api.commands.stacks import (
@@ -66,7 +67,13 @@ async def make_revision(api: ApiContext, request: ApiRequest) -> web.StreamRespo
     """Deploy: make and change a stack's objects in one step."""
     store, name = api.store, request.parameter("name")
     wanted = decode_deployment(await request.body(), request.version)
+    wanted = replace(wanted, author=_author(api, wanted.author))
+    for secret in wanted.secrets:
+        api.check_own("secret", secret.name, secret.labels)
+    for config in wanted.configs:
+        api.check_own("config", config.name, config.labels)
     for network in wanted.networks:
+        api.check_own("network", network.name, network.labels)
         if await is_local_name(api, network.name):
             raise AlreadyExists(f"network with name {network.name} already exists")
     return _deployed(await store.update(lambda tx: deploy_stack(tx, name, wanted, api.new_id)))
@@ -78,7 +85,12 @@ async def return_to_revision(api: ApiContext, request: ApiRequest) -> web.Stream
     wanted = decode_body(await request.body(), RollbackRequest)
     deployed = await store.update(
         lambda tx: roll_back_stack(
-            tx, name, wanted.revision, api.new_id, author=wanted.author, lease=wanted.lease
+            tx,
+            name,
+            wanted.revision,
+            api.new_id,
+            author=_author(api, wanted.author),
+            lease=wanted.lease,
         )
     )
     return _deployed(deployed)
@@ -92,7 +104,7 @@ async def reserve_stack(api: ApiContext, request: ApiRequest) -> web.StreamRespo
         lambda tx: take_lease(
             tx,
             name,
-            holder=wanted.holder,
+            holder=_author(api, wanted.holder),
             token=wanted.token,
             seconds=wanted.seconds,
             new_id=api.new_id,
@@ -119,6 +131,11 @@ ROUTES = (
     Route("POST", "/stacks/{name}/lease", reserve_stack),
     Route("DELETE", "/stacks/{name}/lease", release_stack),
 )
+
+
+def _author(api: ApiContext, said: str) -> str:
+    """Return who deploys: what the client says, but for a token what that says."""
+    return api.caller.name if api.caller.token is not None else said
 
 
 def _deployed(deployed: Deployed) -> web.Response:

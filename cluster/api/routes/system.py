@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -70,6 +71,8 @@ async def info(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     networks = content.setdefault("Plugins", {}).get("Network") or []
     if "overlay" not in networks:
         content["Plugins"]["Network"] = sorted([*networks, "overlay"])
+    if api.is_limited:
+        return json_response(_in_short(content))
     return json_response(content)
 
 
@@ -91,6 +94,16 @@ ROUTES = (
     Route("GET", "/containers/json", containers),
     Route("GET", "/events", events),
 )
+
+
+_SHOWN_OF_INFO = ("ID", "Name", "ServerVersion", "OSType", "Architecture", "OperatingSystem")
+_SHOWN_OF_SWARM = ("NodeID", "LocalNodeState", "ControlAvailable", "Error")
+
+
+def _in_short(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a client must know to deploy, and nothing of how the node is set up."""
+    shown = {name: info[name] for name in _SHOWN_OF_INFO if name in info}
+    return shown | {"Swarm": {name: info["Swarm"][name] for name in _SHOWN_OF_SWARM}}
 
 
 def _swarm_word(node: LocalNodeInfo) -> str:
