@@ -112,6 +112,9 @@ def test_two_deployments_do_not_interleave(cluster: Cluster) -> None:
         wait_for("the first to begin", lambda: len(history(cluster)) == 2)
         said = cluster.deploy("shop", services("3"), "--wait-lock", "0", code=1)
         assert "stack shop is being deployed by " in said.stderr
+        said = cluster.stack("rm", "--wait-lock", "0", "shop", code=1)
+        assert "stack shop is being deployed by " in said.stderr
+        assert cluster.service_names() == {"shop_web", "shop_api", "shop_db"}
         shown = cluster.api("GET", "/stacks/shop")
         assert shown["Lease"]["Holder"]
         assert "oken" not in json.dumps(shown)
