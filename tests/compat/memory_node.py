@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import msgspec
 
 from cluster.allocator.addresses import Turns
+from cluster.api.commands.networks import create_network
 from cluster.api.local_node import (
     LAST_MANAGER_LEAVES,
     InitRequest,
@@ -26,9 +27,10 @@ from cluster.dispatcher.attachments import attach
 from cluster.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from cluster.model.attachment import PlainPlace
 from cluster.model.diagnosis import Finding
-from cluster.model.ids import NewId, NodeId, TaskId, id_from_int
+from cluster.model.ids import NetworkId, NewId, NodeId, TaskId, id_from_int
 from cluster.model.logs import LogLine, LogOptions, LogSelection
 from cluster.model.meta import Meta
+from cluster.model.network import INGRESS_NAME, NetworkSpec
 from cluster.model.node import (
     EngineDescription,
     ManagerStatus,
@@ -190,6 +192,8 @@ class MemoryNode:
             raise already_in_swarm()
         cluster = msgspec.structs.replace(cluster_object(), spec=request.spec)
         self.memory = MemoryStore(cluster, node(MANAGER_ID, "one", is_manager=True))
+        ingress = NetworkSpec(name=INGRESS_NAME, driver="overlay", ingress=True)
+        await self.memory.update(lambda tx: create_network(tx, ingress, NetworkId("i" * 25)))
         return MANAGER_ID
 
     async def join(self, request: JoinRequest) -> None:

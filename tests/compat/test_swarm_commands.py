@@ -334,7 +334,7 @@ async def test_a_stack_of_the_stock_client(
     out = await swarm("stack", "rm", "st")
     assert "Removing network st_default" in out
     assert not len(store.view().services)
-    assert not len(store.view().networks)
+    assert [one.spec.name for one in store.view().networks] == ["ingress"]
 
 
 @pytest.mark.parametrize("kind", ["secret", "config"])

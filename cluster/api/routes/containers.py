@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -56,6 +57,9 @@ async def connect_network(api: ApiContext, request: ApiRequest) -> web.StreamRes
     if body is None or api.node.info().local_state != "active" or network in PREDEFINED:
         return await pass_through(api.engine, request)
     settings = body.get("EndpointConfig") or {}
+    unknown = await _refused(api, str(body.get("Container") or ""))
+    if unknown is not None:
+        return _passed_on(unknown)
     place = await _place(api, network, settings)
     if place is None:
         return await pass_through(api.engine, request)
@@ -110,6 +114,13 @@ def _wanted(body: Json) -> dict[str, Json]:
         for name, settings in wanted.items()
         if name not in {*PREDEFINED, "default"} and ":" not in name
     }
+
+
+async def _refused(api: ApiContext, container: str) -> EngineAnswer | None:
+    """Return the engine's words for a container that it has not, None for one that it has."""
+    path = await api.engine.path_for(f"/containers/{quote(container, safe='')}/json")
+    answer = await api.engine.ask("GET", path)
+    return answer if answer.status != 200 else None
 
 
 async def _place(api: ApiContext, network: str, settings: Json) -> PlainPlace | None:
