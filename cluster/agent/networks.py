@@ -79,6 +79,8 @@ class Networks:
         self._view: NodeView | None = None
         self._applied: NodeView | None = None
         self._is_untidy = False  # the engine still has networks that are in no view
+        self._was_there = False  # a process that was here once is only away for a moment
+        self._is_unsent = False  # there was no process yet to take the view
         self._acknowledged = 0  # the newest revision that was applied since `run` began
         self._drained: dict[TaskId, asyncio.Event] = {}
         self._changed = asyncio.Event()
@@ -170,10 +172,13 @@ class Networks:
             view = self._view
             if view is None:
                 continue
-            if self.is_there() and not await self._apply(view):
+            is_there = self.is_there()
+            self._was_there = self._was_there or is_there
+            if self._was_there and not (is_there and await self._apply(view)):
                 self._changed.set()
                 await asyncio.sleep(self._retry_pause_s)
                 continue
+            self._is_unsent = not is_there
             self._applied = view
             self._acknowledged = view.revision
             self._progress.set()
@@ -224,12 +229,19 @@ class Networks:
         return True
 
     async def _until_changed(self) -> bool:
-        """Wait for another view; return False early, after another try to remove leftovers."""
+        """Wait for another view, or for a first process that takes the present one.
+
+        Returns:
+            False early, after another try to remove leftovers.
+        """
+        is_to_look = self._is_untidy or self._is_unsent
         try:
-            async with asyncio.timeout(self._retry_pause_s if self._is_untidy else None):
+            async with asyncio.timeout(self._retry_pause_s if is_to_look else None):
                 await self._changed.wait()
         except TimeoutError:
-            if self._applied is not None:
+            if self._is_unsent and self.is_there():
+                return True
+            if self._is_untidy and self._applied is not None:
                 await self._tidy(self._applied)
             return False
         self._changed.clear()

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.support.cluster import HOSTS, MANAGER, WORKERS, Cluster, idle, wait_for
+from tests.support.lab_host import LabError
 
 SERVICES = ("red", "green", "blue")
 CLIENT = "client"
@@ -189,9 +190,14 @@ class Churn:
         names = [f"tasks.{name}" for name in SERVICES]
 
         def are_right() -> bool:
+            """Raise LabError, with what is wrong, until all is right."""
             live = self._live()
             wanted = {f"tasks.{n}": sorted(address for address, _ in live[n]) for n in SERVICES}
-            return all(self._client(host).look_up(names) == wanted for host in HOSTS)
+            for host in HOSTS:
+                found = self._client(host).look_up(names)
+                if found != wanted:
+                    raise LabError(f"h{host} finds {found} where tasks run at {wanted}")
+            return True
 
         wait_for("right names", are_right, limit_s=SETTLE_LIMIT_S, pause_s=LOOK_S)
 

@@ -17,10 +17,10 @@ class FakeNetworkProcess:
         self.is_away = False
         self.gate = asyncio.Event()
         self.gate.set()
-        self._is_there = is_there
+        self.has_socket = is_there
 
     def is_there(self) -> bool:
-        return self._is_there
+        return self.has_socket
 
     async def put_view(self, view: NodeView) -> None:
         await self.gate.wait()

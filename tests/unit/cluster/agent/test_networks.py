@@ -90,6 +90,38 @@ async def test_a_node_without_process_acknowledges_at_once_what_it_need_not_do()
         telling.cancel()
 
 
+async def test_a_process_that_comes_later_gets_what_there_was_before() -> None:
+    process = FakeNetworkProcess(is_there=False)
+    async with running(process) as networks:
+        networks.take_view(difference(None, EMPTY))
+        await asyncio.sleep(0.03)
+        process.has_socket = True
+        await until_it_has(process, EMPTY)
+
+
+async def test_a_process_that_starts_again_misses_no_view() -> None:
+    process = FakeNetworkProcess()
+    told: asyncio.Queue[int] = asyncio.Queue()
+    async with running(process) as networks, asyncio.TaskGroup() as group:
+        telling = group.create_task(networks.acknowledge(told.put))
+        networks.take_view(difference(None, EMPTY))
+        assert await told.get() == 3
+        process.has_socket = False
+        networks.take_view(difference(EMPTY, WITH_FRONT))
+        await asyncio.sleep(0.03)
+        assert told.empty()
+        process.has_socket = True
+        await until_it_has(process, WITH_FRONT)
+        assert await told.get() == 4
+        telling.cancel()
+
+
+async def until_it_has(process: FakeNetworkProcess, view: NodeView) -> None:
+    async with asyncio.timeout(30):
+        while view not in process.views:
+            await asyncio.sleep(0.005)
+
+
 async def test_a_task_that_is_to_end_waits_until_the_manager_calls_it_drained() -> None:
     async with running(FakeNetworkProcess()) as networks, asyncio.TaskGroup() as group:
         waiting = group.create_task(networks.until_drained(task()))
