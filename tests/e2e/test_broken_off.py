@@ -90,10 +90,11 @@ def test_an_atomic_deployment_ends_as_a_whole(
         return cluster.compose_file({"services": {"web": one, "api": other}})
 
     here = ("--resolve-image", "never", "--stable", "0")
+    longer_than_it_runs = ("--resolve-image", "never", "--stable", "3")
     cluster.stack("deploy", "-c", edition("1", crashes=False), *here, "shop")
     rng = random.Random(f"atomic {victim.__name__} {seed}")
     path = edition("2", crashes=is_bad)
-    deploying = begin(cluster, "2", "--atomic", *here, path=path)
+    deploying = begin(cluster, "2", "--atomic", *longer_than_it_runs, path=path)
     time.sleep(rng.uniform(0, LONGEST_S))
     victim(cluster, deploying)
 
