@@ -105,7 +105,7 @@ def make_plan(wanted: StackSpec, observed: Observed, *, prune: bool) -> list[Ste
         if current is None:
             steps.append(CreateService(spec))
         elif current["ID"] in observed.given_up:
-            steps.append(_run_again(current, spec))
+            steps.append(_run_again(current, spec, names))
         else:
             steps.append(_against(current, spec, names))
     if prune:
@@ -152,11 +152,22 @@ def _against(current: Service, spec: Json, network_names: Mapping[str, str]) -> 
     return UpdateService(current["ID"], current["Version"]["Index"], spec)
 
 
-def _run_again(current: Service, spec: Json) -> Step:
-    """Update a service even where its file is the same, as its tasks are not tried again."""
+def _run_again(current: Service, spec: Json, network_names: Mapping[str, str]) -> Step:
+    """Update a service of which no task is tried again, even where its file is the same.
+
+    Only tasks of the same making need that: others are new ones by themselves, and may be those
+    that ran before and still do.
+    """
     spec = updated_spec(current, spec)
-    spec["TaskTemplate"]["ForceUpdate"] += 1
+    if _made_of(current["Spec"], network_names) == _made_of(spec, network_names):
+        spec["TaskTemplate"]["ForceUpdate"] += 1
     return UpdateService(current["ID"], current["Version"]["Index"], spec)
+
+
+def _made_of(spec: Json, network_names: Mapping[str, str]) -> object:
+    """What a spec says of its tasks, but for where they may run: no task is replaced for that."""
+    template = spec.get("TaskTemplate") or {}
+    return comparable({"TaskTemplate": {**template, "Placement": {}}}, network_names)
 
 
 def in_order(specs: Iterable[Json]) -> list[Json]:

@@ -264,3 +264,13 @@ def test_a_service_that_was_given_up_runs_again_though_its_file_is_the_same() ->
     (step,) = make_plan(stack, seen, prune=False)
     assert isinstance(step, UpdateService)
     assert step.spec["TaskTemplate"]["ForceUpdate"] == 1
+
+
+def test_a_service_that_was_given_up_is_not_forced_where_its_tasks_are_to_be_others() -> None:
+    stack = wanted()
+    before = read_back(stack.services[0])
+    before["TaskTemplate"]["ContainerSpec"]["Image"] = "nowhere/missing:1"
+    seen = msgspec.structs.replace(observed(before), given_up=frozenset(("s1",)))
+    (step,) = make_plan(stack, seen, prune=False)
+    assert isinstance(step, UpdateService)
+    assert step.spec["TaskTemplate"]["ForceUpdate"] == 0
