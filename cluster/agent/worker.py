@@ -132,11 +132,23 @@ class Worker:
         self._files.forget()
         self._changed()
         self._note_idle()
+        had_tasks = bool(self._leaving)
         await self._is_idle.wait()
+        if had_tasks:
+            await self._sweep_all()
         try:
             await self._networks.leave()
         except ClusterError as error:
             log.warning("the network process keeps its networks", error=str(error))
+
+    async def _sweep_all(self) -> None:
+        """Remove what the engine was still making for tasks that were called off."""
+        for pause_s in (0, self._retry_pause_s):
+            await asyncio.sleep(pause_s)
+            try:
+                await self._executor.sweep(lambda _: False)
+            except ClusterError as error:
+                log.warning("containers are left behind", error=str(error))
 
     def _start(self, task: Task, status: TaskStatus | None) -> None:
         assert self._group is not None
