@@ -492,7 +492,7 @@ async def test_a_local_network_is_made_by_the_engine(with_engine: Client) -> Non
     overlay = {"Name": "o", "Driver": "overlay"}
     assert (await with_engine("POST", "/networks/create", overlay))[0] == 201
     _, networks = await with_engine("GET", "/networks")
-    assert [n["Name"] for n in networks] == ["o", "bridge"]
+    assert [n["Name"] for n in networks] == ["o", "ingress", "bridge"]
     assert (await with_engine("DELETE", "/networks/o"))[0] == 204
 
 
