@@ -5,6 +5,7 @@ Pure: the same two states give the same plan, and a cluster that has what is wan
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
@@ -233,6 +234,11 @@ _MEANINGFUL_ZEROS = frozenset(
 )
 
 
+def _spelled(reference: Json) -> str:
+    """A reference as text, whichever order its members came in."""
+    return json.dumps(reference, sort_keys=True)
+
+
 def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
     """A service spec in a form in which equal meanings are equal values.
 
@@ -255,7 +261,7 @@ def comparable(spec: Json, network_names: Mapping[str, str]) -> object:
             {key: value for key, value in reference.items() if key != f"{kind}ID"}
             for reference in container.get(f"{kind}s") or []
         ]
-        container[f"{kind}s"] = sorted(references, key=str)
+        container[f"{kind}s"] = sorted(references, key=_spelled)
     container["Hosts"] = sorted(container.get("Hosts") or [])  # the file may give a map
     attachments = template.get("Networks") or spec.pop("Networks", None) or []
     for attachment in attachments:

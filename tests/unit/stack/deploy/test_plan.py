@@ -274,3 +274,22 @@ def test_a_service_that_was_given_up_is_not_forced_where_its_tasks_are_to_be_oth
     (step,) = make_plan(stack, seen, prune=False)
     assert isinstance(step, UpdateService)
     assert step.spec["TaskTemplate"]["ForceUpdate"] == 0
+
+
+def test_the_order_of_references_and_of_their_members_means_nothing() -> None:
+    def spec(*names: str, turned: bool) -> dict:
+        files = {"Name": "f", "UID": "0"}
+        references = [
+            {"File": files, "SecretName": name} if turned else {"SecretName": name, "File": files}
+            for name in names
+        ]
+        return {"Name": "st_web", "TaskTemplate": {"ContainerSpec": {"Secrets": references}}}
+
+    assert comparable(spec("a", "b", turned=True), {}) == comparable(
+        spec("b", "a", turned=False), {}
+    )
+    mixed = spec("a", turned=True)
+    mixed["TaskTemplate"]["ContainerSpec"]["Secrets"] += spec("b", turned=False)["TaskTemplate"][
+        "ContainerSpec"
+    ]["Secrets"]
+    assert comparable(mixed, {}) == comparable(spec("a", "b", turned=True), {})
