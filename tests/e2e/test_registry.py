@@ -135,7 +135,7 @@ def test_a_stack_is_pinned_and_stays_as_it_is_without_its_registry(
     cluster.docker("pull", "--quiet", image(registry, "2"))
     cluster.docker("tag", image(registry, "2"), image(registry))
     cluster.docker("push", "--quiet", image(registry))
-    with cluster.unchanged("shop_web"):
+    with cluster.unchanged("shop_web", written=True):
         assert deploy("--with-registry-auth", "--resolve-image", "changed") == ""
         assert deploy("--resolve-image", "never") == ""
     assert deploy("--with-registry-auth") == ""
@@ -146,7 +146,7 @@ def test_a_stack_is_pinned_and_stays_as_it_is_without_its_registry(
 
     # a registry that is away: what is known stays, and it is said
     registry.stop()
-    with cluster.unchanged("shop_web"):
+    with cluster.unchanged("shop_web", written=True):
         said = deploy("--with-registry-auth")
         assert "its registry gave no digest" in said
         assert f"kept as it is, {moved.partition('@')[2]}" in said
