@@ -100,6 +100,12 @@ class Churn:
         self._wanted = dict.fromkeys(SERVICES, 2)
         self._clients: dict[int, Client] = {}
 
+    def __enter__(self) -> Churn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def deploy(self) -> None:
         """Start the services, and on every host a client that looks names up."""
         web = {"image": "stackyard/hello:1", "stop_grace_period": "2s"}
@@ -216,8 +222,16 @@ class Churn:
         return live
 
     def _client(self, host: int) -> Client:
-        """The client of a host, in the container that it has now."""
-        [container] = [c for c in self.cluster.containers(f"churn_{CLIENT}") if c.host == host]
+        """The client of a host, in the container that it has now.
+
+        Raises:
+            LabError: no container runs there; its task may be being replaced without the manager
+                knowing yet.
+        """
+        running = [c for c in self.cluster.containers(f"churn_{CLIENT}") if c.host == host]
+        if len(running) != 1:
+            raise LabError(f"{len(running)} clients run on h{host}")
+        [container] = running
         known = self._clients.get(host)
         if known is not None and known.container_id == container.id:
             return known

@@ -34,17 +34,10 @@ def main() -> int:
             lab.up(len(HOSTS), stackd=True)
             cluster = Cluster(lab, Path(folder))
             cluster.restore()
-            churn = Churn(cluster, options.seed, *options.cut)
-            churn.deploy()
-            with Load(cluster) as load:
-                for number in range(options.steps):
-                    churn.run(1)
-                    step = churn.steps[-1]
-                    print(
-                        f"{number + 1}: {step.what}: {step.healed_s:.2f} s, {step.lag_s:.2f} s",
-                        flush=True,
-                    )
-            churn.close()
+            with Churn(cluster, options.seed, *options.cut) as churn:
+                churn.deploy()
+                with Load(cluster) as load:
+                    _run(churn, options.steps)
     except (AssertionError, LabError) as error:
         print(f"churn: seed {options.seed}: {error}", file=sys.stderr)
         return 1
@@ -53,6 +46,14 @@ def main() -> int:
     print(summary(churn.steps))
     print(f"{load.answered} requests answered, {load.failed} not; {time.monotonic() - began:.0f} s")
     return 0
+
+
+def _run(churn: Churn, count: int) -> None:
+    """So many steps, a line for each."""
+    for number in range(count):
+        churn.run(1)
+        step = churn.steps[-1]
+        print(f"{number + 1}: {step.what}: {step.healed_s:.2f} s, {step.lag_s:.2f} s", flush=True)
 
 
 if __name__ == "__main__":
