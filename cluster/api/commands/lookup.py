@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from cluster.errors import InvalidArgument, NotFound
+from cluster.model.attachment import Attachment
 from cluster.model.config import Config
 from cluster.model.network import Network
 from cluster.model.node import Node
@@ -15,7 +16,7 @@ from cluster.model.task import Task
 from cluster.store.state import ClusterState
 from cluster.store.table import Table
 
-O = TypeVar("O", Node, Service, Task, Network, Secret, Config)  # noqa: E741 - the one letter stands for "object"
+O = TypeVar("O", Node, Service, Task, Attachment, Network, Secret, Config)  # noqa: E741 - the one letter stands for "object"
 
 
 def find_service(state: ClusterState, text: str) -> Service:
@@ -82,6 +83,19 @@ def find_task(state: ClusterState, text: str) -> Task:
     # Tasks have no index by name: it is worth a walk only for what can't be an ID.
     named = [t for t in state.tasks if t.name == text] if "." in text else []
     return _find(state.tasks, text, named, "task")
+
+
+def find_task_or_attachment(state: ClusterState, text: str) -> Task | Attachment:
+    """Return the task as `find_task` does, or a plain container's place in a network by its ID.
+
+    Raises:
+        NotFound: there is none.
+        InvalidArgument: there are several.
+    """
+    try:
+        return find_task(state, text)
+    except NotFound:
+        return _find(state.attachments, text, (), "task")
 
 
 def _find(table: Table[O], text: str, named: Iterable[O], kind: str) -> O:

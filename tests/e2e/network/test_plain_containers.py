@@ -68,6 +68,14 @@ def test_plain_containers_and_services_know_each_other_by_name(cluster: Cluster)
     assert {t["Name"] for t in shown["Services"][""]["Tasks"]} == {"box", "bin"}
     assert shown["Services"]["shop_web"]["Tasks"]
     assert on_manager.id in shown["Containers"]
+    places = cluster.api("GET", '/tasks?filters={"runtime":["attachment"]}')
+    held = {place["Spec"]["NetworkAttachmentSpec"]["ContainerID"]: place for place in places}
+    assert held.keys() == {on_worker.id, on_manager.id}
+    assert held[on_worker.id]["NetworksAttachments"][0]["Addresses"] == [f"{where}/24"]
+    inspected = cluster.docker("inspect", held[on_worker.id]["ID"], "-f", "{{.Spec.Runtime}}")
+    assert inspected.stdout.strip() == "attachment"
+    for of in (("service", "ps", "shop_web"), ("stack", "ps", "shop"), ("node", "ps", "h2")):
+        assert cluster.docker(*of, "-q").stdout.count("\n") == (1 if of[0] == "node" else 3)
     cluster.docker("stop", "-t", "0", "box", host=2)
     eventually("a stopped container's name", ["unknown"], partial(resolve, cluster, web[0], "box"))
     cluster.docker("start", "box", host=2)
