@@ -150,7 +150,7 @@ def _host_config(
         "RestartPolicy": {"Name": "no"},
         "NetworkMode": _network_mode(task),
         **_resources(task.spec.resources),
-        **host_settings(extensions),
+        **host_settings(extensions, task.assigned_generic_resources),
         **_kept(
             PortBindings=_port_bindings(task),
             Init=spec.init,

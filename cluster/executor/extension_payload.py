@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from cluster.model.device_claims import with_names
 from cluster.model.extensions import (
     BlockIo,
     ContainerExtensions,
@@ -12,6 +13,7 @@ from cluster.model.extensions import (
     DeviceRequest,
     TaskExtensions,
 )
+from cluster.model.resources import GenericResource
 from cluster.model.task import Task
 
 Json = dict[str, Any]
@@ -40,8 +42,11 @@ def config_settings(container: ContainerExtensions) -> Json:
     return _kept(Domainname=container.domainname, MacAddress=container.mac_address)
 
 
-def host_settings(container: ContainerExtensions) -> Json:
-    """Return members of ``HostConfig``; of the security options only what is a member there."""
+def host_settings(container: ContainerExtensions, given: Iterable[GenericResource]) -> Json:
+    """Return members of ``HostConfig``; of the security options only what is a member there.
+
+    `given` are the generic resources that are the task's own.
+    """
     settings = _kept(
         Privileged=container.privileged,
         Annotations=dict(container.annotations),
@@ -53,7 +58,9 @@ def host_settings(container: ContainerExtensions) -> Json:
             }
             for device in container.devices
         ],
-        DeviceRequests=[_device_request(request) for request in container.device_requests],
+        DeviceRequests=[
+            _device_request(request) for request in with_names(container.device_requests, given)
+        ],
         DeviceCgroupRules=list(container.device_cgroup_rules),
         Runtime=container.runtime,
         ShmSize=container.shm_size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cluster.model.constraint import Constraint, parse_all
+from cluster.model.device_claims import claims_of, shared_kinds_of
 from cluster.model.endpoint import EndpointSpec
 from cluster.model.generic_resources import NO_WISH, Wish, wish_of
 from cluster.model.ids import NetworkId, ServiceId
@@ -46,7 +47,9 @@ class Demand(ObjectStruct, frozen=True, kw_only=True, gc=False):
     spec_version: int
     cpu_nano: int = 0
     memory_bytes: int = 0
-    generic: Wish = NO_WISH
+    generic: Wish = NO_WISH  # with `devices`
+    devices: Wish = NO_WISH  # what the requests for devices hold
+    shared_devices: tuple[str, ...] = ()  # kinds of which the node must have any
     ports: tuple[Port, ...] = ()
     nature: Nature = Nature()
     constraints: tuple[Constraint, ...] = ()
@@ -66,12 +69,15 @@ def demand_of(task: Task, state: ClusterState) -> Demand:
     """
     placement = task.spec.placement or _NO_PLACEMENT
     reserved = reservations_of(task)
+    claims = tuple(claims_of(task.spec))
     return Demand(
         service_id=task.service_id,
         spec_version=task.spec_version,
         cpu_nano=reserved.nano_cpus,
         memory_bytes=reserved.memory_bytes,
-        generic=wish_of(reserved.generic_resources),
+        generic=wish_of((*reserved.generic_resources, *claims)),
+        devices=wish_of(claims),
+        shared_devices=shared_kinds_of(task.spec),
         ports=host_ports(task),
         nature=Nature(
             constraints=placement.constraints,

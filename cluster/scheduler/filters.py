@@ -1,7 +1,7 @@
 """Can a task run on a node?  Each filter can explain its "no".
 
-The texts are Docker Swarm's, as clients show them and people search for them.  Not here yet:
-cluster volumes.
+The texts are Docker Swarm's, where it has the filter, as clients show them and people search for
+them.  Not here yet: cluster volumes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from cluster.model.constraint import all_match
-from cluster.model.generic_resources import Stock
+from cluster.model.generic_resources import NO_WISH, Stock, wish_of
 from cluster.model.ids import NodeId
 from cluster.model.node import NETWORK_PLUGIN
 from cluster.model.placement import Platform
@@ -112,6 +112,29 @@ class ResourceFilter:
     def explain(self, refusals: int) -> str:
         """Say on how many nodes too little is left."""
         return f"insufficient resources on {_nodes(refusals)}"
+
+
+class DeviceFilter:
+    """The node has the devices that drivers are asked for, as generic resources of their kinds."""
+
+    is_of_nature = False
+
+    def applies(self, demand: Demand) -> bool:
+        """Whether devices are requested."""
+        return bool(demand.devices or demand.shared_devices)
+
+    def accepts(self, load: NodeLoad, demand: Demand, allowance: Allowance) -> bool:
+        """Whether as many are free, and any are there of the kinds that are used by all."""
+        if demand.shared_devices:
+            description = load.node.description
+            has = wish_of(description.resources.generic_resources) if description else NO_WISH
+            if not all(kind in has.numbers or kind in has.names for kind in demand.shared_devices):
+                return False
+        return load.generic.covers(demand.devices, allowance.generic)
+
+    def explain(self, refusals: int) -> str:
+        """Say on how many nodes they are not."""
+        return f"requested devices not available on {_nodes(refusals)}"
 
 
 class PluginFilter:
@@ -254,6 +277,7 @@ class MaxReplicasFilter:
 
 FILTERS: tuple[Filter, ...] = (
     ReadyFilter(),
+    DeviceFilter(),  # before what says less
     ResourceFilter(),
     PluginFilter(),
     NetworkFilter(),

@@ -75,8 +75,9 @@ class NodeLoad:
         if reserved is not NO_RESOURCES:
             self.cpu_nano -= reserved.nano_cpus
             self.memory_bytes -= reserved.memory_bytes
-            if reserved.generic_resources:
-                self.generic.hold(task.assigned_generic_resources or reserved.generic_resources)
+        held = task.assigned_generic_resources or reserved.generic_resources
+        if held:
+            self.generic.hold(held)
         for port in host_ports(task):
             self.ports.setdefault(port, set()).add(place_of(task))
 

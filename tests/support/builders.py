@@ -9,6 +9,7 @@ from typing import Any
 from cluster.model.cluster import Cluster, ClusterSpec, OrchestrationConfig, RootCa
 from cluster.model.container import ContainerSpec
 from cluster.model.endpoint import EndpointSpec, PortConfig
+from cluster.model.extensions import ContainerExtensions, DeviceRequest, TaskExtensions
 from cluster.model.ids import ClusterId, NetworkId, NewId, NodeId, ServiceId, TaskId
 from cluster.model.meta import Meta
 from cluster.model.network import Network, NetworkAllocation, NetworkSpec
@@ -100,6 +101,7 @@ def make_task_spec(
     restart: RestartPolicy | None = None,
     force_update: int = 0,
     networks: Sequence[str] = (),
+    devices: Sequence[DeviceRequest] = (),
 ) -> TaskSpec:
     placement = Placement(
         constraints=tuple(constraints),
@@ -112,6 +114,7 @@ def make_task_spec(
     reserved = Resources(
         nano_cpus=round(cpus * CPU), memory_bytes=memory, generic_resources=generic
     )
+    extended = ContainerExtensions(device_requests=tuple(devices))
     return TaskSpec(
         container_spec=ContainerSpec(image=image),
         placement=None if placement == Placement() else placement,
@@ -119,6 +122,7 @@ def make_task_spec(
         restart_policy=restart,
         force_update=force_update,
         networks=tuple(NetworkAttachmentConfig(target=n) for n in networks),
+        extensions=TaskExtensions(container=extended) if devices else None,
     )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cluster.errors import Unimplemented
 from cluster.executor.create_payload import create_payload
@@ -20,6 +21,7 @@ from cluster.model.extensions import (
 )
 from cluster.model.ids import ClusterId
 from cluster.model.node import NodeDescription
+from cluster.model.resources import GenericResource, NamedResource
 from cluster.model.task import Task
 from tests.unit.cluster.executor.tasks import a_task
 
@@ -169,3 +171,12 @@ def test_options_of_a_tmpfs_reach_older_engines_too() -> None:
     new = request(task, (1, 46))["HostConfig"]
     assert "Tmpfs" not in new
     assert new["Mounts"][0]["TmpfsOptions"]["Options"] == [["noexec"], ["uid", "5"]]
+
+
+def test_a_request_for_a_number_names_the_devices_that_are_the_tasks_own() -> None:
+    one = DeviceRequest(driver="nvidia", count=1, capabilities=("gpu",))
+    gpu = GenericResource(named_resource_spec=NamedResource(kind="gpu", value="GPU-2"))
+    made = request(replace(extended(device_requests=(one,)), assigned_generic_resources=(gpu,)))
+    (asked,) = made["HostConfig"]["DeviceRequests"]
+    assert (asked["Count"], asked["DeviceIDs"]) == (0, ["GPU-2"])
+    assert "DOCKER_RESOURCE_GPU=GPU-2" in made["Env"]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from cluster.model.extensions import DeviceRequest
 from cluster.model.objects import StoredObject
 from cluster.model.resources import DiscreteResource, GenericResource, NamedResource
 from cluster.model.task import Task
@@ -294,6 +295,39 @@ def test_generic_resources_are_recorded_with_the_task_that_gets_them() -> None:
     assert placed["web-3"].status.error == "no suitable node (insufficient resources on 1 node)"
     (next_one,) = schedule(node, web, placed["web-2"], *pending(web, 1)).values()
     assert next_one.assigned_generic_resources == gpus("x")
+
+
+def request(count: int = 0, *names: str) -> DeviceRequest:
+    return DeviceRequest(count=count, device_ids=names, capabilities=("gpu",))
+
+
+def test_requested_devices_are_counted_like_generic_resources() -> None:
+    web = make_service("web", devices=[request(1)])
+    nodes = make_node("a", generic=gpus("x", "y")), make_node("b")
+    placed = schedule(*nodes, web, *pending(web, 3))
+    given = [placed[f"web-{i}"].assigned_generic_resources for i in (1, 2, 3)]
+    assert given == [gpus("x"), gpus("y"), ()]
+    none_fits = "no suitable node (requested devices not available on 2 nodes)"
+    assert placed["web-3"].status.error == none_fits
+    other = make_service("other", devices=[request(0, "x")])
+    (waiting,) = schedule(*nodes, other, placed["web-1"], *pending(other, 1)).values()
+    assert waiting.status.error == none_fits
+    (there,) = schedule(*nodes, other, placed["web-2"], *pending(other, 1)).values()
+    assert there.assigned_generic_resources == gpus("x")
+
+
+def test_a_task_that_asks_for_all_devices_shares_them() -> None:
+    web, all_ = (
+        make_service("web", devices=[request(2)]),
+        make_service("all", devices=[request(-1)]),
+    )
+    counted = (GenericResource(discrete_resource_spec=DiscreteResource(kind="gpu", value=2)),)
+    nodes = make_node("a"), make_node("b", generic=counted)
+    (first,) = schedule(*nodes, web, *pending(web, 1)).values()
+    assert (first.node_id, first.assigned_generic_resources) == ("b", counted)
+    placed = schedule(*nodes, web, all_, first, *pending(all_, 2))
+    assert {t.node_id for t in placed.values()} == {"b"}
+    assert not any(t.assigned_generic_resources for t in placed.values())
 
 
 @settings(max_examples=100, deadline=None)
