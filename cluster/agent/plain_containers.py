@@ -45,8 +45,8 @@ class PlainEngine(Protocol):
         """Wait until they may be others than when this was last called."""
         ...
 
-    async def make_network(self, network: NetworkView) -> None:
-        """Make the engine's network that stands for one of the cluster's.
+    async def make_network(self, network: NetworkView) -> str:
+        """Make the engine's network that stands for one of the cluster's; return its name there.
 
         Raises:
             ClusterError: the engine's answer.
@@ -127,10 +127,9 @@ class PlainContainers:
                 f"network {given.network_id} is not ready on this node after "
                 f"{READY_PATIENCE_S:.0f} s; try again"
             ) from None
-        await self._engine.make_network(network)
         return PlainPlace(
             attachment_id=given.attachment_id,
-            network_name=network.name,
+            network_name=await self._engine.make_network(network),
             gateway=network.gateway,
             address=given.address,
         )

@@ -129,9 +129,9 @@ class ContainerController:
             network = self._networks.network(attachment.network_id)
             if network is None:
                 raise Unavailable(f"network {attachment.network_id} has just gone")
-            await self._engine_networks.ensure(network)
+            engine_name = await self._engine_networks.ensure(network)
             is_ingress = self._networks.is_ingress(network.id)
-            joined.append(Joined(attachment, network, is_ingress))
+            joined.append(Joined(attachment, network, is_ingress, engine_name))
         return joined
 
     async def _make(self, payload: dict[str, Any]) -> None:

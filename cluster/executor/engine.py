@@ -157,6 +157,15 @@ class Engine:
         """Return the networks that match."""
         return await self._call(lambda client: client.networks(filters=dict(filters)))
 
+    async def network_members(self, network: str) -> Json:
+        """Return a network's endpoints, by the ID of their container."""
+
+        def work(client: docker.APIClient) -> Json:
+            members: Json = client.inspect_network(network)["Containers"]
+            return members
+
+        return await self._call(work)
+
     async def create_network(self, payload: Json) -> str:
         """Make a network as ``POST /networks/create`` describes it, and return its ID."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -60,8 +60,11 @@ class EngineNetworks:
         self._cluster_id = cluster_id
         self._making = asyncio.Lock()
 
-    async def ensure(self, network: NetworkView) -> None:
+    async def ensure(self, network: NetworkView) -> str:
         """Make the engine's network unless it is there.
+
+        Returns:
+            Its name there: the network's own, unless the engine does not let go of a former one.
 
         Raises:
             FailedPrecondition: its name is taken by a network of somebody else.
@@ -69,22 +72,42 @@ class EngineNetworks:
             ClusterError: the engine's answer.
         """
         async with self._making:
-            for found in await self._engine.list_networks({"name": [network.name]}):
-                if found["Name"] != network.name:
-                    continue  # the engine's filter takes parts of names
+            listed = await self._engine.list_networks({"name": [network.name]})
+            for found in listed:
                 if (found.get("Options") or {}).get(NETWORK_OPTION) == network.id:
-                    return
-                if not self._is_ours(found):
-                    raise FailedPrecondition(
-                        f"network {network.name}: this node's engine has a network of that name "
-                        f"already ({found['Id'][:12]}); remove it there"
-                    )
-                try:
-                    await self._remove(found["Id"])  # of a network that was made anew
-                except FailedPrecondition as error:  # a container of its former self ends yet
-                    raise Unavailable(str(error)) from error
-            await self._engine.create_network(network_request(network, self._cluster_id))
-            log.info("network made on this node", network=network.name)
+                    return str(found["Name"])
+            name = network.name
+            for found in listed:
+                if found["Name"] == network.name:  # the engine's filter takes parts of names
+                    name = await self._freed(network, found)
+            request = network_request(network, self._cluster_id)
+            await self._engine.create_network({**request, "Name": name})
+            log.info("network made on this node", network=network.name, name=name)
+            return name
+
+    async def _freed(self, network: NetworkView, former: dict[str, Any]) -> str:
+        """Remove what has the network's name, and return the name to take.
+
+        Where many containers come and go at once, Docker Engine may lose count of a network's
+        endpoints; such a network can be removed only once the engine has been started again.
+        Nobody is in it, so it may stay, and the new one takes a name that nobody else can have.
+        """
+        if not self._is_ours(former):
+            raise FailedPrecondition(
+                f"network {network.name}: this node's engine has a network of that name "
+                f"already ({former['Id'][:12]}); remove it there"
+            )
+        try:
+            await self._remove(former["Id"])  # of a network that was made anew
+        except FailedPrecondition as error:
+            if await self._engine.network_members(former["Id"]):
+                raise Unavailable(str(error)) from error  # a container of its former self ends yet
+            try:
+                await self._remove(former["Id"])  # the last one may just have left
+            except FailedPrecondition:
+                log.warning("the engine keeps a network that nobody is in", reason=str(error))
+                return f"{network.name}.{network.id}"
+        return network.name
 
     async def join(self, container_id: str, networks: list[Joined]) -> None:
         """Connect a container that was not started yet to those networks it is not in.
@@ -97,9 +120,9 @@ class EngineNetworks:
         inspected = await self._engine.inspect(container_id)
         present = (inspected.get("NetworkSettings") or {}).get("Networks") or {}
         for joined in networks:
-            if joined.network.name not in present:
+            if joined.engine_name not in present:
                 settings = endpoint_settings(joined)
-                await self._engine.connect(joined.network.name, container_id, settings)
+                await self._engine.connect(joined.engine_name, container_id, settings)
 
     async def tidy_up(self, view: NodeView) -> None:
         """Remove the engine's networks of clusters that are not in the view (any more).

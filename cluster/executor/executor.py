@@ -85,13 +85,13 @@ class DockerExecutor:
         """Wait until they may have changed."""
         await self._plain.until_change()
 
-    async def make_network(self, network: NetworkView) -> None:
-        """Make the engine's network that stands for one of the cluster's.
+    async def make_network(self, network: NetworkView) -> str:
+        """Make the engine's network that stands for one of the cluster's; return its name there.
 
         Raises:
             ClusterError: the engine's answer.
         """
-        await self._engine_networks.ensure(network)
+        return await self._engine_networks.ensure(network)
 
     async def describe(self) -> NodeDescription:
         """Ask the engine what this node is.

@@ -26,11 +26,12 @@ CLUSTER_LABEL: Final = "com.stackyard.cluster"
 
 
 class Joined(NamedTuple):
-    """A network that a task is in."""
+    """A network that a task is in, and what the node's engine calls it."""
 
     attachment: NetworkAttachment
     network: NetworkView
     is_ingress: bool
+    engine_name: str
 
 
 def network_request(network: NetworkView, cluster_id: ClusterId) -> Json:
@@ -60,10 +61,8 @@ def join_first(payload: Json, networks: Sequence[Joined]) -> None:
     after that.
     """
     first = networks[0]
-    payload["HostConfig"]["NetworkMode"] = first.network.name
-    payload["NetworkingConfig"] = {
-        "EndpointsConfig": {first.network.name: endpoint_settings(first)}
-    }
+    payload["HostConfig"]["NetworkMode"] = first.engine_name
+    payload["NetworkingConfig"] = {"EndpointsConfig": {first.engine_name: endpoint_settings(first)}}
     resolver = next((j.network.gateway for j in networks if not j.is_ingress), None)
     if resolver is not None:
         payload["HostConfig"]["Dns"] = [resolver, *payload["HostConfig"].get("Dns", ())]

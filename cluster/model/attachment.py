@@ -40,7 +40,10 @@ class Attachment(
 
 
 class PlainPlace(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """A place that was given, in a network that is ready on the node; `address` as above."""
+    """A place that was given, in a network that is ready on the node; `address` as above.
+
+    `network_name` is what the node's engine calls the network.
+    """
 
     attachment_id: TaskId
     network_name: str

@@ -12,7 +12,8 @@ def joined(name: str, address: str, gateway: str, *, is_ingress: bool = False) -
     network = NetworkView(
         id=NetworkId(f"id-{name}"), name=name, vni=1, subnet="10.0.1.0/24", gateway=gateway
     )
-    return Joined(NetworkAttachment(network_id=network.id, address=address), network, is_ingress)
+    attachment = NetworkAttachment(network_id=network.id, address=address)
+    return Joined(attachment, network, is_ingress, engine_name=name)
 
 
 FRONT = joined("front", "10.0.1.3/24", "10.0.1.1")
