@@ -21,6 +21,7 @@ from aiohttp import web
 from yarl import URL
 
 from cluster.api.callers import CALLER, FORWARDED, Caller
+from cluster.api.leased_store import LEASE
 from cluster.api.local_node import LocalNode
 from cluster.api.request import ApiRequest
 from cluster.ca.identity import NodeIdentity
@@ -29,7 +30,7 @@ from cluster.rpc import methods
 from cluster.rpc.messages import ForwardPart, ForwardRequest
 from cluster.rpc.server import RpcServer
 
-_SENT_ON: Final = ("content-type", "x-registry-auth", "accept")
+_SENT_ON: Final = ("content-type", "x-registry-auth", "accept", LEASE.lower())
 _AUTHORIZATION: Final = "authorization"
 _SENT_BACK: Final = ("content-type", "content-length")
 _PIECE_BYTES: Final = 256 * 1024

@@ -28,11 +28,16 @@ KEPT_REVISIONS: Final = 10
 
 
 class Lease(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """The right to deploy a stack, until a moment; `holder` is for people, `token` proves it."""
+    """The right to deploy a stack, until a moment; `holder` is for people, `token` proves it.
+
+    One that somebody broke stays until the next is taken, so that its holder hears of it.
+    """
 
     holder: str
     token: str
     until: Timestamp
+    since: Timestamp = Timestamp(0)  # 0 in what earlier versions stored
+    broken_by: str = ""  # who ended it; "" for nobody
 
 
 RolloutState = Literal["under way", "held", "going back", "back", "stuck"]

@@ -70,6 +70,7 @@ _COMMANDS = {
     "wait": ("stack.cli.status:wait", "Wait until all services of a stack run."),
     "history": ("stack.cli.history:history", "List the revisions of a stack."),
     "rollback": ("stack.cli.history:rollback", "Return to a revision of a stack."),
+    "unlock": ("stack.cli.unlock:unlock", "Let others change a stack that is being deployed."),
     "import": ("stack.cli.import_stack:import_stack", "Write a running stack as compose files."),
     "config": ("stack.cli.config:config", "Show a compose file as it is understood."),
     "check": ("stack.cli.check:check", "Tell what a compose file needs to run on several nodes."),

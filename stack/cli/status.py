@@ -12,6 +12,7 @@ from stack.cli.waiting import wait_time_options
 from stack.deploy.converge import converge, look
 from stack.deploy.deployment import Waiting
 from stack.deploy.events import EndEvent
+from stack.deploy.lease import holder_line
 from stack.deploy.observe import stack_label
 from stack.deploy.reasons import failure_events
 from stack.deploy.rollout import rollout_line
@@ -49,8 +50,9 @@ def status(ctx: click.Context, stack: str, *, form: str) -> None:
         if form == "json":
             del row["counts"]  # made of other members
     show(rows, _COLUMNS, form=form, quiet=False)
-    if note and form == "table":
-        click.echo(f"\n{note}")
+    if form == "table":
+        for line in filter(None, (note, holder_line(client, stack))):
+            click.echo(f"\n{line}")
 
 
 @click.command()

@@ -101,10 +101,8 @@ class Deployment:
         if self._choices.whole.atomic and self._choices.waiting is None:
             raise UsageError("--atomic: with --detach nobody waits to see whether a service fails")
         observed, steps, removals = self._look()
-        if all(isinstance(step, KeepService) for step in steps):
-            # tells of each, and sends logins that may be newer than the last
-            applied = apply(self._client, steps, observed, self._tell, logins=self._logins())
-            self._wait_for_unchanged(applied, observed)
+        if _changes_nothing(steps) and not self._logins():
+            self._wait_for_unchanged(observed, steps)
             if removals or self._superseded(observed):
                 with self._lease() as lease:
                     self._clear_away(lease, observed, removals)
@@ -112,22 +110,32 @@ class Deployment:
         with self._lease() as lease:
             if lease.is_kept:  # whoever had it has changed the stack
                 observed, steps, removals = self._look()
+            if _changes_nothing(steps):
+                self._wait_for_unchanged(observed, steps, lease)
+                self._clear_away(lease, observed, removals)
+                return
             observed = adopt(self._client, self._wanted, observed)
             steps, removals = self._plan(observed)
             ends_lease = self._choices.waiting is None and not removals
             self._carry_out(lease, observed, steps, ends_lease=ends_lease)
             self._clear_away(lease, observed, removals)
 
-    def _wait_for_unchanged(self, applied: Applied, observed: Observed) -> None:
-        """Wait for a stack that is as the files say, perhaps as somebody else is deploying it."""
+    def _wait_for_unchanged(
+        self, observed: Observed, steps: Sequence[Step], lease: StackLease | None = None
+    ) -> None:
+        """Wait for a stack that is as the files say, perhaps as somebody else is deploying it.
+
+        Tells of each service, and sends logins, which may be newer than the last.
+        """
+        applied = apply(self._client, steps, observed, self._tell, logins=self._logins())
         if self._choices.waiting is None:
             return
         watched = pending_rollout(self._client, self._wanted.name)
         if watched:
             seen = already_over(self._client, self._wanted.name)
-            self._follow(watched, seen, self._pace)
+            self._follow(watched, seen, lease.pace if lease else self._pace)
         else:
-            self._wait(applied, observed, is_new=False)
+            self._wait(applied, observed, is_new=False, lease=lease)
 
     def _look(self) -> tuple[Observed, list[Step], list[Remove]]:
         observed = observe(self._client, self._said)
@@ -278,6 +286,10 @@ class Deployment:
         name = self._wanted.name
         if not observed.services and _is_there(self._client, name):
             error.add_note(f"left as deployed; `stack rm {name}` removes it")
+
+
+def _changes_nothing(steps: Iterable[Step]) -> bool:
+    return all(isinstance(step, KeepService) for step in steps)
 
 
 def _is_there(client: EngineClient, stack: str) -> bool:

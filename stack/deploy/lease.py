@@ -1,4 +1,4 @@
-"""The right to deploy a stack: two deployments of one do not interleave.
+"""The right to deploy a stack: nobody else changes it meanwhile.
 
 A lease is short and renewed while a deployment goes on, so one whose client was killed is over
 soon.  A server without stacks, such as a Docker Swarm, has no leases, and none is needed there.
@@ -19,8 +19,17 @@ _RENEW_AFTER_S = 10.0
 _POLL_S = 0.5
 
 
+def holder_line(client: EngineClient, stack: str) -> str:
+    """Who is deploying a stack, and since when; "" if nobody is."""
+    try:
+        lease = client.stack(stack).get("Lease")
+    except NotFound:  # also: a server that keeps no stacks
+        return ""
+    return f"being deployed by {lease['Holder']} since {lease['Since']}" if lease else ""
+
+
 class StackLease:
-    """A reservation; a context that gives it back at its end.
+    """A reservation; a context that gives it back at its end, and raises if somebody broke it.
 
     `token` is "" and `is_kept` false where the server has no stacks.
     """
@@ -56,6 +65,7 @@ class StackLease:
                 pace.sleep(_POLL_S)
             else:
                 lease._is_held = True
+                client.under_lease(lease.token)
                 break
         lease._renewed = pace.now()
         return lease
@@ -83,7 +93,7 @@ class StackLease:
         """Go on with it, if it is time to.
 
         Raises:
-            Conflict: it was over, and somebody else has it now.
+            Conflict: it was over and somebody else has it now, or somebody has broken it.
         """
         now = self._pace.now()
         if self.token and now - self._renewed >= _RENEW_AFTER_S:
@@ -99,9 +109,13 @@ class StackLease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._client.under_lease("")
         if not self._is_held:
             return
         try:
             self._client.release_stack(self._stack, self.token)
+        except Conflict:
+            if kind is None:  # somebody has broken it, and may have changed the stack since
+                raise
         except (EngineError, EngineUnreachable):
             return  # it ends by itself, soon

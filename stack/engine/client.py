@@ -17,6 +17,8 @@ from stack.errors import NotFound
 Filters = Mapping[str, str | list[str]]
 """Filter name to the value, or to values of which one must fit."""
 
+_LEASE = "X-Stackyard-Lease"
+
 
 class EngineClient:
     """One method a request; names and IDs are taken alike, as the API does."""
@@ -47,6 +49,10 @@ class EngineClient:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def under_lease(self, token: str) -> None:
+        """Send a stack's lease with all requests from now on, or with "" none."""
+        self._connection.standing = {_LEASE: token} if token else {}
 
     # services and tasks
 
@@ -284,6 +290,10 @@ class EngineClient:
     def release_stack(self, stack: str, token: str) -> None:
         """Give a reservation back."""
         self._connection.request("DELETE", f"/stacks/{_part(stack)}/lease", {"token": token})
+
+    def break_lease(self, stack: str) -> None:
+        """End whoever's reservation of a stack."""
+        self._connection.request("DELETE", f"/stacks/{_part(stack)}/lease", {"force": "true"})
 
     # deploy tokens
 

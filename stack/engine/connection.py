@@ -124,6 +124,7 @@ class Connection:
         self._endpoint = endpoint
         self._prefix = ""
         self._http: HttpConnection | None = None
+        self.standing: Mapping[str, str] = {}  # headers that go with every request
 
     @classmethod
     def to(cls, host: str, token: str = "") -> Self:
@@ -255,7 +256,8 @@ class Connection:
 
     def _headers(self) -> dict[str, str]:
         token = self._endpoint.token
-        return {**_HEADERS, "Authorization": f"Bearer {token}"} if token else dict(_HEADERS)
+        headers = {**_HEADERS, **self.standing}
+        return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 
     def _send(
         self, method: str, target: str, payload: bytes | None, headers: Mapping[str, str]

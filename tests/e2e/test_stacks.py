@@ -102,7 +102,7 @@ def test_a_first_deployment_that_fails_leaves_nothing(cluster: Cluster) -> None:
 def test_two_deployments_do_not_interleave(cluster: Cluster) -> None:
     cluster.deploy("shop", services("1"))
     slow = {**idle(**QUICK), "healthcheck": {"test": "false", "interval": "1s", "retries": 99}}
-    file = cluster.compose_file({"services": services("2", web=slow)})
+    file = cluster.compose_file({"version": "3.8", "services": services("2", web=slow)})
     socket = f"unix://{cluster.lab.host(MANAGER).stackd_socket}"
     first = subprocess.Popen(
         [str(ROOT / ".venv/bin/stack"), "-H", socket, "deploy", "-c", file, "shop"],
@@ -115,6 +115,14 @@ def test_two_deployments_do_not_interleave(cluster: Cluster) -> None:
         said = cluster.stack("rm", "--wait-lock", "0", "shop", code=1)
         assert "stack shop is being deployed by " in said.stderr
         assert cluster.service_names() == {"shop_web", "shop_api", "shop_db"}
+        stock = ("stack", "deploy", "-c", file, "--resolve-image", "never", "shop")
+        for said in (
+            cluster.docker(*stock, code=1),
+            cluster.docker("service", "scale", "shop_web=2", code=1),
+            cluster.docker("service", "rm", "shop_web", code=1),
+            cluster.stack("service", "rollback", "shop_web", code=1),
+        ):
+            assert "stack shop is being deployed by " in said.stderr
         shown = cluster.api("GET", "/stacks/shop")
         assert shown["Lease"]["Holder"]
         assert "oken" not in json.dumps(shown)
@@ -125,6 +133,28 @@ def test_two_deployments_do_not_interleave(cluster: Cluster) -> None:
     cluster.deploy("shop", services("3"))
     [container] = cluster.wait_running("shop_web", 1)
     assert "EDITION=3" in cluster.inspect(container)["Config"]["Env"]
+
+
+def test_an_operator_breaks_in(cluster: Cluster) -> None:
+    slow = {**idle(**QUICK), "healthcheck": {"test": "false", "interval": "1s", "retries": 99}}
+    file = cluster.compose_file({"services": services("1", web=slow)})
+    socket = f"unix://{cluster.lab.host(MANAGER).stackd_socket}"
+    deploying = subprocess.Popen(
+        [str(ROOT / ".venv/bin/stack"), "-H", socket, "deploy", "-c", file, "shop"],
+        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_for("it to begin", cluster.service_names)
+        assert "being deployed by " in cluster.stack("status", "shop").stdout
+        assert "Unlocked stack shop" in cluster.stack("unlock", "shop").stdout
+        cluster.docker("service", "scale", "--detach", "shop_web=0")
+        _, said = deploying.communicate(timeout=120)
+    finally:
+        deploying.kill()
+        deploying.wait()
+    assert deploying.returncode == 1
+    assert "has ended this deployment's hold on stack shop" in said
+    assert "Nobody is deploying" in cluster.stack("unlock", "shop").stdout
 
 
 def test_a_deployment_outlives_its_leader(cluster: Cluster) -> None:

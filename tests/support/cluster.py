@@ -173,6 +173,8 @@ class Cluster:
 
     def remove_services(self) -> None:
         """Remove all services and the cluster's networks, secrets and configs."""
+        for stack in self.api("GET", "/stacks"):  # whoever was killed may still hold one
+            self.api("DELETE", f"/stacks/{stack['Name']}/lease?force=true")
         for service in self.api("GET", "/services"):
             self.api("DELETE", f"/services/{service['ID']}")
         for network in self.api("GET", "/networks"):

@@ -1,13 +1,12 @@
-"""What a user may do with a stack as a whole, each in one step: deploy it, go back, reserve it."""
+"""What a user may do with a stack as a whole, each in one step: deploy it, and go back."""
 
 from __future__ import annotations
-
-from typing import Final
 
 from msgspec.structs import replace
 
 from cluster.allocator.ports import with_ports
 from cluster.api.commands.attached_files import check_references, create_config, create_secret
+from cluster.api.commands.leases import check_lease, release_lease
 from cluster.api.commands.networks import create_network
 from cluster.api.commands.services import (
     Credentials,
@@ -23,18 +22,16 @@ from cluster.api.commands.stack_revisions import (
     stack_object,
 )
 from cluster.api.payloads.stacks import Deployment
-from cluster.errors import AlreadyExists, InvalidArgument, NotFound
+from cluster.errors import InvalidArgument, NotFound
 from cluster.model.container import ContainerSpec
 from cluster.model.ids import ConfigId, NetworkId, NewId, SecretId, ServiceId
 from cluster.model.meta import Meta
 from cluster.model.service import Service, ServiceSpec
 from cluster.model.spec_struct import ObjectStruct
-from cluster.model.stack import Lease, Rollout, Stack, StackRevision, stack_of
-from cluster.model.units import SECOND_NS, Timestamp, after
+from cluster.model.stack import Rollout, StackRevision, stack_of
+from cluster.model.units import Timestamp
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
-
-LONGEST_LEASE_S: Final = 600
 
 
 class _Made(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -224,64 +221,6 @@ def find_revision(state: ClusterState, name: str, number: int) -> StackRevision:
             return revision
     kept = ", ".join(str(one.number) for one in revisions)
     raise NotFound(f"revision {number} of stack {name} is not kept; there are {kept}")
-
-
-def take_lease(
-    tx: Transaction, name: str, *, holder: str, token: str, seconds: int, new_id: NewId
-) -> Lease:
-    """Reserve a stack for one who deploys it, or go on doing so.
-
-    Args:
-        tx: the transaction.
-        name: the stack, which need not exist.
-        holder: who it is, for people.
-        token: of the lease that is to go on, "" for a new one.
-        seconds: how long from now, at most `LONGEST_LEASE_S`.
-        new_id: makes tokens.
-
-    Raises:
-        AlreadyExists: somebody else holds it.
-        InvalidArgument: a time that is too short or too long.
-    """
-    if not 1 <= seconds <= LONGEST_LEASE_S:
-        raise InvalidArgument(f"Seconds: {seconds} is not from 1 to {LONGEST_LEASE_S}")
-    check_lease(tx, name, token)
-    stack = stack_object(tx, name, new_id)
-    lease = Lease(holder=holder, token=token or new_id(), until=after(tx.now, seconds * SECOND_NS))
-    tx.update(replace(stack, lease=lease))
-    return lease
-
-
-def release_lease(tx: Transaction, name: str, token: str) -> None:
-    """Let others deploy the stack; a lease that is over or somebody else's is left alone."""
-    stack = tx.state.stack_by_name(name)
-    if stack is None or stack.lease is None or stack.lease.token != token:
-        return
-    if stack.revision or any(True for _ in services_of_stack(tx.state, name)):
-        tx.update(replace(stack, lease=None))
-    else:
-        tx.delete(stack)
-
-
-def check_lease(tx: Transaction, name: str, token: str) -> None:
-    """Check that nobody else is deploying the stack.
-
-    Raises:
-        AlreadyExists: somebody is.
-    """
-    lease = held_lease(tx.state.stack_by_name(name), tx)
-    if lease is not None and lease.token != token:
-        left = (lease.until - tx.now) // SECOND_NS + 1
-        raise AlreadyExists(
-            f"stack {name} is being deployed by {lease.holder or 'somebody else'}, "
-            f"for at most {left} s unless that is prolonged"
-        )
-
-
-def held_lease(stack: Stack | None, tx: Transaction) -> Lease | None:
-    """Return the stack's lease unless it is over."""
-    lease = stack.lease if stack else None
-    return lease if lease is not None and lease.until > tx.now else None
 
 
 def _check_stack(name: str, what: str, stack: str) -> None:

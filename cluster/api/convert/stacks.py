@@ -83,4 +83,8 @@ def _lease_json(stack: Stack | None, now: Timestamp) -> dict[str, str]:
     lease = stack.lease if stack else None
     if lease is None or lease.until <= now:
         return {}
-    return {"Holder": lease.holder, "Until": rfc3339(lease.until)}
+    return {
+        "Holder": lease.holder,
+        "Since": rfc3339(lease.since),
+        "Until": rfc3339(lease.until),
+    }

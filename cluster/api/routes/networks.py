@@ -22,6 +22,7 @@ from cluster.api.convert.networks import network_json, predefined_network_json
 from cluster.api.error_response import empty_response, json_response, message_response
 from cluster.api.filters import Filters
 from cluster.api.forwarding import ask_leader, is_forwarded
+from cluster.api.leased_store import leased_store
 from cluster.api.local_node import AskLeader, not_manager
 from cluster.api.passthrough import pass_through
 from cluster.api.payloads.decoding import parse_body
@@ -113,7 +114,7 @@ async def make_network(api: ApiContext, request: ApiRequest) -> web.StreamRespon
     if await is_local_name(api, spec.name):
         raise AlreadyExists(f"network with name {spec.name} already exists")
     network_id = NetworkId(api.new_id())
-    await api.store.update(lambda tx: create_network(tx, spec, network_id))
+    await leased_store(api, request).update(lambda tx: create_network(tx, spec, network_id))
     return json_response({"Id": network_id, "Warning": ""}, status=201)
 
 
@@ -124,7 +125,7 @@ async def delete_network(api: ApiContext, request: ApiRequest) -> web.StreamResp
     if state is None or _cluster_network(state, text) is None:
         _check_engine_is_seen(api, text)
         return await pass_through(api.engine, request)
-    await api.store.update(lambda tx: remove_network(tx, text))
+    await leased_store(api, request).update(lambda tx: remove_network(tx, text))
     return empty_response(204)
 
 

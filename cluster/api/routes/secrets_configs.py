@@ -17,6 +17,7 @@ from cluster.api.context import ApiContext
 from cluster.api.convert.secrets_configs import config_json, secret_json
 from cluster.api.error_response import empty_response, json_response
 from cluster.api.filters import Filters
+from cluster.api.leased_store import leased_store
 from cluster.api.payloads.secrets_configs import decode_config_spec, decode_secret_spec
 from cluster.api.query import object_version
 from cluster.api.request import ApiRequest
@@ -54,7 +55,7 @@ async def inspect_config(api: ApiContext, request: ApiRequest) -> web.StreamResp
 
 async def make_secret(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Make a secret."""
-    store = api.store
+    store = leased_store(api, request)
     spec = with_digest(decode_secret_spec(await request.body()))
     api.check_own("secret", spec.name, spec.labels)
     secret_id = SecretId(api.new_id())
@@ -64,7 +65,7 @@ async def make_secret(api: ApiContext, request: ApiRequest) -> web.StreamRespons
 
 async def make_config(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Make a config."""
-    store = api.store
+    store = leased_store(api, request)
     spec = decode_config_spec(await request.body())
     api.check_own("config", spec.name, spec.labels)
     config_id = ConfigId(api.new_id())
@@ -74,7 +75,7 @@ async def make_config(api: ApiContext, request: ApiRequest) -> web.StreamRespons
 
 async def change_secret(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Give a secret other labels, or one of a stack another content."""
-    store, text = api.store, request.parameter("id")
+    store, text = leased_store(api, request), request.parameter("id")
     version = object_version(request.query, "secret")
     spec = decode_secret_spec(await request.body())
     await store.update(lambda tx: revise_secret(tx, text, version, spec, api.new_id))
@@ -83,7 +84,7 @@ async def change_secret(api: ApiContext, request: ApiRequest) -> web.StreamRespo
 
 async def change_config(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Give a config other labels, or one of a stack another content."""
-    store, text = api.store, request.parameter("id")
+    store, text = leased_store(api, request), request.parameter("id")
     version = object_version(request.query, "config")
     spec = decode_config_spec(await request.body())
     await store.update(lambda tx: revise_config(tx, text, version, spec, api.new_id))
@@ -93,14 +94,14 @@ async def change_config(api: ApiContext, request: ApiRequest) -> web.StreamRespo
 async def delete_secret(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Remove a secret."""
     text = request.parameter("id")
-    await api.store.update(lambda tx: remove_secret(tx, text))
+    await leased_store(api, request).update(lambda tx: remove_secret(tx, text))
     return empty_response(204)
 
 
 async def delete_config(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Remove a config."""
     text = request.parameter("id")
-    await api.store.update(lambda tx: remove_config(tx, text))
+    await leased_store(api, request).update(lambda tx: remove_config(tx, text))
     return empty_response(204)
 
 

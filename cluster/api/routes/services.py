@@ -20,6 +20,7 @@ from cluster.api.convert.services import service_json, service_status
 from cluster.api.encoded_objects import json_list, with_member
 from cluster.api.error_response import empty_response, json_response, raw_json_response
 from cluster.api.filters import Filters
+from cluster.api.leased_store import leased_store
 from cluster.api.log_stream import stream_logs
 from cluster.api.payloads.services import decode_service_spec
 from cluster.api.query import object_version, strict_flag
@@ -68,7 +69,7 @@ async def inspect_service(api: ApiContext, request: ApiRequest) -> web.StreamRes
 
 async def make_service(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Make a service."""
-    store = api.store
+    store = leased_store(api, request)
     spec = decode_service_spec(await request.body(), request.version)
     api.check_own("service", spec.name, spec.labels)
     auth = _credentials(request).given
@@ -81,7 +82,7 @@ async def make_service(api: ApiContext, request: ApiRequest) -> web.StreamRespon
 
 async def change_service(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Give a service a new spec, or its previous one."""
-    store = api.store
+    store = leased_store(api, request)
     version = object_version(request.query, "service")
     change = await _change_wanted(request, version)
     accepted = await store.update(change)
@@ -91,7 +92,7 @@ async def change_service(api: ApiContext, request: ApiRequest) -> web.StreamResp
 async def delete_service(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Remove a service and its tasks."""
     service_text = request.parameter("id")
-    await api.store.update(lambda tx: remove_service(tx, service_text))
+    await leased_store(api, request).update(lambda tx: remove_service(tx, service_text))
     return empty_response()
 
 

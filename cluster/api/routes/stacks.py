@@ -5,14 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 from msgspec.structs import replace
 
+from cluster.api.commands.leases import break_lease, release_lease, take_lease
 from cluster.api.commands.stack_revisions import services_of_stack
 from cluster.api.commands.stacks import (
     Deployed,
     deploy_stack,
     find_revision,
-    release_lease,
     roll_back_stack,
-    take_lease,
 )
 from cluster.api.context import ApiContext
 from cluster.api.convert.stacks import full_revision_json, revision_json, stack_json
@@ -20,6 +19,7 @@ from cluster.api.convert.timestamps import rfc3339
 from cluster.api.error_response import empty_response, json_response
 from cluster.api.payloads.decoding import decode_body
 from cluster.api.payloads.stacks import LeaseRequest, RollbackRequest, decode_deployment
+from cluster.api.query import strict_flag
 from cluster.api.request import ApiRequest
 from cluster.api.routes.networks import is_local_name
 from cluster.api.routing import Route
@@ -114,10 +114,13 @@ async def reserve_stack(api: ApiContext, request: ApiRequest) -> web.StreamRespo
 
 
 async def release_stack(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
-    """Give a stack's lease back."""
+    """Give a stack's lease back, or with ``force`` end whoever's it is."""
     store, name = api.store, request.parameter("name")
     token = request.query.get("token", "")
-    await store.update(lambda tx: release_lease(tx, name, token))
+    if strict_flag(request.query, "force"):
+        await store.update(lambda tx: break_lease(tx, name, api.caller.name))
+    else:
+        await store.update(lambda tx: release_lease(tx, name, token))
     return empty_response(204)
 
 

@@ -8,13 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from cluster.api.commands.attached_files import remove_secret
+from cluster.api.commands.leases import break_lease, release_lease, take_lease
 from cluster.api.commands.services import remove_service, update_service
 from cluster.api.commands.stacks import (
     deploy_stack,
     find_revision,
-    release_lease,
     roll_back_stack,
-    take_lease,
 )
 from cluster.api.payloads.stacks import Deployment, WantedService
 from cluster.errors import AlreadyExists, InvalidArgument, NotFound, OutOfSequence
@@ -212,7 +211,7 @@ def test_a_kept_secret_cannot_be_removed_until_the_stack_is_gone(cluster: Cluste
 def test_a_lease_keeps_others_out_until_it_is_given_back_or_over(cluster: Cluster) -> None:
     token = cluster.lease()
     for attempt in (lambda: cluster.deploy(new("shop_web")), cluster.lease):
-        with pytest.raises(AlreadyExists, match="being deployed by ann, for at most 31 s"):
+        with pytest.raises(AlreadyExists, match=r"deployed by ann \(began 0 s ago, at most 31 s"):
             attempt()
     cluster.deploy(new("shop_web"), lease=token)
     with pytest.raises(AlreadyExists):
@@ -231,6 +230,34 @@ def test_a_lease_keeps_others_out_until_it_is_given_back_or_over(cluster: Cluste
     cluster.lease()
     with pytest.raises(InvalidArgument, match="0 is not from 1 to 600"):
         cluster.lease(seconds=0)
+
+
+def test_a_lease_that_was_broken_is_worth_nothing(cluster: Cluster) -> None:
+    token = cluster.lease()
+    cluster.now += 5
+    cluster.lease(token)
+    cluster(break_lease, "shop", "user root")
+    with pytest.raises(AlreadyExists, match="has ended this deployment's hold"):
+        cluster(release_lease, "shop", token)
+    for attempt in (
+        lambda: cluster.lease(token),
+        lambda: cluster.deploy(new("shop_web"), lease=token),
+    ):
+        with pytest.raises(AlreadyExists, match="user root has ended this deployment's hold"):
+            attempt()
+    cluster.deploy(new("shop_web"))
+    other = cluster.lease()
+    assert other != token
+    with pytest.raises(AlreadyExists, match="being deployed by ann"):
+        cluster.lease(token)
+
+
+def test_a_lease_that_goes_on_began_when_it_was_taken(cluster: Cluster) -> None:
+    token = cluster.lease()
+    cluster.now += 20
+    cluster.lease(token)
+    with pytest.raises(AlreadyExists, match="began 20 s ago, at most 31 s more"):
+        cluster.lease()
 
 
 def test_a_lease_of_a_stack_that_never_was_leaves_nothing(cluster: Cluster) -> None:

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from cluster.api.commands.attached_files import create_secret, remove_secret
+from cluster.api.commands.leases import release_lease, take_lease
 from cluster.api.commands.networks import create_network
 from cluster.api.commands.rotation import revise_secret
 from cluster.api.commands.services import (
@@ -17,7 +18,7 @@ from cluster.api.commands.services import (
     roll_back_service,
     update_service,
 )
-from cluster.api.commands.stacks import deploy_stack, release_lease, take_lease
+from cluster.api.commands.stacks import deploy_stack
 from cluster.api.commands.token_scope import check_changes, visible
 from cluster.api.payloads.stacks import Deployment, WantedService
 from cluster.errors import PermissionDenied
