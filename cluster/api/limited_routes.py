@@ -17,7 +17,7 @@ from cluster.api.commands.lookup import (
 )
 from cluster.api.commands.token_scope import denied
 from cluster.api.context import ApiContext
-from cluster.api.error_response import JSON
+from cluster.api.error_response import JSON, json_response
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Match, RouteTable
 from cluster.errors import NotFound
@@ -25,7 +25,7 @@ from cluster.model.network import PREDEFINED_NETWORKS
 from cluster.model.token import DeployToken
 from cluster.store.state import ClusterState
 
-_OF_THE_ENGINE: Final = frozenset({"/_ping", "/version", "/info", "/distribution"})
+_OF_THE_ENGINE: Final = frozenset({"/_ping", "/version", "/info", "/distribution", "/images"})
 
 _ALLOWED: Final = frozenset(
     {
@@ -52,8 +52,8 @@ _ALLOWED: Final = frozenset(
     }
 )
 
-_DISTRIBUTION: Final = re.compile(
-    r"/distribution/(?P<image>[a-zA-Z0-9]+(?:[._:/@-]{1,2}[a-zA-Z0-9]+)*)/json"
+_IMAGE: Final = re.compile(
+    r"/(?P<kind>distribution|images)/(?P<image>[a-zA-Z0-9]+(?:[._:/@-]{1,2}[a-zA-Z0-9]+)*)/json"
 )
 
 _FINDERS: Final[Mapping[str, Callable[[ClusterState, str], object]]] = {
@@ -75,9 +75,10 @@ def find_limited(routes: RouteTable, method: str, path: str) -> Match | None:
         method: of the request.
         path: of the request, without version.
     """
-    image = _DISTRIBUTION.fullmatch(path) if method == "GET" else None
+    image = _IMAGE.fullmatch(path) if method == "GET" else None
     if image is not None and ".." not in path and "//" not in path:
-        return Match(_distribution, "/distribution", image.groupdict())
+        handler = _distribution if image["kind"] == "distribution" else _image
+        return Match(handler, f"/{image['kind']}", {"image": image["image"]})
     match = routes.find(method, path)
     return match if match is not None and (method, match.pattern) in _ALLOWED else None
 
@@ -129,3 +130,12 @@ async def _distribution(api: ApiContext, request: ApiRequest) -> web.StreamRespo
     async with api.engine.stream("GET", path, headers=headers) as answer:
         body = await answer.read()
         return web.Response(status=answer.status, body=body, headers={"Content-Type": JSON})
+
+
+async def _image(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
+    """Show by which digests the local engine has an image, and nothing else of it."""
+    image = request.parameters["image"]
+    answer = await api.engine.ask("GET", await api.engine.path_for(f"/images/{image}/json"))
+    if answer.status != 200:
+        raise NotFound(f"No such image: {image}")
+    return json_response({"RepoDigests": answer.json().get("RepoDigests") or []})

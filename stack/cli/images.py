@@ -11,11 +11,19 @@ import click
 import msgspec
 
 from stack.cli.project import report
-from stack.deploy.image_digests import ResolveImage, ask_registry, image_of, resolve_images
+from stack.deploy.image_digests import (
+    Resolved,
+    ResolveImage,
+    ask_engine,
+    ask_registry,
+    image_of,
+    resolve_images,
+)
 from stack.deploy.plan import Observed
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Json
 from stack.engine.registry_logins import RegistryLogins
+from stack.errors import StackError
 from stack.translate.stack_spec import StackSpec
 
 
@@ -39,12 +47,18 @@ class ImageChoice(msgspec.Struct, frozen=True):
 
         Raises:
             ComposeError: `strict`, and a registry did not answer.
+            StackError: a registry did not answer, and nobody else knows a digest.
         """
         logins = self.logins(wanted.services)
         resolved = resolve_images(
-            wanted.services, observed, self.resolve, logins, ask_registry(client.another)
+            wanted.services,
+            observed,
+            self.resolve,
+            logins,
+            ask_registry(client.another),
+            ask_engine(client),
         )
-        report(resolved.warnings, strict=self.strict)
+        self._report(resolved)
         return msgspec.structs.replace(wanted, services=resolved.services)
 
     def of_one(self, client: EngineClient, spec: Json, *, is_new: bool) -> tuple[Json, str]:
@@ -54,10 +68,15 @@ class ImageChoice(msgspec.Struct, frozen=True):
         lookup = ask_registry(client.another)
         nothing = Observed(services={}, network_ids={})
         resolve = self.resolve if is_new else "never"
-        resolved = resolve_images([named], nothing, resolve, logins, lookup)
-        report(resolved.warnings, strict=self.strict)
+        resolved = resolve_images([named], nothing, resolve, logins, lookup, ask_engine(client))
+        self._report(resolved)
         (pinned,) = resolved.services
         return pinned, logins.get(named["Name"], "")
+
+    def _report(self, resolved: Resolved) -> None:
+        report(resolved.warnings, strict=self.strict)
+        if resolved.refused:
+            raise StackError("\n".join(resolved.refused))
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,7 +95,8 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default="always",
             show_default=True,
             help="Ask registries for the digests of all images, of new and changed ones, or of "
-            "none.",
+            "none. A new image without a digest is refused, unless the manager's engine has it "
+            "from no registry.",
         ),
         click.option(
             "--with-registry-auth",

@@ -152,6 +152,15 @@ class EngineClient:
         found: Json = self._connection.request("GET", path, headers=_login_header(login))
         return found
 
+    def image(self, name: str) -> Json:
+        """An image as the engine of the manager has it.
+
+        Raises:
+            NotFound: it does not have it.
+        """
+        found: Json = self._connection.request("GET", f"/images/{quote(name, safe='/:@')}/json")
+        return found
+
     # networks, secrets, configs
 
     def networks(self, filters: Filters | None = None) -> list[Network]:

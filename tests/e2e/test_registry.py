@@ -123,7 +123,7 @@ def test_a_stack_is_pinned_and_stays_as_it_is_without_its_registry(
         env = {"DOCKER_CONFIG": cluster.docker_config}
         command = ("deploy", "-c", file, "--stable", "0", *options, "shop")
         said = cluster.stack(*command, env=env, code=code).stderr
-        return "".join(line for line in said.splitlines() if image(registry) in line)
+        return "".join(line for line in said.splitlines() if registry.address in line)
 
     assert deploy("--with-registry-auth") == ""
     (first,) = cluster.wait_running("shop_web", 1)
@@ -152,3 +152,18 @@ def test_a_stack_is_pinned_and_stays_as_it_is_without_its_registry(
         assert f"kept as it is, {moved.partition('@')[2]}" in said
         assert "its registry gave no digest" in deploy("--strict", code=2)
     assert image_of(cluster, "shop_web") == moved
+
+    # an image that nobody knows is refused, whatever else the file says
+    def with_another(tag: str) -> str:
+        new = {"image": image(registry, tag), "deploy": {"replicas": 0}}
+        return cluster.compose_file({"services": {"web": {"image": image(registry)}, "new": new}})
+
+    file = with_another("3")
+    with cluster.unchanged("shop_web"):
+        said = deploy("--atomic", code=1)
+        assert "neither the stack nor the manager's engine has one" in said
+        assert "--resolve-image never" in said
+    # and one that the manager's engine has from there is taken by the digest of that
+    file = with_another("2")
+    assert f"taken is {moved.partition('@')[2]}" in deploy()
+    assert image_of(cluster, "shop_new") == f"{image(registry, '2')}@{moved.partition('@')[2]}"

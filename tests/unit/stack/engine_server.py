@@ -56,6 +56,7 @@ class EngineServer:
         self.out_of_sequence_once = False
         self.refusal = ""  # why the cluster is not shown
         self.digests: dict[str, str] = {}  # what the registry has, "" for one that is away
+        self.images: dict[str, list[str]] = {}  # what the engine has, with its digests
         self.logins: list[tuple[str, str]] = []  # path and X-Registry-Auth of what had one
         self.outcome: Callable[[Json], Json] = lambda spec: {"State": "running"}
         self._count = 0
@@ -85,6 +86,10 @@ class EngineServer:
                     raise Failure(500, "connection refused")
                 platform = {"architecture": "amd64", "os": "linux"}
                 return {"Descriptor": {"digest": digest}, "Platforms": [platform]}
+            case "GET", ["images", *name, "json"]:
+                if "/".join(name) not in self.images:
+                    raise Failure(404, f"No such image: {'/'.join(name)}")
+                return {"RepoDigests": self.images["/".join(name)]}
             case "GET", ["services"]:
                 return [
                     self._with_status(one)

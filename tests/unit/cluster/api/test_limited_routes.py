@@ -85,6 +85,8 @@ async def asked(tmp_path: Path) -> AsyncIterator[list[str]]:
             return web.json_response({"Name": "vm", "HttpProxy": "http://secret@proxy"})
         if request.path.endswith("/networks"):
             return web.json_response([{"Name": "bridge", "Id": "b1"}])
+        if "/images/" in request.path:
+            return web.json_response({"RepoDigests": ["a@sha256:1"], "Config": {"Env": ["P=hush"]}})
         return web.json_response({"Descriptor": {}})
 
     app = web.Application()
@@ -214,6 +216,9 @@ async def test_images_are_looked_up_by_the_engine(api: Client, asked: list[str])
     status, _ = await api("GET", "/distribution/registry.example:5000/a/b:1.0/json")
     assert status == 200
     assert asked[-1].endswith("/distribution/registry.example:5000/a/b:1.0/json")
+    status, shown = await api("GET", "/images/registry.example:5000/a/b:1.0/json")
+    assert (status, shown) == (200, {"RepoDigests": ["a@sha256:1"]})
+    assert asked[-1].endswith("/images/registry.example:5000/a/b:1.0/json")
 
 
 async def test_a_token_that_is_wrong_or_taken_back_is_a_401(api: Client) -> None:

@@ -46,11 +46,65 @@ def test_a_registry_that_is_away_changes_nothing_and_is_named(cli: Cli) -> None:
     known = "sha256:" + "a" * 64
     reason = "image i:latest: its registry gave no digest (connection refused)"
     assert cli.err == f"warning: {reason}: kept as it is, {known}\n"
-    cli("rm", "shop")
+    Path("more.yml").write_text(FILE.replace("db:", "more:"))
+    cli(*DEPLOY, "-c", "more.yml", "shop")
+    assert _images(cli)["shop_more"] == f"i:latest@{known}", "its neighbours have it"
+    assert f"warning: {reason}: taken is {known}, with which shop_" in cli.err
+
+
+AWAY = "image i:latest: its registry gave no digest (connection refused)"
+
+
+def test_an_image_of_which_nobody_has_a_digest_is_refused(cli: Cli) -> None:
+    cli.engine.digests["i:latest"] = ""
+    for command in (DEPLOY, ("diff",)):
+        cli(*command, code=1)
+        assert cli.err.startswith(f"error: {AWAY}, and neither the stack nor the manager's engine")
+        assert "--resolve-image never" in cli.err
+        assert cli.engine.requests == []
+    cli("service", "create", "-d", "--name", "one", "i:latest", code=1)
+    assert cli.engine.requests == []
+    cli(*DEPLOY, "--resolve-image", "never")
+    assert set(_images(cli).values()) == {"i:latest"}
+    cli(*DEPLOY, "--resolve-image", "changed")
+    assert cli.engine.requests == [], "an image that runs is not asked for"
     cli(*DEPLOY)
-    assert cli.err.startswith(f"warning: {reason}: each node takes what it has")
+    assert cli.err.startswith(f"warning: {AWAY}: kept as it is, without a digest: each node")
+    assert cli.engine.requests == []
+
+
+def test_an_image_that_the_managers_engine_has_from_no_registry_is_local(cli: Cli) -> None:
+    cli.engine.digests["i:latest"] = ""
+    cli.engine.images["i:latest"] = ["other@sha256:" + "c" * 64]  # under another name only
+    cli(*DEPLOY)
+    assert set(_images(cli).values()) == {"i:latest"}
+    assert cli.err.startswith(f"warning: {AWAY}, and the manager's engine has it from none: each")
+    cli("rm", "shop")
     cli(*DEPLOY, "--strict", code=2)
-    assert reason in cli.err
+    assert AWAY in cli.err
+
+
+@pytest.mark.parametrize(
+    ("image", "short"),
+    [
+        ("i", "i"),
+        ("docker.io/library/i:1", "i"),
+        ("docker.io/team/i:1", "team/i"),
+        ("registry:5000/team/i", "registry:5000/team/i"),
+    ],
+)
+def test_the_digest_that_the_managers_engine_has_is_taken(cli: Cli, image: str, short: str) -> None:
+    full = image if ":" in image.rpartition("/")[2] else f"{image}:latest"
+    digest = "sha256:" + "c" * 64
+    cli.engine.digests[full] = ""
+    cli.engine.images[full] = ["other@sha256:" + "d" * 64, f"{short}@{digest}"]
+    Path("one.yml").write_text(f"services: {{web: {{image: {image}}}}}")
+    cli(*DEPLOY, "-c", "one.yml", "shop")
+    assert _images(cli) == {"shop_web": f"{full}@{digest}"}
+    assert f"taken is {digest}, which the manager's engine has" in cli.err
+    cli(*DEPLOY, "-c", "one.yml", "shop")
+    assert cli.engine.requests == []
+    assert f"kept as it is, {digest}" in cli.err
 
 
 def test_logins_are_sent_only_when_asked_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
