@@ -36,7 +36,8 @@ _COLUMNS = {
 def history(ctx: click.Context, stack: str, *, revision: int | None, form: str) -> None:
     """List the kept revisions of a stack, the newest first; or show REVISION whole, as JSON.
 
-    Each deployment that changes something is one. Contents of secrets and configs are not shown.
+    Each deployment that changes something is one. Contents of secrets and configs are not shown. A
+    stack that is not as its newest revision says, as other clients have changed it, is told of.
     """
     client = client_of(ctx)
     try:
@@ -63,6 +64,12 @@ def history(ctx: click.Context, stack: str, *, revision: int | None, form: str) 
         for one in found
     ]
     show(rows, _COLUMNS, form=form, quiet=False)
+    if form == "table" and found and client.stack(stack).get("HasDrifted"):
+        click.echo(
+            f"\nThe stack is not as in revision {found[0]['Number']}: other clients have changed "
+            "it since, or an update that\nfailed was rolled back. The next deployment that changes "
+            "something keeps it as a revision."
+        )
 
 
 @click.command(cls=DetachWithValue)

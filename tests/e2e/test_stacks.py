@@ -181,8 +181,10 @@ def test_the_stock_client_works_beside_it(cluster: Cluster) -> None:
     file = cluster.compose_file({"version": "3.8", "services": services("2")})
     cluster.docker("stack", "deploy", "-c", file, "--resolve-image", "never", "shop")
     by_stock = specs(cluster)
+    assert "not as in revision 1:" in cluster.stack("history", "shop").stdout
     cluster.deploy("shop", services("3"))
     assert history(cluster) == [(3, ""), (2, "as it was found"), (1, "")]
+    assert "not as in" not in cluster.stack("history", "shop").stdout
     cluster.stack("rollback", "--stable", "0", "shop", "2")
     assert specs(cluster) == by_stock
     cluster.docker("stack", "rm", "shop")

@@ -45,6 +45,16 @@ def record_revision(tx: Transaction, name: str, new_id: NewId, *, message: str, 
     return revision.number
 
 
+def has_drifted(state: ClusterState, name: str) -> bool:
+    """Whether a stack is not what its newest revision says.
+
+    Another client has changed it, or an update that failed was rolled back by itself.
+    """
+    revisions = state.revisions_of(name)
+    present = _present(state, name, 0, RevisionId(""))
+    return bool(revisions) and not revisions[-1].is_same_as(present)
+
+
 def stack_object(tx: Transaction, name: str, new_id: NewId) -> Stack:
     """Return the stack's own object, made if there is none."""
     stack = tx.state.stack_by_name(name)

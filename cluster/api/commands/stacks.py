@@ -28,7 +28,7 @@ from cluster.model.ids import ConfigId, NetworkId, NewId, SecretId, ServiceId
 from cluster.model.meta import Meta
 from cluster.model.service import Service, ServiceSpec
 from cluster.model.spec_struct import ObjectStruct
-from cluster.model.stack import Rollout, StackRevision, stack_of
+from cluster.model.stack import KEPT_REVISIONS, Rollout, StackRevision, stack_of
 from cluster.model.units import Timestamp
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
@@ -163,12 +163,13 @@ def roll_back_stack(
     """
     check_lease(tx, name, lease)
     stack = stack_object(tx, name, new_id)
-    former = stack.revision
     tx.update(replace(stack, rollout=None))  # whoever asks for this decides instead of the leader
     revision = find_revision(tx.state, name, number)
+    revisions = tx.state.revisions_of(name)
+    if len(revisions) < KEPT_REVISIONS or revision.number != revisions[0].number:  # else it goes
+        record_revision(tx, name, new_id, message="as it was found", author="")
     message = f"rollback to {revision.number}"
-    returned = return_to(tx, name, revision, new_id, author=author, message=message)
-    return replace(returned, former_revision=former)
+    return return_to(tx, name, revision, new_id, author=author, message=message)
 
 
 def return_to(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from cluster.api.commands.stack_revisions import has_drifted
 from cluster.api.convert.services import service_spec_json
 from cluster.api.convert.timestamps import rfc3339
 from cluster.model.service import ServiceSpec
@@ -18,6 +19,7 @@ def stack_json(
 ) -> dict[str, Any]:
     """Return a stack: its present revision, its services' names, and who is deploying it.
 
+    One that is not as its revision says has `HasDrifted`.
     The last deployment that was to succeed as a whole is there with what became of it.
     """
     stack = state.stack_by_name(name)
@@ -26,6 +28,8 @@ def stack_json(
         "Revision": stack.revision if stack else 0,
         "Services": sorted(services),
     }
+    if has_drifted(state, name):
+        shown["HasDrifted"] = True
     if stack is not None and stack.rollout is not None:
         shown["Rollout"] = _rollout_json(stack.rollout)
     lease = _lease_json(stack, now)

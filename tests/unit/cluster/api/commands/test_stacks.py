@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from cluster.api.commands.attached_files import remove_secret
 from cluster.api.commands.leases import break_lease, release_lease, take_lease
-from cluster.api.commands.services import remove_service, update_service
+from cluster.api.commands.services import create_service, remove_service, update_service
+from cluster.api.commands.stack_revisions import has_drifted
 from cluster.api.commands.stacks import (
     deploy_stack,
     find_revision,
@@ -182,6 +183,36 @@ def test_what_other_clients_changed_can_be_returned_to(cluster: Cluster) -> None
     container = cluster.service("shop_web").spec.task_template.container_spec
     assert container is not None
     assert container.image == "by:hand"
+
+
+def test_a_rollback_keeps_what_other_clients_changed_too(cluster: Cluster) -> None:
+    cluster.deploy(new("shop_web"))
+    assert not has_drifted(cluster.state, "shop")
+    cluster.deploy(cluster.again("shop_web", service("shop_web", "i:2")))
+    web = cluster.service("shop_web")
+    cluster(update_service, web.id, web.meta.version, service("shop_web", "by:hand"))
+    assert has_drifted(cluster.state, "shop")
+    deployed = cluster.roll_back()
+    assert not has_drifted(cluster.state, "shop")
+    assert (deployed.former_revision, deployed.revision) == (3, 4)
+    notes = [one.message for one in cluster.state.revisions_of("shop")]
+    assert notes == ["", "", "as it was found", "rollback to 1"]
+    assert cluster.state.revisions_of("shop")[3].is_same_as(cluster.state.revisions_of("shop")[0])
+
+
+def test_the_oldest_revision_is_not_pushed_out_by_going_back_to_it(cluster: Cluster) -> None:
+    cluster.deploy(new("shop_web", "i", "pass-0"), secrets=(secret("pass-0"),))
+    for number in range(1, KEPT_REVISIONS):
+        cluster.deploy(cluster.again("shop_web", service("shop_web", f"i:{number}")))
+    web = cluster.service("shop_web")
+    cluster(update_service, web.id, web.meta.version, service("shop_web", "by:hand"))
+    assert cluster.roll_back(1).revision == KEPT_REVISIONS + 1
+    assert [one.spec.name for one in cluster.state.secrets] == ["pass-0"]
+
+
+def test_a_stack_without_revisions_has_not_drifted(cluster: Cluster) -> None:
+    cluster(create_service, service("shop_web"), counting_ids("y"))
+    assert not has_drifted(cluster.state, "shop")
 
 
 def test_only_so_many_revisions_are_kept_and_files_only_as_long(cluster: Cluster) -> None:
