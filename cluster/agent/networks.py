@@ -23,8 +23,12 @@ log = structlog.get_logger(__name__)
 
 RETRY_PAUSE_S = 2.0
 
-DRAIN_PATIENCE_S = 5.0
-"""How long a task that is to stop waits until no node opens connections to it any more."""
+DRAIN_PATIENCE_S = 10.0
+"""How long a task that is to stop waits until no node opens connections to it any more.
+
+Nodes that are known to be down are not waited for.  So this is only for those that fell silent a
+moment ago, and for a leader that did: long enough for nodes that are merely busy.
+"""
 
 Acknowledge = Callable[[int], Awaitable[None]]
 """Tells the manager that the view of a revision is applied."""
@@ -182,6 +186,8 @@ class Networks:
             self._applied = view
             self._acknowledged = view.revision
             self._progress.set()
+            if is_there:
+                await self._tidy(view)  # last, as others wait for what was applied
 
     async def leave(self) -> None:
         """Let the process forget everything, as the node leaves the cluster.
@@ -225,7 +231,6 @@ class Networks:
         except ClusterError as error:
             log.warning("networks stay as they are for now", error=str(error))
             return False
-        await self._tidy(view)
         return True
 
     async def _until_changed(self) -> bool:

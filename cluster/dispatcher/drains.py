@@ -2,7 +2,7 @@
 
 A task leaves the balancers of all nodes before it is told to stop.  The nodes that reach it say
 when their networks are as the state wants; once all have, its own node hears that it is drained.
-Kept in memory only: a node waits no longer than a moment, so a new leader need not know.
+Kept in memory only: a new leader asks all nodes anew, and a node waits no longer than a moment.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cluster.store.change import Change, Deleted
 from cluster.store.state import ClusterState
 
 HasApplied = Callable[[NodeId, int], bool]
-"""Whether a node's networks are as the state of a revision wants; true if nobody hears of it."""
+"""Whether a node's networks are as the state of a revision wants; true if it is down or gone."""
 
 
 class _Drain(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -27,30 +27,28 @@ class _Drain(ObjectStruct, frozen=True, kw_only=True, gc=False):
 
 
 class Drains:
-    """The tasks that are being drained."""
+    """The tasks that are being drained, and those that are drained and have not ended yet."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, state: ClusterState) -> None:
+        """Begin with the tasks of a state that are to end."""
         self._drains: list[_Drain] = []
-        self._known: set[TaskId] = set()
+        self._known: dict[TaskId, NodeId] = {}
+        self._done: set[TaskId] = set()
+        self._begin(state.tasks, state)
 
     def look_at(self, changes: Iterable[Change], state: ClusterState) -> None:
         """Take the tasks that began to end; `state` is the one after the changes."""
-        began: dict[tuple[str, ...], list[Task]] = {}
+        alive = []
         for change in changes:
             task = change.item
-            if not isinstance(task, Task) or not task.networks:
+            if not isinstance(task, Task):
                 continue
             if isinstance(change, Deleted) or task.status.state.is_terminal:
-                self._known.discard(task.id)
-            elif _is_to_end(task) and task.id not in self._known:
-                self._known.add(task.id)
-                key = tuple(attachment.network_id for attachment in task.networks)
-                began.setdefault(key, []).append(task)
-        for networks, tasks in began.items():
-            nodes = frozenset(_nodes_in(state, networks))
-            drain = _Drain(revision=state.revision, tasks=tuple(tasks), nodes=nodes)
-            self._drains.append(drain)
+                self._known.pop(task.id, None)
+                self._done.discard(task.id)
+            else:
+                alive.append(task)
+        self._begin(alive, state)
 
     def take_done(self, has_applied: HasApplied) -> list[Task]:
         """Return the tasks that no node opens a connection to any more; each is returned once."""
@@ -58,11 +56,28 @@ class Drains:
         waiting = []
         for drain in self._drains:
             if all(has_applied(node_id, drain.revision) for node_id in drain.nodes):
-                done.extend(drain.tasks)
+                done.extend(task for task in drain.tasks if task.id in self._known)
             else:
                 waiting.append(drain)
         self._drains = waiting
+        self._done.update(task.id for task in done)
         return done
+
+    def done_on(self, node_id: NodeId) -> frozenset[TaskId]:
+        """Return the drained tasks of a node that have not ended yet."""
+        return frozenset(task_id for task_id in self._done if self._known[task_id] == node_id)
+
+    def _begin(self, tasks: Iterable[Task], state: ClusterState) -> None:
+        began: dict[tuple[str, ...], list[Task]] = {}
+        for task in tasks:
+            if task.networks and _is_to_end(task) and task.id not in self._known:
+                self._known[task.id] = task.node_id
+                key = tuple(attachment.network_id for attachment in task.networks)
+                began.setdefault(key, []).append(task)
+        for networks, ending in began.items():
+            nodes = frozenset(_nodes_in(state, networks))
+            drain = _Drain(revision=state.revision, tasks=tuple(ending), nodes=nodes)
+            self._drains.append(drain)
 
 
 def _is_to_end(task: Task) -> bool:
@@ -76,3 +91,4 @@ def _nodes_in(state: ClusterState, networks: Iterable[str]) -> Iterator[NodeId]:
             yield from (node.id for node in state.nodes)
         else:
             yield from (task.node_id for task in state.tasks.find("network", network_id))
+            yield from (place.node_id for place in state.attachments.find("network", network_id))

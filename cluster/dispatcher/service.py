@@ -57,6 +57,7 @@ from cluster.rpc.messages import (
 from cluster.rpc.server import RpcServer
 from cluster.store.change import Change, Deleted
 from cluster.store.interface import ClusterStore, Committed, Subscription
+from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
 
 log = structlog.get_logger()
@@ -102,19 +103,18 @@ class Dispatcher:
             BaseExceptionGroup: of `NotLeader` when this manager ceased to lead, of another error
                 on a bug.
         """
-        term = _Term(self._store, self._clock, self._rng.random, self._new_id)
-        try:
-            async with self._store.subscribe() as feed:
-                term.views = NetworkViews(feed.start)
+        async with self._store.subscribe() as feed:
+            term = _Term(self._store, feed.start, self._clock, self._rng.random, self._new_id)
+            try:
                 await term.begin()
                 self._term = term
                 async with asyncio.TaskGroup() as group:
                     group.create_task(term.follow(feed))
                     group.create_task(term.mark_late_nodes())
                     group.create_task(term.statuses.run())
-        finally:
-            self._term = None
-            term.end()
+            finally:
+                self._term = None
+                term.end()
 
     async def session(
         self, caller: NodeIdentity, request: SessionRequest
@@ -256,11 +256,16 @@ class _Term:
     """What one term of leadership keeps in memory."""
 
     def __init__(
-        self, store: ClusterStore, clock: Clock, dice: Callable[[], float], new_id: NewId
+        self,
+        store: ClusterStore,
+        start: ClusterState,
+        clock: Clock,
+        dice: Callable[[], float],
+        new_id: NewId,
     ) -> None:
         self.statuses = StatusWriter(store)
-        self.views = NetworkViews(store.view())
-        self._drains = Drains()
+        self.views = NetworkViews(start)
+        self._drains = Drains(start)
         self._round: Round | None = None
         self._store = store
         self._clock = clock
@@ -292,6 +297,7 @@ class _Term:
         """Open a session for a node, in place of its earlier one."""
         session = Session(node_id, self._new_id())
         session.diagnosis = self._round.order_of(node_id) if self._round else None
+        session.drained = self._drains.done_on(node_id)
 
         def work(tx: Transaction) -> None:
             node = tx.state.node(node_id)
@@ -407,7 +413,11 @@ class _Term:
 
     def _has_applied(self, node_id: NodeId, revision: int) -> bool:
         session = self._sessions.get(node_id)
-        return session is None or session.has_applied(revision)
+        if session is not None:
+            return session.has_applied(revision)
+        # A node that has not come back yet, as after a change of the leader, may send connections.
+        node = self._store.view().node(node_id)
+        return node is None or node.status.state == "down"
 
     def _look_at(self, committed: Committed) -> None:
         concern = self.views.look_at(committed.changes, committed.state)

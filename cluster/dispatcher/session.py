@@ -45,11 +45,18 @@ class Session:
         self._looked_at, self._told_view = state_revision, view_revision
 
     def note_applied(self, view_revision: int) -> None:
-        """Note that the node's networks are as a view says."""
-        self._applied_view = max(self._applied_view, view_revision)
+        """Note that the node's networks are as a view says; one told by somebody else is not."""
+        if view_revision <= self._told_view:
+            self._applied_view = max(self._applied_view, view_revision)
 
     def has_applied(self, state_revision: int) -> bool:
-        """Whether the node's networks are as the state of a revision, or a later one, wants."""
+        """Whether the node's networks are as the state of a revision, or a later one, wants.
+
+        A view's revision is that of the state from which it was made. So where views change all
+        the time, one that was applied counts though the node was told another one since.
+        """
+        if self._applied_view >= state_revision:
+            return True
         return self._looked_at >= state_revision and self._applied_view >= self._told_view
 
     def check(self) -> None:

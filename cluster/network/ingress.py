@@ -56,7 +56,7 @@ class Ingress:
         with namespaces.inside(overlay.name):
             self._conntrack = Conntrack()
         self._applied: IngressRules | None = None
-        self._applied_host: Mapping[str, PortRule] | None = None
+        self._applied_host: str | None = None
         self._rotations: dict[str, int] = {}
         self._changes = 0
         self._last: dict[str, str] = {}
@@ -119,9 +119,11 @@ class Ingress:
             self._applied = None  # until it is done
             self._rules.run(text)
         self._applied = wanted
-        if self._applied_host != wanted.ports:
-            self._host_rules.run(render_host(wanted.ports))
-            self._applied_host = wanted.ports
+        # Tasks that come and go are no matter of the host's rules, which stay untouched then.
+        host_text = render_host(wanted.ports)
+        if self._applied_host != host_text:
+            self._host_rules.run(host_text)
+            self._applied_host = host_text
         self._forget_ended(ingress)
 
     def verify(self) -> None:

@@ -1,7 +1,7 @@
 """Servers and clients that tests run inside containers and hosts of the lab; standard library only.
 
-serve NAME PORT            TCP and UDP: first line "NAME CLIENT", then echo; ends with standard input,
-                           and soon after SIGTERM
+serve NAME PORT            TCP and UDP: first line "NAME CLIENT", then echo; ends with standard input;
+                           after SIGTERM with the last connection, and takes no new ones soon
 ask tcp|udp HOST PORT N    N times connect, print who answered; "error ..." where nobody did
 tally HOST PORT N          N times connect over TCP, print at the end how often who answered
 load PORT HOST...          connect to each in turn, ask and be answered, until standard input ends;
@@ -21,7 +21,8 @@ import time
 
 LIMIT_S = 10.0  # generous, as the machine may be busy; what is dropped takes that long
 LOAD_LIMIT_S = 20.0  # of a request that must be answered, however busy the machine is
-LAST_ANSWERS_S = 0.5
+LAST_ANSWERS_S = 0.5  # after SIGTERM: what was on its way comes in
+LAST_CONNECTIONS_S = 8.0  # after that: less than the ten seconds that a task has to stop
 
 
 class Tcp(socketserver.StreamRequestHandler):
@@ -46,8 +47,34 @@ class TcpServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 512
 
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        self.open = set()
+        self.is_queue_empty = False
+
+    def process_request(self, request, client) -> None:
+        self.open.add(request)
+        super().process_request(request, client)
+
+    def shutdown_request(self, request) -> None:
+        super().shutdown_request(request)
+        self.open.discard(request)
+
+    def handle_timeout(self) -> None:
+        self.is_queue_empty = True
+
     def handle_error(self, *_: object) -> None:
         """A client that left in the middle is no news."""
+
+    def finish(self) -> None:
+        """Take what waits to be accepted and nothing more, and let all talk to their end."""
+        self.timeout = 0
+        while not self.is_queue_empty:
+            self.handle_request()
+        self.server_close()
+        limit = time.monotonic() + LAST_CONNECTIONS_S
+        while self.open and time.monotonic() < limit:
+            time.sleep(0.02)
 
 
 def serve() -> None:
@@ -57,9 +84,11 @@ def serve() -> None:
     print("ready", flush=True)
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     # As servers do, it answers what it has been asked before it ends.
-    last = threading.Timer(LAST_ANSWERS_S, os._exit, [0])
+    last = threading.Timer(LAST_ANSWERS_S, tcp.shutdown)
     signal.signal(signal.SIGTERM, lambda *_: last.start())
     tcp.serve_forever()
+    tcp.finish()
+    os._exit(0)
 
 
 def ask() -> None:

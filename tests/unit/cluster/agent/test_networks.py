@@ -68,6 +68,26 @@ async def test_every_applied_view_is_acknowledged() -> None:
         telling.cancel()
 
 
+async def test_a_view_is_acknowledged_before_the_engine_is_tidied_up() -> None:
+    told: asyncio.Queue[int] = asyncio.Queue()
+    may_end = asyncio.Event()
+
+    async def slow(_: NodeView) -> None:
+        await may_end.wait()
+
+    networks = Networks(FakeNetworkProcess(), slow, retry_pause_s=0.01)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(networks.run())]
+        tasks.append(group.create_task(networks.acknowledge(told.put)))
+        networks.take_view(difference(None, EMPTY))
+        assert await told.get() == 3
+        networks.take_view(difference(EMPTY, WITH_FRONT))
+        may_end.set()
+        assert await told.get() == 4
+        for one in tasks:
+            one.cancel()
+
+
 async def test_what_an_earlier_life_applied_is_known_and_not_acknowledged() -> None:
     process = FakeNetworkProcess()
     process.views.append(WITH_FRONT)

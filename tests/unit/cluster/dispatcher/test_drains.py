@@ -5,8 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from cluster.dispatcher.drains import Drains
+from cluster.model.attachment import Attachment
 from cluster.model.endpoint import NetworkAttachment
-from cluster.model.ids import NetworkId, NodeId
+from cluster.model.ids import NetworkId, NodeId, TaskId
+from cluster.model.meta import Meta
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.store.change import Updated
@@ -15,6 +17,10 @@ from tests.support.builders import make_network, make_node, make_service, make_s
 S = TaskState
 WEB = make_service("web", networks=("front",))
 FRONT = make_network("front", subnet="10.0.1.0/24")
+
+
+def no_drains() -> Drains:
+    return Drains(make_state())
 
 
 def task(
@@ -36,7 +42,7 @@ class Nodes:
 
 
 def test_every_node_in_the_network_must_know_it() -> None:
-    drains, nodes = Drains(), Nodes()
+    drains, nodes = no_drains(), Nodes()
     ending = task("t1", "a", S.SHUTDOWN)
     state = make_state(FRONT, WEB, ending, task("t2", "b"), make_node("c"))
     drains.look_at([Updated(ending)], state)
@@ -49,7 +55,7 @@ def test_every_node_in_the_network_must_know_it() -> None:
 
 
 def test_a_task_is_drained_once() -> None:
-    drains, nodes = Drains(), Nodes()
+    drains, nodes = no_drains(), Nodes()
     ending = task("t1", "a", S.SHUTDOWN)
     state = make_state(FRONT, WEB, ending)
     drains.look_at([Updated(ending)], state)
@@ -60,7 +66,7 @@ def test_a_task_is_drained_once() -> None:
 
 
 def test_an_unhealthy_task_is_drained_though_it_is_wanted() -> None:
-    drains = Drains()
+    drains = no_drains()
     sick = task("t1", "a")
     sick = replace(sick, status=replace(sick.status, is_unhealthy=True))
     drains.look_at([Updated(sick)], make_state(FRONT, WEB, sick))
@@ -68,7 +74,7 @@ def test_an_unhealthy_task_is_drained_though_it_is_wanted() -> None:
 
 
 def test_tasks_that_do_not_run_or_are_wanted_are_not_drained() -> None:
-    drains = Drains()
+    drains = no_drains()
     items = [
         task("t1", "a"),
         task("t2", "a", S.SHUTDOWN, S.STARTING),
@@ -77,3 +83,44 @@ def test_tasks_that_do_not_run_or_are_wanted_are_not_drained() -> None:
     ]
     drains.look_at([Updated(item) for item in items], make_state(FRONT, WEB, *items))
     assert not drains.take_done(lambda _node, _revision: True)
+
+
+def test_a_node_with_a_plain_container_in_the_network_must_know_it_too() -> None:
+    drains, nodes = no_drains(), Nodes()
+    ending = task("t1", "a", S.SHUTDOWN)
+    place = Attachment(
+        id=TaskId("p1"),
+        meta=Meta(),
+        node_id=NodeId("c"),
+        network_id=FRONT.id,
+        address="10.0.1.9/24",
+    )
+    state = make_state(FRONT, WEB, ending, place)
+    drains.look_at([Updated(ending)], state)
+    nodes.applied[NodeId("a")] = state.revision
+    assert not drains.take_done(nodes.has_applied)
+    nodes.applied[NodeId("c")] = state.revision
+    assert drains.take_done(nodes.has_applied) == [ending]
+
+
+def test_a_new_leader_drains_what_an_earlier_one_told_to_end() -> None:
+    ending = task("t1", "a", S.SHUTDOWN)
+    state = make_state(FRONT, WEB, ending, task("t2", "b"))
+    drains, nodes = Drains(state), Nodes()
+    assert not drains.take_done(nodes.has_applied)
+    nodes.applied = {NodeId("a"): state.revision, NodeId("b"): state.revision}
+    assert drains.take_done(nodes.has_applied) == [ending]
+
+
+def test_a_drained_task_is_known_until_it_has_ended() -> None:
+    drains = no_drains()
+    ending = task("t1", "a", S.SHUTDOWN)
+    state = make_state(FRONT, WEB, ending)
+    drains.look_at([Updated(ending)], state)
+    assert not drains.done_on(NodeId("a"))
+    drains.take_done(lambda _node, _revision: True)
+    assert drains.done_on(NodeId("a")) == {"t1"}
+    assert not drains.done_on(NodeId("b"))
+    ended = replace(ending, status=replace(ending.status, state=S.SHUTDOWN))
+    drains.look_at([Updated(ended)], state)
+    assert not drains.done_on(NodeId("a"))

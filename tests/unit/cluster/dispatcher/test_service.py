@@ -586,3 +586,50 @@ async def test_a_task_is_drained_when_all_nodes_have_it_out_of_their_balancers(
         assert not waiting.done()
         await two.applied(views[two].revision)
         assert (await waiting).drained == ("t1",)
+
+
+ENDING = joined("t1", "w1", "10.0.1.3", desired=TaskState.SHUTDOWN)
+
+
+async def drained(peer: Peer, stream) -> tuple[str, ...]:
+    """Apply views until tasks are called drained."""
+    view = None
+    async for message in stream:
+        if message.drained:
+            return message.drained
+        if message.view is not None:
+            view = merge(view, message.view)
+            await peer.applied(view.revision)
+    raise AssertionError("the stream ended")
+
+
+@leading(*PEERS, FRONT, ENDING, joined("t2", "w2", "10.0.1.4"))
+async def test_a_new_leader_waits_for_nodes_that_have_yet_to_come_back(
+    store: MemoryStore, dispatcher: Dispatcher
+) -> None:
+    one, two = Peer(dispatcher, "w1"), Peer(dispatcher, "w2")
+    await one.register()
+    async with aclosing(one.assignments()) as first, asyncio.TaskGroup() as group:
+        waiting = group.create_task(drained(one, first))
+        await asyncio.sleep(1)
+        assert not waiting.done()  # w2 may still send connections to the task
+        await two.register()
+        async with aclosing(two.assignments()) as second, asyncio.TaskGroup() as other:
+            applying = other.create_task(drained(two, second))
+            assert await waiting == ("t1",)
+            applying.cancel()
+
+
+@leading(*PEERS, FRONT, ENDING, joined("t2", "w2", "10.0.1.4"))
+async def test_a_node_that_is_down_holds_no_drain_up(
+    store: MemoryStore, dispatcher: Dispatcher
+) -> None:
+    one, two = Peer(dispatcher, "w1"), Peer(dispatcher, "w2")
+    await one.register()
+    await two.register()
+    await two.goodbye()
+    async with aclosing(one.assignments()) as stream:
+        assert await drained(one, stream) == ("t1",)
+    await one.register()
+    async with aclosing(one.assignments()) as stream:
+        assert (await anext(stream)).drained == ("t1",)  # known in the next session as well
