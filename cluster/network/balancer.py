@@ -13,6 +13,7 @@ from cluster.network import namespaces
 from cluster.network.balancer_rules import (
     Balancing,
     begin_of_turn,
+    chain_name,
     changed_services,
     plan_balancing,
     render_change,
@@ -53,6 +54,12 @@ class Balancer:
         """Notice that somebody removed the rules; the next `apply` loads them again."""
         if not self._nftables.has_table("ip", TABLE):
             self._applied = None
+
+    def connections(self) -> dict[str, int]:
+        """Return how many connections went to each service with tasks, by its ID."""
+        counted = self._nftables.counters("ip", TABLE)
+        services = self._applied.services if self._applied is not None else {}
+        return {service_id: counted.get(chain_name(service_id), 0) for service_id in services}
 
     def close(self) -> None:
         """Let go of the namespace and leave the rules as they are."""

@@ -4,6 +4,9 @@ One map leads from a virtual address to its service's chain, so that a packet co
 one service and with a thousand. A chain takes the backends in turn (`numgen inc`). Replacing a
 chain starts the turn anew, so that a service whose tasks change all the time would favour its
 first backend; hence each replacement begins at another one (`rotation`).
+
+Each chain has a counter of its name. Only the first packet of a connection meets it, so that it
+counts connections and costs the others nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +65,8 @@ def render_table(wanted: Balancing, rotations: Mapping[str, int]) -> str:
         "  map vips { type ipv4_addr : verdict; }",
         "  set own { type ipv4_addr . ipv4_addr; }",
     ]
-    lines += [f"  chain {chain_name(service_id)} {{ }}" for service_id in sorted(wanted.services)]
+    names = [chain_name(service_id) for service_id in sorted(wanted.services)]
+    lines += [f"  {kind} {name} {{ }}" for name in names for kind in ("counter", "chain")]
     lines += [
         "  chain prerouting {",
         "    type nat hook prerouting priority dstnat;",
@@ -91,7 +95,7 @@ def render_change(have: Balancing, wanted: Balancing, rotations: Mapping[str, in
         before = have.services.get(service_id)
         name = chain_name(service_id)
         if before is None:
-            lines.append(f"add chain ip {TABLE} {name}")
+            lines += [f"add counter ip {TABLE} {name}", f"add chain ip {TABLE} {name}"]
         if before is None or before.addresses != backends.addresses:
             lines += _fill(service_id, backends.addresses, rotations.get(service_id, 0))
         if before is not None and before.vip != backends.vip:
@@ -102,6 +106,7 @@ def render_change(have: Balancing, wanted: Balancing, rotations: Mapping[str, in
         name = chain_name(service_id)
         lines.append(_element("delete", "vips", have.services[service_id].vip))
         lines += [f"flush chain ip {TABLE} {name}", f"delete chain ip {TABLE} {name}"]
+        lines.append(f"delete counter ip {TABLE} {name}")
     for verb, addresses in (("add", wanted.own - have.own), ("delete", have.own - wanted.own)):
         lines += [_element(verb, "own", f"{a} . {a}") for a in sorted(addresses, key=_order)]
     return "".join(f"{line}\n" for line in lines)
@@ -118,7 +123,7 @@ def changed_services(have: Balancing, wanted: Balancing) -> list[str]:
 
 
 def chain_name(service_id: str) -> str:
-    """Return the name of a service's chain."""
+    """Return the name of a service's chain and counter."""
     return f"s_{service_id}"
 
 
@@ -142,7 +147,8 @@ def in_turn(addresses: Sequence[str], rotation: int, suffix: str = "") -> str:
 
 def _fill(service_id: str, addresses: Sequence[str], rotation: int) -> list[str]:
     name = chain_name(service_id)
-    rule = f"add rule ip {TABLE} {name} dnat to {in_turn(addresses, rotation)}"
+    choice = f"dnat to {in_turn(addresses, rotation)}"
+    rule = f'add rule ip {TABLE} {name} counter name "{name}" {choice}'
     return [f"flush chain ip {TABLE} {name}", rule]
 
 

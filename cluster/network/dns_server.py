@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Final, cast
 
+import msgspec
 import structlog
 
 from cluster.model.network_view import NodeView
@@ -45,6 +46,15 @@ RECEIVE_BUFFER_BYTES: Final = 1 << 20
 TCP_IDLE_S: Final = 10.0
 
 
+class NameCounts(msgspec.Struct):
+    """Questions in a network: `unknown` have a name that nobody has, `failed` no answer outside."""
+
+    questions: int = 0
+    unknown: int = 0
+    forwarded: int = 0
+    failed: int = 0
+
+
 class DnsServer:
     """Answers in all networks of the node; lives in the event loop."""
 
@@ -55,6 +65,7 @@ class DnsServer:
         self._listeners: dict[str, _Listener] = {}
         self._turn = rng.getrandbits(16)
         self.queries = 0
+        self.counted: dict[str, NameCounts] = {}  # by network
 
     async def update(self, view: NodeView) -> dict[str, str]:
         """Answer from a view from now on, and listen in exactly its networks.
@@ -68,6 +79,8 @@ class DnsServer:
         for network_id, listener in list(self._listeners.items()):
             if listener.gateway != wanted.get(network_id) or not listener.is_current():
                 self._listeners.pop(network_id).close()
+                if network_id not in wanted:
+                    self.counted.pop(network_id, None)
         for network_id in sorted(wanted.keys() - self._listeners.keys()):
             listener = _Listener(network_id, wanted[network_id])
             try:
@@ -85,12 +98,14 @@ class DnsServer:
             listener.close()
         self._listeners.clear()
 
-    def spawn_forward(self, query: Query, data: bytes, send: Callable[[bytes], None]) -> None:
+    def spawn_forward(
+        self, network_id: str, query: Query, data: bytes, send: Callable[[bytes], None]
+    ) -> None:
         """Pass a query on and send what comes back."""
 
         async def forward() -> None:
             try:
-                answer = await self._forwarder.ask(data, over_tcp=False)
+                answer = await self._forward(network_id, data, over_tcp=False)
                 send(answer or error_answer(query, SERVFAIL))
             except Exception:  # one odd question must not end the resolver
                 log.exception("query not forwarded")
@@ -104,12 +119,14 @@ class DnsServer:
             return None
         answer = self.answer(network_id, client, query, TCP_LIMIT_BYTES)
         if answer is None:
-            answer = await self._forwarder.ask(data, over_tcp=True)
+            answer = await self._forward(network_id, data, over_tcp=True)
         return answer or error_answer(query, SERVFAIL)
 
     def answer(self, network_id: str, client: str, query: Query, limit: int) -> bytes | None:
         """Answer a query from the directory; None if it is to be passed on."""
         self.queries += 1
+        counts = self._counts(network_id)
+        counts.questions += 1
         if not query.is_plain:
             return error_answer(query, NOTIMP if query.flags & 0x7800 else FORMERR)
         directory = self._directory
@@ -123,8 +140,22 @@ class DnsServer:
         if found.asks_itself:  # the engine's resolver goes on to the next one in its list
             return error_answer(query, SERVFAIL)
         if found.may_forward:
+            counts.forwarded += 1
             return None
+        counts.unknown += 1
         return negative_answer(query, NXDOMAIN, directory.serial)
+
+    async def _forward(self, network_id: str, data: bytes, *, over_tcp: bool) -> bytes | None:
+        answer = await self._forwarder.ask(data, over_tcp=over_tcp)
+        if answer is None:
+            self._counts(network_id).failed += 1
+        return answer
+
+    def _counts(self, network_id: str) -> NameCounts:
+        found = self.counted.get(network_id)
+        if found is None:
+            found = self.counted[network_id] = NameCounts()
+        return found
 
     def _rotated(self, addresses: tuple[bytes, ...]) -> tuple[bytes, ...]:
         count = len(addresses)
@@ -217,4 +248,6 @@ class _Datagrams(asyncio.DatagramProtocol):
         if answer is not None:
             transport.sendto(answer, addr)
         else:
-            self._dns.spawn_forward(query, data, lambda reply: transport.sendto(reply, addr))
+            self._dns.spawn_forward(
+                self._network_id, query, data, lambda reply: transport.sendto(reply, addr)
+            )

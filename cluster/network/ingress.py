@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping
 
@@ -15,6 +16,7 @@ from cluster.network.conntrack import Connection, Conntrack
 from cluster.network.ingress_rules import (
     IngressRules,
     PortRule,
+    chain_name,
     changed_ports,
     plan_ports,
     plan_rules,
@@ -41,7 +43,8 @@ log = structlog.get_logger()
 UPLINK_MAC = "02:4e:ff:00:00:02"
 UPLINK_MTU_BYTES = 1500
 IPTABLES_LIMIT_S = 10
-UDP = 17
+UDP = socket.IPPROTO_UDP
+PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": UDP}
 
 
 class Ingress:
@@ -55,6 +58,9 @@ class Ingress:
         self._rules = Nftables(overlay.name)
         with namespaces.inside(overlay.name):
             self._conntrack = Conntrack()
+        self._host_conntrack = Conntrack()
+        self._published: set[tuple[int, int]] | None = None  # protocol and port
+        self._retired: set[tuple[int, int]] = set()  # published no more, perhaps still in use
         self._applied: IngressRules | None = None
         self._applied_host: str | None = None
         self._rotations: dict[str, int] = {}
@@ -124,7 +130,8 @@ class Ingress:
         if self._applied_host != host_text:
             self._host_rules.run(host_text)
             self._applied_host = host_text
-        self._forget_ended(ingress)
+        has_ended = self._forget_ended(ingress)
+        self._forget_unpublished(wanted.ports, has_ended=has_ended)
 
     def verify(self) -> None:
         """Look whether somebody removed link or rules; the next `apply` makes them again."""
@@ -135,26 +142,38 @@ class Ingress:
             self._applied_host = None
         self._firewall_problem = admit_uplink()
 
+    def connections(self) -> dict[str, int]:
+        """Return how many connections came in here for each port, by "8080/tcp"."""
+        counted = self._rules.counters("ip", TABLE)
+        ports = self._applied.ports if self._applied is not None else {}
+        return {
+            f"{port.published_port}/{port.protocol}": counted.get(chain_name(key), 0)
+            for key, port in ports.items()
+        }
+
     def close(self) -> None:
         """Let go of everything and leave links and rules as they are."""
         self._rules.close()
         self._conntrack.close()
+        self._host_conntrack.close()
         self._holder.close()
 
     def remove(self) -> None:
-        """Remove link and host rules; the namespace goes with its overlay."""
-        self.close()
+        """Remove link, host rules and connections; the namespace goes with its overlay."""
         self._host.delete_link(UPLINK_HOST)
         self._host_rules.run(f"add table ip {TABLE}\ndelete table ip {TABLE}\n")
         dismiss_uplink()
+        self._host_conntrack.forget(is_to_uplink)
+        self.close()
 
-    def _forget_ended(self, ingress: IngressView) -> None:
+    def _forget_ended(self, ingress: IngressView) -> bool:
+        """Forget connections to tasks that ended; say whether there may have been any."""
         own = set(ingress.node_addresses.values()) | {ingress.own_address}
         states = {task.address: task.state for task in ingress.network.tasks}
         ended = {a for a, state in self._last.items() if states.get(a) != state}
         first, self._last = not self._last, dict(states)
         if not ended and not first:
-            return
+            return False
 
         def leads_nowhere(connection: Connection) -> bool:
             if connection.called != UPLINK_INSIDE_ADDRESS or connection.answering in own:
@@ -164,6 +183,35 @@ class Ingress:
             return connection.protocol == UDP and states[connection.answering] != "serving"
 
         self._conntrack.forget(leads_nowhere)
+        return True
+
+    def _forget_unpublished(self, ports: Mapping[str, PortRule], *, has_ended: bool) -> None:
+        """Forget the host's part of connections to ports that are published no more.
+
+        Where tasks still serve such a connection, it goes on.
+        """
+        published = {(PROTOCOLS[p.protocol], p.published_port) for p in ports.values()}
+        before = self._published
+        if before is None:  # what an earlier process did not live to see
+            known = self._host_conntrack.connections() if self._host_conntrack.count() else []
+            before = {_place(one) for one in known if is_to_uplink(one)}
+        gone, self._published = before - published, published
+        self._retired = (self._retired | gone) - published
+        if not self._retired or not (gone or has_ended):
+            return
+        inside = self._conntrack.connections()
+        dead = self._retired - {_place(o) for o in inside if o.called == UPLINK_INSIDE_ADDRESS}
+        self._host_conntrack.forget(lambda one: is_to_uplink(one) and _place(one) in dead)
+        self._retired -= dead
+
+
+def is_to_uplink(connection: Connection) -> bool:
+    """Whether the host passes a connection on to the ingress namespace."""
+    return connection.answering == UPLINK_INSIDE_ADDRESS
+
+
+def _place(connection: Connection) -> tuple[int, int]:
+    return connection.protocol, connection.called_port
 
 
 def admit_uplink() -> str:

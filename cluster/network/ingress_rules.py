@@ -29,6 +29,9 @@ from cluster.network.names import (
     tunnel_mac,
 )
 
+REFUSED = "refused"
+"""Counter of packets to the tunnels' port that no node of the cluster sent."""
+
 OWN_ZONE = 65535
 INDEX_MASK = 0xFFFF
 HIDING_MARK = 0x10000
@@ -113,7 +116,11 @@ def render_ingress(wanted: IngressRules, rotations: Mapping[str, int]) -> str:
         "  map ports { type inet_proto . inet_service : verdict; }",
         "  set hiding { type inet_proto . inet_service; }",
         "  map entries { type ether_addr : mark; }",
-        *(f"  chain {chain_name(key)} {{ }}" for key in sorted(wanted.ports)),
+        *(
+            f"  {kind} {chain_name(key)} {{ }}"
+            for key in sorted(wanted.ports)
+            for kind in ("counter", "chain")
+        ),
         "  chain zones {",
         "    type filter hook prerouting priority raw;",
         f'    iifname "{UPLINK_INSIDE}" ct original zone set {OWN_ZONE}',
@@ -182,9 +189,11 @@ def render_ingress_change(
         if after is None:
             lines += [f"flush chain ip {TABLE} {chain_name(key)}"]
             lines += [f"delete chain ip {TABLE} {chain_name(key)}"]
+            lines += [f"delete counter ip {TABLE} {chain_name(key)}"]
     for key, rule in sorted(wanted.ports.items()):
         known = have.ports.get(key)
         if known is None:
+            lines.append(f"add counter ip {TABLE} {chain_name(key)}")
             lines.append(f"add chain ip {TABLE} {chain_name(key)}")
         if known is None or _content(known) != _content(rule):
             lines += _fill(rule, rotations.get(key, 0))
@@ -265,10 +274,11 @@ def render_guard(view: NodeView) -> str:
             f"table inet {TABLE} {{",
             f"  set nodes {{ type ipv4_addr;{v4} }}",
             f"  set nodes6 {{ type ipv6_addr;{v6} }}",
+            f"  counter {REFUSED} {{ }}",
             "  chain input {",
             "    type filter hook input priority -1;",
-            f"    udp dport {view.data_port} ip saddr != @nodes counter drop",
-            f"    udp dport {view.data_port} ip6 saddr != @nodes6 counter drop",
+            f'    udp dport {view.data_port} ip saddr != @nodes counter name "{REFUSED}" drop',
+            f'    udp dport {view.data_port} ip6 saddr != @nodes6 counter name "{REFUSED}" drop',
             "  }",
             "}",
             "",
@@ -277,7 +287,7 @@ def render_guard(view: NodeView) -> str:
 
 
 def chain_name(key: str) -> str:
-    """Return the name of a port's chain."""
+    """Return the name of a port's chain and of the counter of its connections."""
     return f"p_{key}"
 
 
@@ -287,7 +297,7 @@ def _fill(rule: PortRule, rotation: int) -> list[str]:
     if rule.backends:
         choice = in_turn(rule.backends, rotation)
         lines.append(
-            f"add rule ip {TABLE} {name} meta l4proto {rule.protocol}"
+            f'add rule ip {TABLE} {name} counter name "{name}" meta l4proto {rule.protocol}'
             f" dnat to {choice} : {rule.target_port}"
         )
     return lines

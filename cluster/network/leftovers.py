@@ -9,6 +9,8 @@ import msgspec
 
 from cluster.model.network_view import NodeView
 from cluster.network import namespaces
+from cluster.network.conntrack import Conntrack
+from cluster.network.ingress import is_to_uplink
 from cluster.network.names import NAMESPACE_PREFIX, TUNNEL, namespace_name, router_link
 from cluster.network.overlay import Overlay
 from cluster.network.probe import PROBE_NETWORK
@@ -40,6 +42,38 @@ def unwanted(
     if is_probing:
         wanted.add(namespace_name(PROBE_NETWORK))
     return links, sorted(namespaces.names(NAMESPACE_PREFIX) - wanted)
+
+
+def leftovers(
+    overlays: Mapping[str, Overlay],
+    endpoints: Mapping[str, EngineEndpoint],
+    *,
+    is_probing: bool,
+    has_uplink: bool,
+) -> tuple[str, ...]:
+    """Return what nobody wants, in words.
+
+    Args:
+        overlays: all networks of the node, by ID.
+        endpoints: all places of containers, by the engine's ID.
+        is_probing: whether the network of probes is wanted now.
+        has_uplink: whether connections to published ports are wanted.
+    """
+    links, spaces = unwanted(overlays, endpoints, is_probing=is_probing)
+    count = 0 if has_uplink else _uplink_connections()
+    return (
+        *(f"link {name} in {overlay.name}" for overlay, name in links),
+        *(f"namespace {name}" for name in spaces),
+        *([f"{count} connections to ports that are published no more"] if count else []),
+    )
+
+
+def _uplink_connections() -> int:
+    conntrack = Conntrack()
+    try:
+        return sum(map(is_to_uplink, conntrack.connections())) if conntrack.count() else 0
+    finally:
+        conntrack.close()
 
 
 def with_used_networks(

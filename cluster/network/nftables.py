@@ -7,9 +7,10 @@ kept one takes 0.15 ms for a change, a new `nft` process 15 ms.
 from __future__ import annotations
 
 import ctypes
+import re
 from contextlib import nullcontext
 from ctypes.util import find_library
-from typing import Any
+from typing import Any, Final
 
 from cluster.errors import FailedPrecondition
 from cluster.network.namespaces import inside
@@ -67,6 +68,13 @@ class Nftables:
         except RulesError:
             return False
 
+    def counters(self, family: str, table: str) -> dict[str, int]:
+        """Return the packets of each named counter of a table; none where the table is missing."""
+        try:
+            return parse_counters(self.run(f"list counters table {family} {table}"))
+        except RulesError:
+            return {}
+
     def close(self) -> None:
         """Free the context."""
         if self._context is not None:
@@ -74,6 +82,12 @@ class Nftables:
             self._context = None
 
 
+def parse_counters(listing: str) -> dict[str, int]:
+    """Return the packets of each counter in a listing."""
+    return {name: int(packets) for name, packets in _COUNTER.findall(listing)}
+
+
+_COUNTER: Final = re.compile(r"counter (\S+) \{\s*packets (\d+)")
 _loaded: list[Any] = []
 
 

@@ -7,7 +7,6 @@ by itself: what one of them cannot have is reported and tried again, and holds u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +18,10 @@ from cluster.model.diagnosis import DiagnosisOrder
 from cluster.model.network_view import IngressView, NetworkView, NodeView
 from cluster.network import namespaces, stored_state
 from cluster.network.balancer import Balancer
+from cluster.network.counters import NodeCounters, network_counters
 from cluster.network.ingress import Ingress
-from cluster.network.ingress_rules import PortRule, render_guard
-from cluster.network.leftovers import unwanted, with_used_networks
+from cluster.network.ingress_rules import REFUSED, render_guard
+from cluster.network.leftovers import leftovers, unwanted, with_used_networks
 from cluster.network.names import (
     TABLE,
     TUNNEL,
@@ -31,6 +31,7 @@ from cluster.network.names import (
 )
 from cluster.network.netlink import Netlink
 from cluster.network.nftables import Nftables
+from cluster.network.node_ports import local_ports
 from cluster.network.overlay import Overlay, TunnelSettings
 from cluster.network.overlay_plan import plan_ingress, plan_overlay
 from cluster.network.probe import ProbeNetwork
@@ -41,8 +42,6 @@ log = structlog.get_logger()
 DEFAULT_MTU_BYTES: Final = 1500
 HOST: Final = "host"
 """Key of problems that are no single network's."""
-
-ALL_ADDRESSES: Final = ("", "0.0.0.0")  # noqa: S104 - what the engine says
 
 
 class NodeNetwork:
@@ -146,6 +145,17 @@ class NodeNetwork:
             "ports": list(self._ingress.problems) if self._ingress else [],
             "networks": [self._network_status(i) for i in sorted(self._overlays)],
         }
+
+    def counters(self) -> NodeCounters:
+        """Return what was counted since the rules were loaded and the links made."""
+        return NodeCounters(
+            networks=tuple(
+                network_counters(self._network(i), overlay, self._balancers.get(i))
+                for i, overlay in sorted(self._overlays.items())
+            ),
+            ports=self._ingress.connections() if self._ingress else {},
+            refused_tunnel_packets=self._host_rules.counters("inet", TABLE).get(REFUSED, 0),
+        )
 
     @property
     def is_as_wanted(self) -> bool:
@@ -285,11 +295,12 @@ class NodeNetwork:
             self._probe = None
 
     def leftovers(self) -> tuple[str, ...]:
-        """Return links and namespaces that nobody wants, in words."""
-        links, spaces = unwanted(self._overlays, self._state.endpoints, is_probing=self._is_probing)
-        return (
-            *(f"link {name} in {overlay.name}" for overlay, name in links),
-            *(f"namespace {name}" for name in spaces),
+        """Return links, namespaces and connections that nobody wants, in words."""
+        return leftovers(
+            self._overlays,
+            self._state.endpoints,
+            is_probing=self._is_probing,
+            has_uplink=self._ingress is not None,
         )
 
     @property
@@ -451,42 +462,6 @@ class NodeNetwork:
         if state != self._state:
             stored_state.save(self._folder, state)
             self._state = state
-
-
-def local_ports(endpoints: Mapping[str, EngineEndpoint]) -> dict[str, PortRule]:
-    """Return the ports that containers publish on this node alone, beside ports of the cluster.
-
-    The engine publishes ports of containers that have its own bridge as their way out. Where that
-    is the ingress network, nobody else does it.
-
-    Raises:
-        InvalidArgument: a port is of a kind that only the engine's bridge can publish.
-    """
-    gateways = {e.sandbox: e.address for e in endpoints.values() if e.is_gateway and e.sandbox}
-    rules: dict[str, PortRule] = {}
-    for endpoint in endpoints.values():
-        if endpoint.sandbox not in gateways:
-            continue
-        for port in endpoint.ports:
-            if port.protocol not in {"tcp", "udp"} or not port.published_port:
-                raise InvalidArgument(
-                    f"port {port.target_port}/{port.protocol or '?'} in host mode beside ingress"
-                    " ports: want tcp or udp and a fixed published port"
-                )
-            rule = PortRule(
-                protocol=port.protocol,
-                published_port=port.published_port,
-                target_port=port.target_port,
-                host_ips=() if port.host_ip in ALL_ADDRESSES else (port.host_ip,),
-                backends=(gateways[endpoint.sandbox],),
-            )
-            known = rules.get(rule.key)
-            if known is not None:  # one binding for each address
-                is_all = not known.host_ips or not rule.host_ips
-                addresses = () if is_all else tuple(sorted({*known.host_ips, *rule.host_ips}))
-                rule = msgspec.structs.replace(rule, host_ips=addresses)
-            rules[rule.key] = rule
-    return rules
 
 
 def _tunnel(network: NetworkView, view: NodeView, mtu: int) -> TunnelSettings:

@@ -22,7 +22,7 @@ import structlog
 from cluster.errors import FatalStorageError, InvalidArgument, Unavailable
 from cluster.model.diagnosis import DiagnosisOrder, NetworkDiagnosis
 from cluster.model.network_view import NodeView
-from cluster.network.dns_server import DnsServer
+from cluster.network.dns_server import DnsServer, NameCounts
 from cluster.network.engine_listing import Listing, engine_listing
 from cluster.network.http_socket import Answer, Request, serving
 from cluster.network.node_network import NodeNetwork
@@ -117,10 +117,14 @@ class NetworkProcess:
                 status = await self._call(network.status)
                 status["names"] = {"queries": dns.queries, "problems": self._name_problems}
                 return _json(status)
+            case "GET", "/counters":
+                counters = msgspec.to_builtins(await self._call(network.counters))
+                for shown in counters["networks"]:
+                    shown["names"] = dns.counted.get(shown["id"], NameCounts())
+                return _json(counters)
             case _:
-                return Answer(
-                    404, b'{"message": "want PUT /view, GET /view, GET /status or POST /diagnosis"}'
-                )
+                known = "PUT /view, GET /view, GET /status, GET /counters or POST /diagnosis"
+                return Answer(404, msgspec.json.encode({"message": f"want {known}"}))
 
     async def _diagnose(self, order: DiagnosisOrder, network: NodeNetwork) -> NetworkDiagnosis:
         leftovers = await self._call(network.leftovers)

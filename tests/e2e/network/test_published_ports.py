@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.client_host import ClientHost
 from tests.support.cluster import HOSTS, Cluster, Container, idle, wait_for
+from tests.support.lab_host import ROOT
 from tests.support.probe_service import PORT, PROBE, both, load, probe, server
 
 BOTH = pytest.mark.parametrize("kind", ["tcp", "udp"])
@@ -213,11 +215,17 @@ def test_nothing_is_left_of_a_port_after_its_stack(cluster: Cluster, client: Cli
     cluster.wait_running("shop_web", 2)
     answers_everywhere(cluster, client, 8080, {"1", "2"})
     cluster.stack("rm", "shop")
+    remembered = (
+        "from cluster.network.conntrack import Conntrack\n"
+        "print(*(c for c in Conntrack().connections() if c.called_port == 8080))\n"
+    )
+    listing = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-c", remembered)
 
     def is_gone(host: int) -> bool:
         rules = cluster.lab.enter(host, "nft", "list", "tables").stdout
         links = cluster.lab.enter(host, "ip", "-o", "link").stdout
         rest = "stackyard" in rules or "stk-up" in links
+        rest = rest or bool(cluster.lab.enter(host, *listing).stdout.strip())
         bound = ("python3", "-c", "import socket; socket.create_server(('', 8080))")
         return not rest and not cluster.lab.enter(host, *bound, check=False).returncode
 

@@ -1,9 +1,13 @@
 """What dies comes back and finds its work; what is removed leaves nothing."""
 
+import contextlib
 import json
 import signal
 
-from tests.support.data_plane import PORT, DataPlane, Net, eventually
+from cluster.model.ids import ServiceId
+from cluster.model.network_view import PublishedPort
+from tests.support.data_plane import PORT, PYTHON, DataPlane, Net, eventually
+from tests.support.lab_host import ROOT
 
 VIP = "10.50.1.200"
 
@@ -30,11 +34,17 @@ def test_connections_outlive_an_engine_that_keeps_its_containers(plane: DataPlan
         lambda: plane.lab.engine(1, "GET", "/info")["LiveRestoreEnabled"],
         "the engine has read its settings",
     )
-    with plane.holding("cli.1", VIP) as held:
+    entry = plane.lab.host(1).address
+    with contextlib.ExitStack() as stack:
+        inner = [stack.enter_context(plane.holding("cli.1", VIP)) for _ in range(2)]
+        outer = [stack.enter_context(plane.holding("client", entry, 8080)) for _ in range(2)]
+        for held in (inner, outer):  # to the task here, and to the one elsewhere
+            assert {one.peer.split()[0] for one in held} == {"web.1", "web.2"}
         plane.lab.kill_engine(1, signal.SIGTERM)
-        assert held.say("x") == "x"
+        assert [one.say("x") for one in (*inner, *outer)] == ["x"] * 4
+        assert plane.answering("client", "tcp", entry, 8080, 2) == {"web.1": 1, "web.2": 1}
         plane.lab.start_engine(1)
-        assert held.say("y") == "y"
+        assert [one.say("y") for one in (*inner, *outer)] == ["y"] * 4
     assert plane.dns("cli.1", "web") == f"0 {VIP}"
     assert plane.answering("client", "tcp", plane.lab.host(1).address, 8080, 2) == {
         "web.1": 1,
@@ -104,6 +114,9 @@ def test_a_forged_source_is_dropped(plane: DataPlane) -> None:
     done = plane.inside("cli.1", "python3", "-c", script)
     assert not done.returncode, done.stderr
     assert dropped() > before
+    counted = plane.lab.netd(1, "GET", "/counters")["networks"]
+    (front,) = (one for one in counted if one["name"] == "shop_front")
+    assert front["forged_packets"] == dropped()
 
 
 def test_only_nodes_may_send_into_the_tunnels(plane: DataPlane) -> None:
@@ -113,8 +126,45 @@ def test_only_nodes_may_send_into_the_tunnels(plane: DataPlane) -> None:
     )
     plane.inside("client", "python3", "-c", script)
     rules = plane.inside("h1", "nft", "list", "table", "inet", "stackyard").stdout
-    (rule,) = (line for line in rules.splitlines() if "@nodes " in line)
-    assert "packets 0 " not in rule
+    (counted,) = (line for line in rules.splitlines() if "packets" in line)
+    assert "packets 0 " not in counted
+    assert plane.lab.netd(1, "GET", "/counters")["refused_tunnel_packets"] > 0
+
+
+def test_nothing_is_left_of_connections_to_a_port_after_its_service(plane: DataPlane) -> None:
+    service = "idpassing"
+    port = PublishedPort(
+        protocol="tcp", published_port=8085, target_port=PORT, service_id=ServiceId(service)
+    )
+    where = {"frontnet00": "10.50.1.15", "ingress0net": "10.255.1.15"}
+    entry = plane.lab.host(2).address
+    plane.ports.append(port)
+    plane.run(1, "passing.1", where, service=service)
+    assert plane.ask("h2", "tcp", "127.0.0.1", 8085)[0].startswith("passing.1 ")
+    with plane.holding("client", entry, 8085) as held:
+        plane.ports.remove(port)
+        plane.send()
+        assert held.say("who is served still") == "who is served still"
+        assert connections(plane, "h2", 8085)
+        plane.stop("passing.1")
+        plane.send()
+        for place in ("h2", "h2/stknet-ingress0"):
+            assert not connections(plane, place, 8085), place
+        assert held.say("nobody is here").startswith(("error", "closed"))
+
+
+def connections(plane: DataPlane, place: str, port: int) -> list[str]:
+    """What the kernel remembers of connections to a port, in a host or a namespace of it."""
+    host, _, space = place.partition("/")
+    inside = ("nsenter", f"--net=/run/netns/{space}", "--") if space else ()
+    listing = (
+        "from cluster.network.conntrack import Conntrack\n"
+        "for one in Conntrack().connections():\n"
+        "    print(one.called_port, one.called, one.answering)\n"
+    )
+    done = plane.inside(host, "env", f"PYTHONPATH={ROOT}", *inside, PYTHON, "-c", listing)
+    assert not done.returncode, done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith(f"{port} ")]
 
 
 def test_a_port_of_one_node_works_beside_published_ones(plane: DataPlane) -> None:

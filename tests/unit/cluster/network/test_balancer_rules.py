@@ -18,6 +18,7 @@ delete table ip stackyard
 table ip stackyard {
   map vips { type ipv4_addr : verdict; }
   set own { type ipv4_addr . ipv4_addr; }
+  counter s_web { }
   chain s_web { }
   chain prerouting {
     type nat hook prerouting priority dstnat;
@@ -29,7 +30,7 @@ table ip stackyard {
   }
 }
 flush chain ip stackyard s_web
-add rule ip stackyard s_web dnat to numgen inc mod 2 map { 0 : 10.0.1.12, 1 : 10.0.1.11 }
+add rule ip stackyard s_web counter name "s_web" dnat to numgen inc mod 2 map { 0 : 10.0.1.12, 1 : 10.0.1.11 }
 add element ip stackyard vips { 10.0.1.2 : goto s_web }
 add element ip stackyard own { 10.0.1.11 . 10.0.1.11 }
 add element ip stackyard own { 10.0.1.22 . 10.0.1.22 }
@@ -55,7 +56,7 @@ def test_another_backend_replaces_one_chain_and_nothing_else() -> None:
     assert changed_services(one, two) == ["web"]
     assert render_change(one, two, {"web": 0}) == (
         "flush chain ip stackyard s_web\n"
-        "add rule ip stackyard s_web dnat to numgen inc mod 2"
+        'add rule ip stackyard s_web counter name "s_web" dnat to numgen inc mod 2'
         " map { 0 : 10.0.1.9, 1 : 10.0.1.10 }\n"
     )
 
@@ -67,11 +68,13 @@ def test_a_service_that_nobody_serves_leaves_its_address_to_the_router() -> None
         "delete element ip stackyard vips { 10.0.1.2 }\n"
         "flush chain ip stackyard s_web\n"
         "delete chain ip stackyard s_web\n"
+        "delete counter ip stackyard s_web\n"
     )
     assert render_change(none, some, {}) == (
+        "add counter ip stackyard s_web\n"
         "add chain ip stackyard s_web\n"
         "flush chain ip stackyard s_web\n"
-        "add rule ip stackyard s_web dnat to numgen inc mod 1 map { 0 : 10.0.1.9 }\n"
+        'add rule ip stackyard s_web counter name "s_web" dnat to numgen inc mod 1 map { 0 : 10.0.1.9 }\n'
         "add element ip stackyard vips { 10.0.1.2 : goto s_web }\n"
     )
 

@@ -23,7 +23,9 @@ table ip stackyard {
   map ports { type inet_proto . inet_service : verdict; }
   set hiding { type inet_proto . inet_service; }
   map entries { type ether_addr : mark; }
+  counter p_tcp_8080 { }
   chain p_tcp_8080 { }
+  counter p_tcp_9000 { }
   chain p_tcp_9000 { }
   chain zones {
     type filter hook prerouting priority raw;
@@ -53,10 +55,10 @@ table ip stackyard {
 }
 add element ip stackyard entries { 02:4e:00:00:00:02 : 2 }
 flush chain ip stackyard p_tcp_8080
-add rule ip stackyard p_tcp_8080 meta l4proto tcp dnat to numgen inc mod 2 map { 0 : 10.255.1.11, 1 : 10.255.1.12 } : 80
+add rule ip stackyard p_tcp_8080 counter name "p_tcp_8080" meta l4proto tcp dnat to numgen inc mod 2 map { 0 : 10.255.1.11, 1 : 10.255.1.12 } : 80
 add element ip stackyard ports { tcp . 8080 : goto p_tcp_8080 }
 flush chain ip stackyard p_tcp_9000
-add rule ip stackyard p_tcp_9000 meta l4proto tcp dnat to numgen inc mod 2 map { 0 : 10.255.1.11, 1 : 10.255.1.12 } : 80
+add rule ip stackyard p_tcp_9000 counter name "p_tcp_9000" meta l4proto tcp dnat to numgen inc mod 2 map { 0 : 10.255.1.11, 1 : 10.255.1.12 } : 80
 add element ip stackyard ports { tcp . 9000 : goto p_tcp_9000 }
 add element ip stackyard hiding { tcp . 9000 }
 """
@@ -89,7 +91,7 @@ def test_the_host_honours_the_address_of_a_port_and_admits_nothing_else() -> Non
 def test_only_other_nodes_may_send_into_the_tunnels() -> None:
     text = render_guard(view())
     assert "set nodes { type ipv4_addr; elements = { 192.0.2.2 }; }" in text
-    assert "udp dport 4789 ip saddr != @nodes counter drop" in text
+    assert 'udp dport 4789 ip saddr != @nodes counter name "refused" drop' in text
 
 
 def test_equal_states_differ_in_nothing() -> None:
@@ -104,7 +106,7 @@ def test_another_backend_replaces_one_chain() -> None:
     assert changed_ports(rules(), wanted) == ["tcp_8080"]
     assert render_ingress_change(rules(), wanted, {}) == (
         "flush chain ip stackyard p_tcp_8080\n"
-        "add rule ip stackyard p_tcp_8080 meta l4proto tcp"
+        'add rule ip stackyard p_tcp_8080 counter name "p_tcp_8080" meta l4proto tcp'
         " dnat to numgen inc mod 1 map { 0 : 10.255.1.12 } : 80\n"
     )
 
@@ -116,6 +118,7 @@ def test_a_port_that_is_published_no_more_goes_with_its_chain() -> None:
         "delete element ip stackyard hiding { tcp . 9000 }\n"
         "flush chain ip stackyard p_tcp_9000\n"
         "delete chain ip stackyard p_tcp_9000\n"
+        "delete counter ip stackyard p_tcp_9000\n"
     )
 
 

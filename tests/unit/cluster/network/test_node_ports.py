@@ -6,7 +6,7 @@ import pytest
 
 from cluster.errors import InvalidArgument
 from cluster.model.ids import NetworkId
-from cluster.network.node_network import local_ports
+from cluster.network.node_ports import local_ports
 from cluster.network.stored_state import EngineEndpoint, EnginePort
 
 
