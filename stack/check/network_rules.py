@@ -47,6 +47,16 @@ def _port_address(project: Project) -> Found:
             yield port.place, f"{address} is an address of one machine; other nodes do not have it"
 
 
+def _port_range(project: Project) -> Found:
+    for _, port in _ports(project):
+        published, target = port.text("published"), port.text("target")
+        if "-" in published and port.text("mode") != "host":
+            yield (
+                port.place,
+                f"all ports from {published} lead to {target}; on one machine one is chosen",
+            )
+
+
 def _port_replicas(project: Project) -> Found:
     for service in project.services:
         if service.is_global or service.replicas <= 1 or project.nodes:
@@ -174,6 +184,15 @@ RULES = (
         "A port without mode: host leads to one service on every node; the second one is refused.",
         "give each service a port of its own",
         _port_taken,
+    ),
+    Rule(
+        "port-range",
+        Severity.NOTE,
+        "Range of ports for one port",
+        "On one machine each container takes a port of the range; in a cluster every port of it is "
+        "published, and leads to all tasks.",
+        "name one port",
+        _port_range,
     ),
     Rule(
         "port-replicas",

@@ -124,11 +124,21 @@ class ServicePart(Part):
         return any(True for _ in self.deploy.below("placement").texts("constraints"))
 
     def published_ports(self) -> Iterator[tuple[str, Part]]:
-        """The ports with a published number, each as "8080/tcp" and with its place."""
+        """The ports with a published number, each as "8080/tcp" and with its place.
+
+        A range gives each of its numbers.
+        """
         for port in self.items("ports"):
             published = port.text("published")
-            if published not in {"", "0"}:
-                yield f"{published}/{port.text('protocol').lower() or 'tcp'}", port
+            if published in {"", "0"}:
+                continue
+            protocol = port.text("protocol").lower() or "tcp"
+            first, _, last = published.partition("-")
+            if not first.isdecimal() or not last.isdecimal():
+                yield f"{published}/{protocol}", port
+                continue
+            for number in range(int(first), int(last) + 1):
+                yield f"{number}/{protocol}", port
 
     def host_ports(self) -> Iterator[tuple[str, Part]]:
         """Those of them that are published on the nodes of the service's tasks only."""

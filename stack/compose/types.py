@@ -29,7 +29,8 @@ class Healthcheck(_Part, frozen=True, kw_only=True):
 class Port(_Part, frozen=True, kw_only=True):
     """A published port; `published` 0 lets the engine choose.
 
-    With `published_end` set, it chooses one of `published` to `published_end`.
+    With `published_end` set, all of `published` to `published_end` lead to it on a cluster; on one
+    machine one of them is chosen.
     """
 
     target: int

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
 from stack.compose.types import Port, Service
 from stack.engine.payloads import Json
 from stack.errors import ComposeError
@@ -20,7 +24,7 @@ def endpoint_spec(service: Service) -> Json:
     if service.deploy.endpoint_mode:
         payload["Mode"] = service.deploy.endpoint_mode
     if service.ports:
-        in_order = sorted(service.ports, key=lambda port: port.published)
+        in_order = sorted(_single_ports(service), key=lambda port: port.published)
         ports = [_port(service, port) for port in in_order]
         payload["Ports"] = [port for index, port in enumerate(ports) if port not in ports[:index]]
     return payload
@@ -29,7 +33,7 @@ def endpoint_spec(service: Service) -> Json:
 def port_settings(service: Service) -> list[Json]:
     """The extension label's ``ports``: addresses they are limited to, and hidden clients."""
     by_port: dict[tuple[int, int, str], list[Port]] = {}
-    for port in service.ports:
+    for port in _single_ports(service):
         by_port.setdefault((port.target, port.published, port.protocol), []).append(port)
     settings: list[Json] = []
     for (target, published, protocol), ports in sorted(by_port.items()):
@@ -46,12 +50,25 @@ def port_settings(service: Service) -> list[Json]:
     return settings
 
 
+def _single_ports(service: Service) -> Iterator[Port]:
+    """Yield each port by itself: all of a range are published, as Docker's client does it.
+
+    In mode host a range remains; which port of it is free is known on the node alone.
+    """
+    for port in service.ports:
+        if not port.published_end or port.mode == "host":
+            yield port
+            continue
+        for number in range(port.published, port.published_end + 1):
+            yield replace(port, published=number, published_end=0)
+
+
 def _port(service: Service, port: Port) -> Json:
     place = f"services.{service.name}.ports"
     if port.published_end:
         raise ComposeError(
             f"{place}: {port.published}-{port.published_end}:{port.target}: a cluster cannot "
-            "choose one port of a range: name one"
+            "choose one port of a range on a node: name one, or leave mode: host out"
         )
     if port.mode != "host" and ":" in port.host_ip and port.host_ip not in _ALL_ADDRESSES:
         raise ComposeError(

@@ -93,6 +93,12 @@ def test_hosts_and_containers_reach_a_port_like_anybody(
             address = cluster.address(host)
             answers = names(from_container(cluster, container, kind, address, 8080, 4))
             assert answers == {"1": 2, "2": 2}, f"{container.service} on h{container.host}"
+    for container in (web[0], *others):
+        answers = names(from_container(cluster, container, kind, "web", PORT, 4))
+        assert answers == {"1": 2, "2": 2}, f"h{container.host}"
+    for container in (others[0], others[-1]):
+        answers = names(from_container(cluster, container, kind, "tasks.web", PORT, 1))
+        assert answers in ({"1": 1}, {"2": 1}), f"h{container.host}"
 
 
 @BOTH

@@ -40,6 +40,8 @@ except socket.gaierror:
     print("unknown")
 """
 
+RESOLV_CONF = "/etc/resolv.conf"
+
 IN_KERNEL = """
 ls /run/netns 2>/dev/null | grep ^stknet
 ip -brief link | grep -E '^(sk|stk)'
@@ -104,9 +106,13 @@ def eventually(what: str, wanted: object, look: Callable[[], object]) -> None:
 
 
 def test_names_lead_to_tasks_on_all_hosts_in_turn(cluster: Cluster) -> None:
-    cluster.deploy("shop", shop())
+    services = shop()
+    services["client"]["dns_search"] = ["far.example"]
+    cluster.deploy("shop", services)
     web = {c.id[:12] for c in cluster.wait_running("shop_web", 3)}
     for client in cluster.wait_running("shop_client", len(HOSTS)):
+        settings = cluster.lab.enter(client.host, "docker", "exec", client.id, "cat", RESOLV_CONF)
+        assert "search far.example" in settings.stdout.splitlines()
         eventually(
             "all tasks",
             addresses(cluster, "shop_web"),

@@ -95,6 +95,8 @@ def test_the_world_is_reached_through_the_host(plane: DataPlane) -> None:
         for place in ("web.1", "cli.1"):
             assert plane.ask(place, "tcp", plane.client.address, 9000) == [f"world {seen}"]
             assert plane.ask(place, "udp", plane.client.address, 9000) == [f"world {seen}"]
+        for kind in ("tcp", "udp"):  # from a container that is in internal networks alone
+            assert plane.ask("db.1", kind, plane.client.address, 9000) == ["error OSError"]
     finally:
         server.stdin.close()
         server.wait(20)

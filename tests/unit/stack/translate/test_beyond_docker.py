@@ -293,7 +293,7 @@ def test_all_addresses_need_no_label(address: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"published_end": 8089}, "cannot choose one port of a range"),
+        ({"published_end": 8089, "mode": "host"}, "cannot choose one port of a range"),
         ({"mode": "ingress", "host_ip": "::1"}, "published on IPv4 addresses only"),
     ],
 )
