@@ -151,8 +151,14 @@ class Engine:
                 f"cannot reach the local Docker Engine at {self.socket}: "
                 f"{_reason(error)}; is dockerd running?"
             ) from error
+        self._notice(response.headers.get("Api-Version", ""))
         async with response:
             yield response
+
+    def _notice(self, newest: str) -> None:
+        """Ask again what the engine serves when another one answers, such as after an upgrade."""
+        if newest and self._newest is not None and newest != str(self._newest):
+            self._newest = None
 
     async def _learn(self) -> None:
         try:

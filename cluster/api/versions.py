@@ -28,7 +28,8 @@ NEWEST = ApiVersion(1, 50)
 OLDEST = ApiVersion(1, 24)
 """The oldest version served."""
 
-_VERSIONED_PATH = re.compile(r"^/v([0-9]+(?:\.[0-9]+)*)(?=/)")
+_VERSIONED_PATH = re.compile(r"^/v([0-9.]+)(?=/)")
+_MAX_DIGITS = 9
 
 
 class UnsupportedVersion(InvalidArgument):
@@ -54,6 +55,16 @@ def parse_version(text: str) -> ApiVersion:
     return ApiVersion(int(major), int(minor))
 
 
+def _of_client(text: str) -> ApiVersion:
+    """Return the version of a path; as in Docker, anything made of digits and dots is one.
+
+    What lacks counts as 0, so that ``1`` is older than all that are served; a third part says
+    nothing.
+    """
+    major, minor = (*(int(part[:_MAX_DIGITS] or 0) for part in text.split(".")), 0)[:2]
+    return ApiVersion(major, minor)
+
+
 def split_path(path: str) -> tuple[str | None, str]:
     """Return the version that a path begins with, or None, and the rest of the path."""
     match = _VERSIONED_PATH.match(path)
@@ -75,7 +86,7 @@ def check_version(text: str | None, newest: ApiVersion) -> ApiVersion:
     """
     if text is None:
         return newest
-    version = parse_version(text)
+    version = _of_client(text)
     if version > newest:
         raise UnsupportedVersion(
             f"client version {text} is too new. Maximum supported API version is {newest}"
@@ -100,7 +111,7 @@ def engine_path(path: str, oldest: ApiVersion | None, newest: ApiVersion | None)
     text, rest = split_path(path)
     if text is None:
         return path
-    version = parse_version(text)
+    version = _of_client(text)
     if newest is not None and version > newest:
         version = newest
     if oldest is not None and version < oldest:

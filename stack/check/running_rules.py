@@ -143,9 +143,13 @@ def _reaches(service: ServicePart) -> list[tuple[str, str]]:
     if not service.is_pinned:
         found += [
             (key, "every node that may run a task must have the devices")
-            for key in ("devices", "gpus", "device_cgroup_rules")
+            for key in ("devices", "device_cgroup_rules")
             if service.has(key)
         ]
+    if service.has("gpus"):
+        found.append(
+            ("gpus", "tasks go to nodes that say what they have (stackd --generic-resource gpu=2)")
+        )
     found += [
         (key, "the container shares a namespace with its node")
         for key in ("pid", "ipc", "uts", "userns_mode", "network_mode")

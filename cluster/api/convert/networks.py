@@ -8,15 +8,17 @@ import msgspec
 
 from cluster.api.convert.objects import common_members
 from cluster.api.convert.timestamps import rfc3339
+from cluster.api.versions import ApiVersion
 from cluster.model.endpoint import NetworkAttachment
 from cluster.model.network import Network, NetworkSpec
 
 DEFAULT_DRIVER = "overlay"
+_IPV4_SINCE = ApiVersion(1, 47)
 VNI_OPTION = "com.docker.network.driver.overlay.vxlanid_list"
 
 
-def network_json(network: Network) -> dict[str, Any]:
-    """Return a cluster network as the API shows it; the same in lists and alone."""
+def network_json(network: Network, version: ApiVersion) -> dict[str, Any]:
+    """Return a cluster network as that version shows it; the same in lists and alone."""
     spec = network.spec
     shown: dict[str, Any] = {
         "Name": spec.name,
@@ -35,7 +37,7 @@ def network_json(network: Network) -> dict[str, Any]:
         "Options": _options(network) or None,
         "Labels": dict(spec.labels) if spec.labels else None,
     }
-    return shown
+    return _with_families(shown, version)
 
 
 def attachment_json(network: Network, attachment: NetworkAttachment) -> dict[str, Any]:
@@ -54,12 +56,12 @@ def attachment_json(network: Network, attachment: NetworkAttachment) -> dict[str
     return shown
 
 
-def predefined_network_json(name: str, driver: str) -> dict[str, Any]:
+def predefined_network_json(name: str, driver: str, version: ApiVersion) -> dict[str, Any]:
     """Return one of the networks that every node has, as a service may name it.
 
     Its ID is its name: the IDs that the engines give differ from node to node.
     """
-    return {
+    shown = {
         "Name": name,
         "Id": name,
         "Scope": "swarm",
@@ -75,6 +77,12 @@ def predefined_network_json(name: str, driver: str) -> dict[str, Any]:
         "Options": None,
         "Labels": None,
     }
+    return _with_families(shown, version)
+
+
+def _with_families(shown: dict[str, Any], version: ApiVersion) -> dict[str, Any]:
+    """Say that there is IPv4, as there is in every network, to clients that can hear it."""
+    return {**shown, "EnableIPv4": True} if version >= _IPV4_SINCE else shown
 
 
 def _spec_inside_task(spec: NetworkSpec) -> dict[str, Any]:

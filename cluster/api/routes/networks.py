@@ -30,7 +30,7 @@ from cluster.api.payloads.networks import (
     decode_network_request,
     decode_network_spec,
 )
-from cluster.api.query import lenient_flag
+from cluster.api.query import strict_flag
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
 from cluster.errors import (
@@ -61,12 +61,13 @@ async def list_networks(api: ApiContext, request: ApiRequest) -> web.StreamRespo
     if state is None:
         return await pass_through(api.engine, request)
     filters = Filters.parse(request.query.get("filters"), _FILTERS)
+    fitting = (n for n in state.networks if _fits(state, n, filters))
+    clusters = [network_json(network, request.version) for network in fitting]
     if api.is_limited:
-        return json_response([network_json(n) for n in state.networks if _fits(state, n, filters)])
+        return json_response(clusters)
     answer = await api.engine.ask("GET", await api.engine.path_for(request.http.raw_path))
     if answer.status != 200:
         return message_response(answer.status, _message(answer.json()))
-    clusters = [network_json(n) for n in state.networks if _fits(state, n, filters)]
     return json_response(clusters + [n for n in answer.json() if not _stands_for_another(n)])
 
 
@@ -80,14 +81,14 @@ async def inspect_network(api: ApiContext, request: ApiRequest) -> web.StreamRes
         return await pass_through(api.engine, request)
     network = _cluster_network(state, text)
     if network is not None:
-        shown = network_json(network)
+        shown = network_json(network, request.version)
         shown["Containers"] = containers_json(network, state, api.node.info().node_id) or None
-        if lenient_flag(request.query, "verbose"):
+        if strict_flag(request.query, "verbose"):
             shown |= verbose_network_json(network, state)
         return json_response(shown)
     if scope == "swarm":
         if text in PREDEFINED:
-            return json_response(predefined_network_json(text, PREDEFINED[text]))
+            return json_response(predefined_network_json(text, PREDEFINED[text], request.version))
         raise NotFound(f"network {text} not found")
     _check_engine_is_seen(api, text)
     return await pass_through(api.engine, request)

@@ -37,7 +37,15 @@ async def manager(api: Client) -> Client:
 
 
 @pytest.fixture
-async def with_engine(local_node: MemoryNode, tmp_path: Path) -> AsyncIterator[Client]:
+def engine_says() -> dict[str, str]:
+    """The versions that the small engine serves."""
+    return {"ApiVersion": "1.41", "MinAPIVersion": "1.30"}
+
+
+@pytest.fixture
+async def with_engine(
+    local_node: MemoryNode, tmp_path: Path, engine_says: dict[str, str]
+) -> AsyncIterator[Client]:
     """A node whose engine tells what it was asked."""
 
     streams: list[web.Request] = []
@@ -46,8 +54,7 @@ async def with_engine(local_node: MemoryNode, tmp_path: Path) -> AsyncIterator[C
         if request.path.endswith("/version"):
             content = {
                 "Version": "20.10.24",
-                "ApiVersion": "1.41",
-                "MinAPIVersion": "1.30",
+                **engine_says,
                 "Components": [{"Name": "Engine", "Details": {"ApiVersion": "1.41"}}],
             }
             return web.json_response(content)
@@ -79,6 +86,7 @@ async def with_engine(local_node: MemoryNode, tmp_path: Path) -> AsyncIterator[C
             return response
         body = await request.read()
         headers = {"X-Seen": request.headers.get("X-Sent", ""), "Content-Encoding": "gzip"}
+        headers["Api-Version"] = engine_says["ApiVersion"]
         content = f"{request.method} {request.raw_path} ".encode() + body
         return web.Response(status=299, body=content, headers=headers)
 

@@ -97,3 +97,19 @@ async def test_a_local_network_is_made_by_the_engine(with_engine: Client) -> Non
     _, networks = await with_engine("GET", "/networks")
     assert [n["Name"] for n in networks] == ["o", "ingress", "bridge"]
     assert (await with_engine("DELETE", "/networks/o"))[0] == 204
+
+
+async def test_an_engine_that_was_upgraded_is_asked_again(
+    with_engine: Client, engine_says: dict[str, str]
+) -> None:
+    async def newest() -> str:
+        async with with_engine.session.get("http://d/_ping") as answer:
+            return answer.headers["Api-Version"]
+
+    assert (await with_engine("GET", "/v1.47/nosuch"))[0] == 400
+    engine_says["ApiVersion"] = "1.47"
+    assert await newest() == "1.41"
+    await with_engine("GET", "/v1.41/nosuch")  # its answer tells
+    assert await newest() == "1.47"
+    assert await with_engine("GET", "/v1.47/nosuch") == (299, b"GET /v1.47/nosuch ")
+    assert (await with_engine("GET", "/v1.48/nosuch"))[0] == 400

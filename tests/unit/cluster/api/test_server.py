@@ -51,12 +51,31 @@ async def test_a_wrong_path_or_method_is_not_found(manager: Client, method: str,
 
 
 async def test_versions_that_are_not_served(manager: Client) -> None:
-    status, content = await manager("GET", "/v1.99/info")
-    assert status == 400
-    assert content["message"].startswith("client version 1.99 is too new. Maximum supported API")
-    status, content = await manager("GET", "/v1.9/info")
-    assert status == 400
-    assert content.startswith(b"client version 1.9 is too old.")
+    """On every path, whoever answers it; the headers say what is served."""
+    for path in ("_ping", "info", "services", "nodes/self", "containers/json", "nosuch"):
+        async with manager.session.get(f"http://d/v1.99/{path}") as answer:
+            assert answer.status == 400
+            assert answer.headers["Api-Version"] == "1.50"
+            content = await answer.json()
+            told = "client version 1.99 is too new. Maximum supported API version is 1.50"
+            assert content == {"message": told}
+        async with manager.session.get(f"http://d/v1.9/{path}") as answer:
+            assert answer.status == 400
+            assert answer.headers["Api-Version"] == "1.50"
+            assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+            assert (await answer.text()).startswith("client version 1.9 is too old. Minimum ")
+
+
+@pytest.mark.parametrize("version", ["1.24", "1.30", "1.40", "1.41", "1.44", "1.50"])
+async def test_every_version_from_the_oldest_to_the_newest_is_served(
+    manager: Client, version: str
+) -> None:
+    assert (await manager("POST", f"/v{version}/services/create", SERVICE))[0] == 201
+    _, (service,) = await manager("GET", f"/v{version}/services", status="true")
+    assert ("ServiceStatus" in service) is (tuple(map(int, version.split("."))) >= (1, 41))
+    async with manager.session.head(f"http://d/v{version}/_ping") as answer:
+        assert (answer.status, answer.headers["Api-Version"]) == (200, "1.50")
+        assert ("Builder-Version" in answer.headers) is (version in {"1.44", "1.50"})
 
 
 async def test_the_cluster_answers_without_an_engine(manager: Client) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from cluster.api.versions import (
     NEWEST,
+    OLDEST,
     ApiVersion,
     UnsupportedVersion,
     check_version,
@@ -42,6 +43,37 @@ def test_texts_for_clients_of_another_time() -> None:
         "please upgrade your client to a newer version"
     )
     assert caught.value.is_plain
+
+
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [
+        ("1", "old"),
+        ("1.", "old"),
+        (".", "old"),
+        ("1..41", "old"),
+        ("0.99", "old"),
+        ("1.23.9", "old"),
+        ("2", "new"),
+        ("1.42", "new"),
+        ("1." + "9" * 5000, "new"),
+    ],
+)
+def test_whatever_is_made_of_digits_and_dots_is_a_version(text: str, way: str) -> None:
+    assert split_path(f"/v{text}/info") == (text, "/info")
+    with pytest.raises(UnsupportedVersion, match=f"client version {text} is too {way}"):
+        check_version(text, V41)
+
+
+@pytest.mark.parametrize(("text", "meant"), [("1.41.0", V41), ("1.041", V41), ("1.24", OLDEST)])
+def test_the_first_two_parts_count(text: str, meant: ApiVersion) -> None:
+    assert check_version(text, V41) == meant
+    assert engine_path(f"/v{text}/x", None, None) == f"/v{meant}/x"
+
+
+def test_other_words_are_no_versions() -> None:
+    for path in ("/vx/info", "/V1.41/info", "/v-1.41/info", "/v/info", "/v1.41a/info"):
+        assert split_path(path) == (None, path)
 
 
 def test_a_path_is_split() -> None:

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from cluster.api.convert.networks import network_json, predefined_network_json
 from cluster.api.payloads.decoding import convert_tree
+from cluster.api.versions import NEWEST, ApiVersion
 from cluster.model.ids import NetworkId
 from cluster.model.meta import Meta
 from cluster.model.network import Ipam, Network, NetworkAllocation, NetworkSpec
@@ -27,15 +28,27 @@ def test_a_network_looks_as_recorded() -> None:
             ip_range=config["Subnet"],
         ),
     )
-    assert as_json(network_json(network)) == shown
+    assert as_json(network_json(network, ApiVersion(1, 41))) == shown
 
 
 def test_a_network_without_addresses_shows_an_empty_list() -> None:
-    shown = network_json(Network(id=NetworkId("n"), meta=Meta(), spec=NetworkSpec(name="a")))
+    shown = network_json(
+        Network(id=NetworkId("n"), meta=Meta(), spec=NetworkSpec(name="a")), NEWEST
+    )
     assert shown["IPAM"] == {"Driver": "default", "Options": None, "Config": []}
     assert shown["Driver"] == "overlay"
 
 
 def test_a_predefined_network_is_known_by_its_name_on_all_nodes() -> None:
-    shown = predefined_network_json("host", "host")
+    shown = predefined_network_json("host", "host", NEWEST)
     assert (shown["Id"], shown["Scope"]) == ("host", "swarm")
+
+
+def test_clients_since_1_47_hear_that_there_is_ipv4() -> None:
+    network = Network(id=NetworkId("n"), meta=Meta(), spec=NetworkSpec(name="a"))
+    for version, says_so in ((ApiVersion(1, 46), False), (ApiVersion(1, 47), True)):
+        for shown in (
+            network_json(network, version),
+            predefined_network_json("host", "h", version),
+        ):
+            assert shown.get("EnableIPv4", False) is says_so
