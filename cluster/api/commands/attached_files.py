@@ -36,6 +36,7 @@ ONLY_LABELS: Final = "only updates to Labels are allowed"
 _NAME = re.compile(r"[a-zA-Z0-9]+(?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
 
 R = TypeVar("R", SecretReference, ConfigReference)
+S = TypeVar("S", SecretSpec, ConfigSpec)
 
 
 def create_secret(tx: Transaction, spec: SecretSpec, secret_id: SecretId) -> None:
@@ -72,10 +73,7 @@ def update_secret(tx: Transaction, secret_text: str, version: int, spec: SecretS
         OutOfSequence: the secret changed meanwhile.
     """
     secret = find_secret(tx.state, secret_text)
-    old = secret.spec
-    if spec.name != old.name or spec.data not in {b"", old.data}:
-        raise InvalidArgument(ONLY_LABELS)
-    fresh = msgspec.structs.replace(old, labels=spec.labels)
+    fresh = _relabelled(secret.spec, spec)
     tx.update(msgspec.structs.replace(secret, spec=fresh), expected_version=version)
 
 
@@ -88,11 +86,14 @@ def update_config(tx: Transaction, config_text: str, version: int, spec: ConfigS
         OutOfSequence: the config changed meanwhile.
     """
     config = find_config(tx.state, config_text)
-    old = config.spec
+    fresh = _relabelled(config.spec, spec)
+    tx.update(msgspec.structs.replace(config, spec=fresh), expected_version=version)
+
+
+def _relabelled(old: S, spec: S) -> S:
     if spec.name != old.name or spec.data not in {b"", old.data}:
         raise InvalidArgument(ONLY_LABELS)
-    fresh = msgspec.structs.replace(old, labels=spec.labels)
-    tx.update(msgspec.structs.replace(config, spec=fresh), expected_version=version)
+    return msgspec.structs.replace(old, labels=spec.labels)
 
 
 def remove_secret(tx: Transaction, secret_text: str) -> None:

@@ -52,11 +52,14 @@ def revise_secret(
         AlreadyExists: the name that the version of before would get is taken.
     """
     secret = find_secret(tx.state, secret_text)
-    if not _has_other_content(secret.spec, spec):
-        update_secret(tx, secret.id, version, _with_own_labels(secret.spec, spec))
-        return
-    wanted = _with_name(secret, spec, version)
-    _rotate(tx, "secret", secret, wanted, lambda: create_secret(tx, wanted, SecretId(new_id())))
+
+    def relabel(spec: SecretSpec) -> None:
+        update_secret(tx, secret.id, version, spec)
+
+    def create(spec: SecretSpec) -> None:
+        create_secret(tx, spec, SecretId(new_id()))
+
+    _revise(tx, secret, version, spec, relabel, create)
 
 
 def revise_config(
@@ -64,11 +67,31 @@ def revise_config(
 ) -> None:
     """Give a config other labels, or one of a stack another content; errors as for secrets."""
     config = find_config(tx.state, config_text)
-    if not _has_other_content(config.spec, spec):
-        update_config(tx, config.id, version, _with_own_labels(config.spec, spec))
+
+    def relabel(spec: ConfigSpec) -> None:
+        update_config(tx, config.id, version, spec)
+
+    def create(spec: ConfigSpec) -> None:
+        create_config(tx, spec, ConfigId(new_id()))
+
+    _revise(tx, config, version, spec, relabel, create)
+
+
+def _revise(
+    tx: Transaction,
+    item: Secret | Config,
+    version: int,
+    spec: S,
+    relabel: Callable[[S], None],
+    create: Callable[[S], None],
+) -> None:
+    old: Any = item.spec
+    if not _has_other_content(old, spec):
+        relabel(_with_own_labels(old, spec))
         return
-    wanted = _with_name(config, spec, version)
-    _rotate(tx, "config", config, wanted, lambda: create_config(tx, wanted, ConfigId(new_id())))
+    wanted = _with_name(item, spec, version)
+    kind: Kind = "secret" if isinstance(item, Secret) else "config"
+    _rotate(tx, kind, item, wanted, lambda: create(wanted))
 
 
 def _has_other_content(old: S, new: S) -> bool:
