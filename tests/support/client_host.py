@@ -22,7 +22,7 @@ class ClientHost:
     @contextlib.contextmanager
     def plugged_in(self) -> Iterator[ClientHost]:
         """Have it on the switch as long as the context lasts."""
-        switch = self._lab.switch
+        switch = self._lab.switch.name
         self._remove()
         run("ip", "netns", "add", self._namespace)
         try:
@@ -49,5 +49,5 @@ class ClientHost:
 
     def _remove(self) -> None:
         # The kernel takes a namespace apart some time later; the cable's name must be free at once.
-        run("ip", "-n", self._lab.switch, "link", "delete", "client", check=False)
+        run("ip", "-n", self._lab.switch.name, "link", "delete", "client", check=False)
         run("ip", "netns", "delete", self._namespace, check=False)

@@ -29,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from tests.support.lab_boot import boot
 from tests.support.lab_engine import archived_images, call, image_archive
 from tests.support.lab_host import (
     CGROUPS,
@@ -51,6 +52,7 @@ from tests.support.lab_host import (
     tail,
     why_impossible,
 )
+from tests.support.lab_switch import Switch
 
 SUBNET = "10.77.0.0/24"
 MAX_SOCKET_PATH_BYTES = 107  # sockaddr_un holds 108 with the closing zero
@@ -91,13 +93,13 @@ class Lab:
                 f"{self.state}: the hosts have a /run of their own; set STACKYARD_LAB elsewhere"
             )
         self.label = "sy-" + hashlib.sha256(os.fsencode(self.state)).hexdigest()[:8]
-        self.switch = f"{self.label}-switch"
         self._record = self.state / "lab.json"
         if subnet is None:
             subnet = (
                 json.loads(self._record.read_text())["subnet"] if self._record.exists() else SUBNET
             )
         self.subnet = ipaddress.IPv4Network(subnet)
+        self.switch = Switch(f"{self.label}-switch", self.subnet)
         self._refuse_long_paths()
 
     def __enter__(self) -> Self:
@@ -140,7 +142,7 @@ class Lab:
         self.state.mkdir(parents=True, exist_ok=True)
         with self._locked():
             self._record.write_text(json.dumps({"subnet": str(self.subnet)}))
-            self._switch_up()
+            self.switch.up()
 
             def bring_up(host: Host) -> None:
                 self.poweron(host.index)
@@ -164,8 +166,7 @@ class Lab:
             for host in hosts.values():
                 remove_cgroups(host)
                 shutil.rmtree(host.folder, ignore_errors=not host.folder.exists())
-            if (NETNS / self.switch).exists():
-                run("ip", "netns", "delete", self.switch)
+            self.switch.down()
             self._record.unlink(missing_ok=True)
         (self.state / "lock").unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # images may stay, and other labs
@@ -201,8 +202,8 @@ class Lab:
         had_stackd = host.pid_file("stackd").exists()
         host.folder.mkdir(parents=True, exist_ok=True)
         if not running(host, "init"):
-            self._plug_in(host)
-            self._boot(host)
+            self.switch.plug_in(host)
+            boot(host, self.hosts(), self.switch.name_server)
         self.start_netd(which)  # the engine looks for its network driver
         self.start_engine(which)
         if had_stackd:
@@ -211,9 +212,9 @@ class Lab:
     def poweroff(self, which: int | str) -> None:
         """Cut a host's power: everything in it stops at once, and its peers hear nothing of it."""
         host = self.host(which)
-        if (NETNS / host.label).exists() and (NETNS / self.switch).exists():
+        if (NETNS / host.label).exists() and self.switch.exists:
             # Without the cable no farewell of a dying socket gets out, as with a real power cut.
-            run("ip", "-n", self.switch, "link", "set", host.name, "down", check=False)
+            self.switch.set_link(host, "down", check=False)
         if pid := running(host, "init"):
             kill(pid, signal.SIGKILL)
         # The kernel ends all processes of process 1's namespace; the rest is for what never joined it.
@@ -225,13 +226,13 @@ class Lab:
             if time.monotonic() > deadline:
                 raise LabError(f"{host.name}: processes {pids or 'of before'} do not end")
             time.sleep(0.01)
-        self._unplug(host)
+        self.switch.unplug(host)
 
     def link(self, which: int | str, state: Literal["up", "down"]) -> None:
         """Pull a host's network cable out of the switch, or plug it in again."""
         if state not in {"up", "down"}:
             raise LabError(f"link {state}: want up or down")
-        run("ip", "-n", self.switch, "link", "set", self.host(which).name, state)
+        self.switch.set_link(self.host(which), state)
 
     def argv_in(self, which: int | str, *command: str) -> list[str]:
         """The command line that runs `command` inside a host."""
@@ -437,97 +438,6 @@ class Lab:
         }
         return [self.host(name.rpartition("-")[2]) for name in names]
 
-    def _switch_up(self) -> None:
-        if (NETNS / self.switch).exists():
-            return
-        run("ip", "netns", "add", self.switch)
-        run("ip", "-n", self.switch, "link", "add", "bridge", "type", "bridge")
-        # Somebody at the name server's address refuses at once what would else time out.
-        run(
-            "ip",
-            "-n",
-            self.switch,
-            "address",
-            "add",
-            f"{self.subnet[-2]}/{self.subnet.prefixlen}",
-            "dev",
-            "bridge",
-        )
-        # By default a kernel refuses six times and then once a second: the others would time out.
-        unlimited = "echo 0 >/proc/sys/net/ipv4/icmp_ratemask"
-        run("ip", "netns", "exec", self.switch, "sh", "-c", unlimited)
-        for device in ("lo", "bridge"):
-            run("ip", "-n", self.switch, "link", "set", device, "up")
-
-    def _plug_in(self, host: Host) -> None:
-        """Make a host's network namespace and its cable to the switch."""
-        self._unplug(host)
-        run("ip", "netns", "add", host.label)
-        run(
-            *("ip", "link", "add", host.name, "netns", self.switch, "type", "veth", "peer"),
-            *("name", "eth0", "address", _hardware_address(host), "netns", host.label),
-        )
-        run("ip", "-n", self.switch, "link", "set", host.name, "master", "bridge", "up")
-        run(
-            "ip",
-            "-n",
-            host.label,
-            "address",
-            "add",
-            f"{host.address}/{self.subnet.prefixlen}",
-            "dev",
-            "eth0",
-        )
-        for device in ("lo", "eth0"):
-            run("ip", "-n", host.label, "link", "set", device, "up")
-
-    def _unplug(self, host: Host) -> None:
-        """Remove a host's cable and network namespace."""
-        if (NETNS / self.switch).exists():
-            # The kernel takes a namespace apart some time later; the cable's name must be free at once.
-            run("ip", "-n", self.switch, "link", "delete", host.name, check=False)
-        if (NETNS / host.label).exists():
-            run("ip", "netns", "delete", host.label)
-
-    def _boot(self, host: Host) -> None:
-        """Start a host's process 1 in namespaces of its own."""
-        for folder in ("docker", "data"):
-            (host.folder / folder).mkdir(exist_ok=True)
-        names = "".join(f"{h.address} {h.name}\n" for h in {*self.hosts(), host})
-        (host.folder / "hosts").write_text(f"127.0.0.1 localhost\n{names}")
-        (host.folder / "resolv.conf").write_text(
-            f"nameserver {self.subnet[-2]}\noptions timeout:1 attempts:1\n"
-        )
-        home = home_cgroup(host)
-        home.mkdir(parents=True, exist_ok=True)
-        (host.folder / "init.sh").write_text(INIT)
-        start = (
-            'echo 0 >"$1/cgroup.procs" && exec nsenter --net="$2" '
-            "unshare --mount --propagation slave --uts --ipc --pid --fork --kill-child --mount-proc "
-            'sh "$3/init.sh" "$4" "$3" </dev/null >"$3/init.log" 2>&1'
-        )
-        # --fork: the process is nobody's child here, so that it can outlive this program.
-        run(
-            "setsid",
-            "--fork",
-            "sh",
-            "-c",
-            start,
-            "sh",
-            str(home),
-            str(NETNS / host.label),
-            str(host.folder),
-            host.name,
-        )
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            for pid in members(host):
-                if inner_pid(pid) == 1 and Path(f"/proc/{pid}/root/run/booted").exists():
-                    remember(host, "init", pid)
-                    return
-            time.sleep(0.01)
-        raise LabError(f"{host.name} did not boot: {tail(host.log('init'))}")
-
     def _start(
         self,
         host: Host,
@@ -555,37 +465,3 @@ class Lab:
                 return
             time.sleep(0.03)
         raise LabError(f"{what} on {host.name} does not answer after 60 s: {tail(host.log(what))}")
-
-
-def _hardware_address(host: Host) -> str:
-    """The address of a host's network card, which keeps it while the power is off.
-
-    With a new one, its peers would for half a minute send to the old.
-    """
-    digest = hashlib.sha256(host.label.encode()).digest()
-    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))  # 02: given locally
-
-
-# $1 name, $2 folder. A fresh /sys shows this network namespace; what is mounted below the old one is
-# carried over. /etc is a layer over the machine's, so that a host can change it for itself.
-INIT = """\
-set -eu
-hostname "$1"
-mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/sys /run/lock /run/etc/upper /run/etc/work
-mount -t sysfs sysfs /run/sys
-for place in fs/cgroup kernel/security; do
-    if [ -d /run/sys/$place ]; then mount --rbind /sys/$place /run/sys/$place; fi
-done
-mount --move /run/sys /sys
-mount -t overlay lab-etc -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work /etc
-rm -f /etc/resolv.conf /etc/hosts
-cp "$2/resolv.conf" "$2/hosts" /etc/
-echo "$1" >/etc/hostname
-mkdir -p /etc/docker
-mount --bind "$2/docker" /etc/docker
-: >/run/booted
-# With this signal ignored, which lasts through exec, the kernel reaps the orphans process 1 is given.
-trap '' CHLD
-exec sleep infinity
-"""
