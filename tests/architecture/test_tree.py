@@ -25,6 +25,10 @@ def _modules() -> list[Path]:
     return sorted(path for name in SOURCES for path in (ROOT / name).rglob("*.py"))
 
 
+def _test_modules() -> list[Path]:
+    return sorted((ROOT / "tests").rglob("*.py"))
+
+
 def _relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -66,7 +70,7 @@ def test_the_architecture_page_marks_as_pure_exactly_what_the_contract_checks() 
     assert marked == {path for path in checked if (ROOT / path).is_dir()}
 
 
-@pytest.mark.parametrize("module", _modules(), ids=_relative)
+@pytest.mark.parametrize("module", [*_modules(), *_test_modules()], ids=_relative)
 def test_a_source_file_is_one_subject_of_readable_length(module: Path) -> None:
     lines = len(module.read_text().splitlines())
     assert lines <= MAX_LINES, (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -79,3 +80,10 @@ def engine(real_engine: RealEngine) -> Iterator[RealEngine]:
     real_engine.clear()
     yield real_engine
     real_engine.clear()
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """What a test has left to the garbage collector is collected while its warnings are ignored."""
+    yield
+    gc.collect()

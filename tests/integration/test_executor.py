@@ -3,142 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from cluster.agent.attached_files import AttachedFiles
-from cluster.agent.worker import Worker
-from cluster.clock import SystemClock
-from cluster.executor.engine import Engine
-from cluster.executor.executor import DockerExecutor
-from cluster.model.config import Config, ConfigSpec
 from cluster.model.container import (
-    ConfigReference,
-    ContainerSpec,
-    FileTarget,
     HealthCheck,
-    SecretReference,
 )
-from cluster.model.endpoint import EndpointSpec, PortConfig
-from cluster.model.ids import ClusterId, ConfigId, NodeId, SecretId, ServiceId, TaskId
-from cluster.model.meta import Meta
-from cluster.model.secret import Secret, SecretSpec
-from cluster.model.service import TaskSpec
-from cluster.model.task import Task, TaskStatus
+from cluster.model.endpoint import PortConfig
+from cluster.model.ids import TaskId
 from cluster.model.task_state import TaskState
 from cluster.model.units import MILLISECOND_NS, SECOND_NS
-from cluster.rpc.messages import AssignmentsMessage
 from tests.integration.conftest import RealEngine
-from tests.support.fake_networks import no_networks
+from tests.integration.nodes import (
+    MARKS,
+    ONE,
+    S,
+    a_node,
+    a_task,
+    ended,
+    until,
+)
 from tests.support.lab_host import ROOT
 from tests.support.local_states import local_state
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.timeout(300),
-    # docker SDK leaves a socket that was refused to the garbage collector (unixconn.py, connect)
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    yield
-    gc.collect()  # while the filter above holds
-
-
-S = TaskState
-CLUSTER = ClusterId("testcluster")
-SLEEP = ("sleep", "1000")
-ONE = TaskId("task000000000000000000001")
-
-
-def a_task(
-    engine: RealEngine,
-    task_id: TaskId = ONE,
-    desired: TaskState = S.RUNNING,
-    *,
-    ports: tuple[PortConfig, ...] = (),
-    **container: object,
-) -> Task:
-    settings = {"image": engine.image, "command": SLEEP, "stop_signal": "SIGKILL", **container}
-    return Task(
-        id=task_id,
-        meta=Meta(),
-        service_id=ServiceId("service"),
-        service_name="web",
-        slot=1,
-        node_id=NodeId("node"),
-        spec=TaskSpec(container_spec=ContainerSpec(**settings)),
-        endpoint_spec=EndpointSpec(ports=ports),
-        desired_state=desired,
-        status=TaskStatus(state=S.ASSIGNED),
-    )
-
-
-class Node:
-    """A worker on the engine."""
-
-    def __init__(self, worker: Worker, executor: DockerExecutor) -> None:
-        self.worker = worker
-        self.executor = executor
-
-    def assign(
-        self, *tasks: Task, secrets: Sequence[Secret] = (), configs: Sequence[Config] = ()
-    ) -> None:
-        message = AssignmentsMessage(
-            sequence=0,
-            is_complete=True,
-            tasks=tasks,
-            secrets=tuple(secrets),
-            configs=tuple(configs),
-        )
-        self.worker.apply(message)
-
-    def status(self, task_id: TaskId = ONE) -> TaskStatus | None:
-        return self.worker.reporter.newest.get(task_id)
-
-    async def reaches(self, state: TaskState, task_id: TaskId = ONE) -> TaskStatus:
-        """Wait for a state; one that cannot be reached any more fails at once."""
-        await until(lambda: (s := self.status(task_id)) is not None and s.state >= state)
-        status = self.status(task_id)
-        assert status is not None
-        assert status.state is state, status
-        return status
-
-
-async def until(condition: Callable[[], bool], limit_s: float = 60) -> None:
-    async with asyncio.timeout(limit_s):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def a_node(
-    engine: RealEngine, folder: Path, forbidden: frozenset[str] = frozenset()
-) -> AsyncIterator[Node]:
-    """A node's agent; to leave the context is to have it killed."""
-    async with Engine(engine.url) as client, asyncio.TaskGroup() as group:
-        files, networks = AttachedFiles(), no_networks()
-        executor = DockerExecutor(
-            client, CLUSTER, files, engine.shared / "files", networks, forbidden
-        )
-        worker = Worker(executor, local_state(folder), SystemClock(), files, networks)
-        parts = [group.create_task(executor.run()), group.create_task(worker.run())]
-        await asyncio.sleep(0)
-        try:
-            yield Node(worker, executor)
-        finally:
-            for part in parts:
-                part.cancel()
+pytestmark = MARKS
 
 
 async def test_the_node_is_described(engine: RealEngine, tmp_path: Path) -> None:
@@ -224,13 +117,6 @@ async def test_the_exit_code_tells_how_a_task_ended(
         node.assign(a_task(engine, command=("sh", "-c", script)))
         status = await ended(node)
         assert (status.state, status.error) == (state, error)
-
-
-async def ended(node: Node, task_id: TaskId = ONE) -> TaskStatus:
-    await until(lambda: (s := node.status(task_id)) is not None and s.state.is_terminal)
-    status = node.status(task_id)
-    assert status is not None
-    return status
 
 
 async def test_a_stop_waits_for_the_container_and_its_grace_period_ends_it(
@@ -449,90 +335,3 @@ async def test_fifty_tasks_start_and_stop(engine: RealEngine, tmp_path: Path) ->
             await node.reaches(S.RUNNING, task_id)
         await node.worker.drop_all()
         assert engine.containers() == []
-
-
-SECRET = Secret(id=SecretId("s"), meta=Meta(), spec=SecretSpec(name="pass", data=b"canary"))
-CONFIG = Config(id=ConfigId("c"), meta=Meta(), spec=ConfigSpec(name="conf", data=b"setting"))
-
-
-def with_files(engine: RealEngine, task_id: TaskId = ONE, **members: object) -> Task:
-    secret = FileTarget(name="pass", uid="7", gid="8", mode=0o440)
-    config = FileTarget(name="/etc/conf", uid="0", gid="0", mode=0o555)
-    return a_task(
-        engine,
-        task_id,
-        secrets=(SecretReference(file=secret, secret_id="s", secret_name="pass"),),
-        configs=(ConfigReference(file=config, config_id="c", config_name="conf"),),
-        **members,
-    )
-
-
-def mounted(engine: RealEngine) -> bool:
-    return str(engine.shared / "files") in Path("/proc/self/mountinfo").read_text()
-
-
-async def test_secrets_and_configs_are_files_while_the_task_runs(
-    engine: RealEngine, tmp_path: Path
-) -> None:
-    show = (
-        "stat -c '%n %u %g %a' /run/secrets/pass /etc/conf; cat /run/secrets/pass /etc/conf; "
-        "(echo x >/etc/conf) 2>/dev/null || echo kept; exec sleep 1000"
-    )
-    async with a_node(engine, tmp_path) as node:
-        task = with_files(engine, command=("sh", "-c", show))
-        node.assign(task, secrets=(SECRET,), configs=(CONFIG,))
-        status = await node.reaches(S.RUNNING)
-        assert status.container is not None
-        container = status.container.container_id
-        await until(lambda: "kept" in engine.logs(container))
-        assert (
-            engine.logs(container)
-            == "/run/secrets/pass 7 8 440\n/etc/conf 0 0 555\ncanarysettingkept\n"
-        )
-        assert mounted(engine)
-        engine.api("POST", f"/containers/{container}/kill")
-        await node.reaches(S.FAILED)
-        assert not mounted(engine)
-
-
-async def test_files_stay_while_the_agent_is_away_and_go_with_their_task(
-    engine: RealEngine, tmp_path: Path
-) -> None:
-    async with a_node(engine, tmp_path) as node:
-        node.assign(with_files(engine), secrets=(SECRET,), configs=(CONFIG,))
-        await node.reaches(S.RUNNING)
-        await asyncio.sleep(0.2)  # until the local state has been written
-    assert mounted(engine)
-    for kept in tmp_path.glob("agent.*"):
-        assert b"canary" not in kept.read_bytes()
-        assert b"Y2FuYXJ5" not in kept.read_bytes()
-    async with a_node(engine, tmp_path) as node:
-        await node.reaches(S.RUNNING)
-        assert mounted(engine), "the container runs on with its files, though no manager spoke"
-        node.assign()
-        await until(lambda: not engine.containers())
-        await until(lambda: not mounted(engine))
-
-
-async def test_a_task_waits_for_its_files(engine: RealEngine, tmp_path: Path) -> None:
-    async with a_node(engine, tmp_path) as node:
-        node.assign(with_files(engine), secrets=(SECRET,))
-        status = await node.reaches(S.REJECTED)
-        assert status.error == "config conf not found: it was removed from the cluster"
-        assert not mounted(engine)
-
-
-async def test_files_of_a_task_that_cannot_be_made_go(engine: RealEngine, tmp_path: Path) -> None:
-    async with a_node(engine, tmp_path) as node:
-        task = with_files(engine, image="stackyard/nowhere:1")
-        node.assign(task, secrets=(SECRET,), configs=(CONFIG,))
-        await node.reaches(S.REJECTED)
-        assert not mounted(engine)
-
-
-async def test_a_node_that_forbids_its_own_files_takes_secrets(
-    engine: RealEngine, tmp_path: Path
-) -> None:
-    async with a_node(engine, tmp_path, frozenset({"host-binds"})) as node:
-        node.assign(with_files(engine), secrets=(SECRET,), configs=(CONFIG,))
-        await node.reaches(S.RUNNING)

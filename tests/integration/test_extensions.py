@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
 from cluster.model.container import Mount, TmpfsOptions
 from cluster.model.endpoint import PortConfig
@@ -20,24 +17,10 @@ from cluster.model.extensions import (
     TaskExtensions,
 )
 from cluster.model.task import Task
-from cluster.model.task_state import TaskState
 from tests.integration.conftest import RealEngine
-from tests.integration.test_executor import a_node, a_task
+from tests.integration.nodes import MARKS, S, a_node, a_task
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.timeout(300),
-    # docker SDK leaves a socket that was refused to the garbage collector (unixconn.py, connect)
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-S = TaskState
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    yield
-    gc.collect()  # while the filter above holds
+pytestmark = MARKS
 
 
 def extended(task: Task, **members: Any) -> Task:

@@ -1,164 +1,51 @@
-"""Nodes and the dispatcher over virtual time: registering, heartbeats, assignments, reports."""
+"""Nodes and the dispatcher over virtual time: sessions, heartbeats, changes of leaders."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import msgspec
 import pytest
 
-from cluster.ca.identity import NodeIdentity
 from cluster.clock import SystemClock
 from cluster.dispatcher.service import (
     BEATS_A_SECOND,
     DOWN_MESSAGE,
     GOODBYE_MESSAGE,
     UNKNOWN_MESSAGE,
-    Dispatcher,
 )
 from cluster.errors import NotFound, NotLeader, PermissionDenied
-from cluster.model.cluster import Cluster, ClusterSpec, DispatcherConfig, RootCa
-from cluster.model.endpoint import NetworkAttachment
-from cluster.model.ids import ClusterId, NodeId, ServiceId, TaskId, id_from_int
-from cluster.model.meta import Meta
-from cluster.model.network_view_change import merge
-from cluster.model.node import ManagerStatus, Node, NodeDescription, NodeSpec, NodeStatus
-from cluster.model.service import TaskSpec
-from cluster.model.task import Task, TaskStatus
+from cluster.model.cluster import ClusterSpec, DispatcherConfig
+from cluster.model.ids import NodeId, TaskId
+from cluster.model.node import ManagerStatus, NodeDescription, NodeSpec
+from cluster.model.task import TaskStatus
 from cluster.model.task_state import TaskState
-from cluster.model.units import SECOND_NS, Timestamp
+from cluster.model.units import SECOND_NS
 from cluster.rpc import methods
 from cluster.rpc.channel import NodeChannel
 from cluster.rpc.front import open_front
 from cluster.rpc.messages import (
-    AcknowledgeViewRequest,
-    AssignmentsMessage,
     AssignmentsRequest,
     GoodbyeRequest,
     HeartbeatRequest,
-    SessionMessage,
     SessionRequest,
     TaskStatusUpdate,
     UpdateTaskStatusRequest,
 )
 from cluster.rpc.server import RpcServer
-from tests.support.builders import make_network
 from tests.support.identities import credentials
 from tests.support.memory_store import MemoryStore
 from tests.support.virtual_time import VirtualClock, jump, run_virtual
-
-CLUSTER = Cluster(
-    id=ClusterId("c1"),
-    meta=Meta(),
-    spec=ClusterSpec(),
-    root_ca=RootCa(cert_pem="", key_pem=""),
-    worker_token="",
-    manager_token="",
+from tests.unit.cluster.dispatcher.peers import (
+    CLUSTER,
+    Peer,
+    leading,
+    new_dispatcher,
+    node,
+    status,
+    task,
 )
-
-
-def node(name: str, state="unknown", **fields) -> Node:
-    return Node(id=NodeId(name), meta=Meta(), status=NodeStatus(state=state), **fields)
-
-
-def task(name: str, node_id: str = "w1", state=TaskState.ASSIGNED, desired=TaskState.RUNNING):
-    return Task(
-        id=TaskId(name),
-        meta=Meta(),
-        service_id=ServiceId("web"),
-        service_name="web",
-        node_id=NodeId(node_id),
-        spec=TaskSpec(),
-        desired_state=desired,
-        status=TaskStatus(state=state),
-    )
-
-
-class Peer:
-    """A node as the dispatcher sees it."""
-
-    def __init__(self, dispatcher: Dispatcher, name: str) -> None:
-        self.dispatcher = dispatcher
-        self.caller = NodeIdentity(
-            node_id=NodeId(name),
-            role="worker",
-            cluster_id=CLUSTER.id,
-            not_before=Timestamp(0),
-            not_after=Timestamp(0),
-        )
-        self.session_id = ""
-
-    def open(self, addr: str = "10.0.0.5"):
-        request = SessionRequest(
-            description=NodeDescription(hostname=f"host-{self.caller.node_id}"), addr=addr
-        )
-        return self.dispatcher.session(self.caller, request)
-
-    async def register(self) -> SessionMessage:
-        """Open a session and let its stream break at once."""
-        async with aclosing(self.open()) as stream:
-            message = await anext(stream)
-        self.session_id = message.session_id
-        return message
-
-    async def beat(self) -> int:
-        request = HeartbeatRequest(session_id=self.session_id)
-        return (await self.dispatcher.heartbeat(self.caller, request)).period_ns
-
-    def assignments(self):
-        request = AssignmentsRequest(session_id=self.session_id)
-        return self.dispatcher.assignments(self.caller, request)
-
-    async def report(self, name: str, state: TaskState) -> None:
-        update = TaskStatusUpdate(task_id=TaskId(name), status=TaskStatus(state=state))
-        request = UpdateTaskStatusRequest(session_id=self.session_id, updates=(update,))
-        await self.dispatcher.update_task_status(self.caller, request)
-
-    async def applied(self, revision: int) -> None:
-        request = AcknowledgeViewRequest(session_id=self.session_id, revision=revision)
-        await self.dispatcher.acknowledge_view(self.caller, request)
-
-    async def goodbye(self) -> None:
-        request = GoodbyeRequest(session_id=self.session_id)
-        await self.dispatcher.goodbye(self.caller, request)
-
-
-def new_dispatcher(store: MemoryStore, clock) -> Dispatcher:
-    dice = random.Random(7)
-    return Dispatcher(
-        store, clock=clock, rng=dice, new_id=lambda: id_from_int(dice.getrandbits(129))
-    )
-
-
-def leading(*objects):
-    """Run a test's coroutine in virtual time while a dispatcher leads over `objects`."""
-
-    def decorate(test: Callable[[MemoryStore, Dispatcher], Awaitable[None]]):
-        def run() -> None:
-            async def main() -> None:
-                store = MemoryStore(CLUSTER, *objects, clock=VirtualClock())
-                dispatcher = new_dispatcher(store, VirtualClock())
-                async with asyncio.TaskGroup() as group:
-                    duty = group.create_task(dispatcher.run())
-                    await asyncio.sleep(0.001)
-                    await test(store, dispatcher)
-                    duty.cancel()
-
-            run_virtual(main())
-
-        run.__name__ = test.__name__
-        return run
-
-    return decorate
-
-
-def status(store: MemoryStore, name: str) -> tuple[str, str]:
-    found = store.view().node(NodeId(name)).status
-    return found.state, found.message
-
 
 # -- sessions ------------------------------------------------------------------------------------
 
@@ -366,83 +253,6 @@ async def test_a_node_that_registers_while_the_disk_is_slow_is_not_marked_down(
 # -- assignments ---------------------------------------------------------------------------------
 
 
-async def told(stream) -> AssignmentsMessage:
-    async with asyncio.timeout(1):
-        return await anext(stream)
-
-
-@leading(node("w1"), task("a"), task("x", "w2"), task("p", "", TaskState.PENDING))
-async def test_assignments_begin_complete_and_go_on_with_differences(store, dispatcher) -> None:
-    peer = Peer(dispatcher, "w1")
-    await peer.register()
-    async with aclosing(peer.assignments()) as stream:
-        message = await told(stream)
-        assert (message.is_complete, [t.id for t in message.tasks]) == (True, ["a"])
-        store.put(task("b"))
-        message = await told(stream)
-        assert (message.is_complete, [t.id for t in message.tasks]) == (False, ["b"])
-        store.remove(task("a"))
-        assert (await told(stream)).removed == ("a",)
-        store.put(task("x", "w2", TaskState.RUNNING))
-        with pytest.raises(TimeoutError):
-            await told(stream)
-
-
-@leading(node("w1"))
-async def test_what_changes_while_a_message_is_sent_goes_into_one(store, dispatcher) -> None:
-    peer = Peer(dispatcher, "w1")
-    await peer.register()
-    async with aclosing(peer.assignments()) as stream:
-        await told(stream)
-        for name in "abcdef":
-            store.put(task(name))
-            await asyncio.sleep(0.01)
-        message = await told(stream)
-        assert "".join(t.id for t in message.tasks) == "abcdef"
-
-
-@leading(node("w1"), node("w2"))
-async def test_assignments_need_the_nodes_own_session(store, dispatcher) -> None:
-    peer, other = Peer(dispatcher, "w1"), Peer(dispatcher, "w2")
-    await peer.register()
-    other.session_id = peer.session_id
-    with pytest.raises(NotFound):
-        await anext(other.assignments())
-
-
-# -- reports -------------------------------------------------------------------------------------
-
-
-@leading(node("w1"), task("a"))
-async def test_a_report_is_written(store, dispatcher) -> None:
-    peer = Peer(dispatcher, "w1")
-    await peer.register()
-    await peer.report("a", TaskState.RUNNING)
-    assert store.view().task(TaskId("a")).status.state == TaskState.RUNNING
-
-
-@leading(node("w1"), task("x", "w2"))
-async def test_a_report_of_anothers_task_is_refused(store, dispatcher) -> None:
-    peer = Peer(dispatcher, "w1")
-    await peer.register()
-    with pytest.raises(PermissionDenied, match="cannot update a task not assigned this node"):
-        await peer.report("x", TaskState.RUNNING)
-    assert store.view().task(TaskId("x")).status.state == TaskState.ASSIGNED
-
-
-@leading(node("w1"))
-async def test_a_report_of_a_task_that_is_gone_is_passed_over(store, dispatcher) -> None:
-    peer = Peer(dispatcher, "w1")
-    await peer.register()
-    await peer.report("gone", TaskState.RUNNING)
-
-
-@leading(node("w1"), task("a"))
-async def test_a_report_without_session_is_refused(store, dispatcher) -> None:
-    with pytest.raises(NotFound):
-        await Peer(dispatcher, "w1").report("a", TaskState.RUNNING)
-
-
 # -- leadership ----------------------------------------------------------------------------------
 
 
@@ -539,97 +349,3 @@ async def test_a_node_lives_through_a_session_over_real_sockets() -> None:
                 await anext(assignments)
     assert store.view().task(TaskId("a")).status.state == TaskState.RUNNING
     assert status(store, "w1") == ("down", GOODBYE_MESSAGE)
-
-
-FRONT = make_network("front", subnet="10.0.1.0/24")
-PEERS = [
-    node(name, network_index=index, ingress_address="")
-    for index, name in enumerate(("w1", "w2"), 1)
-]
-
-
-def joined(name: str, node_id: str, address: str, **fields) -> Task:
-    place = NetworkAttachment(network_id=FRONT.id, address=f"{address}/24")
-    made = task(name, node_id, state=TaskState.RUNNING, **fields)
-    return msgspec.structs.replace(made, networks=(place,))
-
-
-@leading(*PEERS, FRONT, joined("t1", "w1", "10.0.1.3"), joined("t2", "w2", "10.0.1.4"))
-async def test_a_task_is_drained_when_all_nodes_have_it_out_of_their_balancers(
-    store: MemoryStore, dispatcher: Dispatcher
-) -> None:
-    one, two = Peer(dispatcher, "w1"), Peer(dispatcher, "w2")
-    await one.register()
-    await two.register()
-    async with aclosing(one.assignments()) as first, aclosing(two.assignments()) as second:
-        views = {}
-        for peer, stream in ((one, first), (two, second)):
-            message = await anext(stream)
-            views[peer] = merge(None, message.view)
-            (front,) = views[peer].networks
-            assert [t.state for t in front.tasks] == ["serving", "serving"]
-            await peer.applied(views[peer].revision)
-
-        ending = store.view().task(TaskId("t1"))
-        shutdown = msgspec.structs.replace(ending, desired_state=TaskState.SHUTDOWN)
-        await store.update(lambda tx: tx.update(shutdown))
-        for peer, stream in ((one, first), (two, second)):
-            message = await anext(stream)
-            assert not message.drained
-            views[peer] = merge(views[peer], message.view)
-            (front,) = views[peer].networks
-            assert [t.state for t in front.tasks] == ["draining", "serving"]
-
-        await one.applied(views[one].revision)
-        waiting = asyncio.ensure_future(anext(first))
-        await asyncio.sleep(1)
-        assert not waiting.done()
-        await two.applied(views[two].revision)
-        assert (await waiting).drained == ("t1",)
-
-
-ENDING = joined("t1", "w1", "10.0.1.3", desired=TaskState.SHUTDOWN)
-
-
-async def drained(peer: Peer, stream) -> tuple[str, ...]:
-    """Apply views until tasks are called drained."""
-    view = None
-    async for message in stream:
-        if message.drained:
-            return message.drained
-        if message.view is not None:
-            view = merge(view, message.view)
-            await peer.applied(view.revision)
-    raise AssertionError("the stream ended")
-
-
-@leading(*PEERS, FRONT, ENDING, joined("t2", "w2", "10.0.1.4"))
-async def test_a_new_leader_waits_for_nodes_that_have_yet_to_come_back(
-    store: MemoryStore, dispatcher: Dispatcher
-) -> None:
-    one, two = Peer(dispatcher, "w1"), Peer(dispatcher, "w2")
-    await one.register()
-    async with aclosing(one.assignments()) as first, asyncio.TaskGroup() as group:
-        waiting = group.create_task(drained(one, first))
-        await asyncio.sleep(1)
-        assert not waiting.done()  # w2 may still send connections to the task
-        await two.register()
-        async with aclosing(two.assignments()) as second, asyncio.TaskGroup() as other:
-            applying = other.create_task(drained(two, second))
-            assert await waiting == ("t1",)
-            applying.cancel()
-
-
-@leading(*PEERS, FRONT, ENDING, joined("t2", "w2", "10.0.1.4"))
-async def test_a_node_that_is_down_holds_no_drain_up(
-    store: MemoryStore, dispatcher: Dispatcher
-) -> None:
-    one, two = Peer(dispatcher, "w1"), Peer(dispatcher, "w2")
-    await one.register()
-    await two.register()
-    await two.goodbye()
-    async with aclosing(one.assignments()) as stream:
-        assert await drained(one, stream) == ("t1",)
-    await one.register()
-    async with aclosing(one.assignments()) as stream:
-        assert (await anext(stream)).drained == ("t1",)  # known in the next session as well

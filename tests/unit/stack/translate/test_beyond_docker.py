@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import msgspec
 import pytest
 
 from stack.compose.types import (
     BlockIo,
     Compose,
-    CredentialSpec,
     Dependency,
     Deploy,
     Device,
@@ -19,52 +16,20 @@ from stack.compose.types import (
     DeviceRequest,
     DeviceWeight,
     GenericResource,
-    Healthcheck,
     IpamConfig,
     Logging,
     Mount,
     Network,
-    Port,
     Resources,
     Service,
     ServiceNetwork,
     Ulimit,
-    Volume,
 )
 from stack.engine.payloads import Json
 from stack.errors import ComposeError
 from stack.translate.extensions import EXTENSION_LABEL
 from stack.translate.stack_spec import stack_spec
-
-DEFAULT = (ServiceNetwork(name="default"),)
-DB = Service(name="db", image="postgres:17", networks=DEFAULT)
-
-
-def translate(**settings: Any) -> Json:
-    service = Service(**{"name": "web", "image": "app:1", "networks": DEFAULT, **settings})
-    compose = Compose(
-        name="st",
-        services=(service, DB),
-        networks={"default": Network(key="default"), "front": Network(key="front")},
-        volumes={"data": Volume(key="data", labels={"a": "1"})},
-    )
-    return stack_spec(compose).services[0]
-
-
-def container(**settings: Any) -> Json:
-    made: Json = translate(**settings)["TaskTemplate"]["ContainerSpec"]
-    return made
-
-
-def label(**settings: Any) -> Any:
-    text = translate(**settings)["Labels"].get(EXTENSION_LABEL)
-    return None if text is None else json.loads(text)
-
-
-def in_label(**settings: Any) -> Any:
-    document = label(**settings)
-    assert list(document) == ["container"]
-    return document["container"]
+from tests.unit.stack.translate.translated import DB, DEFAULT, container, in_label, label, translate
 
 
 def test_members_that_docker_s_client_does_not_fill() -> None:
@@ -260,64 +225,6 @@ def test_address_ranges_and_families_of_a_network() -> None:
     assert (made["EnableIPv4"], made["EnableIPv6"]) == (True, False)
 
 
-# -- ports ---------------------------------------------------------------------------------------
-
-
-def port(**settings: Any) -> Port:
-    return Port(**{"target": 80, "published": 8080, "mode": "host", **settings})
-
-
-def test_addresses_of_ports_go_into_the_label() -> None:
-    made = translate(ports=(port(host_ip="127.0.0.1"), port(host_ip="10.0.0.1")))
-    assert made["EndpointSpec"]["Ports"] == [
-        {"Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8080, "PublishMode": "host"}
-    ]
-    assert json.loads(made["Labels"][EXTENSION_LABEL]) == {
-        "ports": [
-            {
-                "target": 80,
-                "published": 8080,
-                "protocol": "tcp",
-                "host_ips": ["127.0.0.1", "10.0.0.1"],
-            }
-        ]
-    }
-
-
-@pytest.mark.parametrize("address", ["", "0.0.0.0", "::"])
-def test_all_addresses_need_no_label(address: str) -> None:
-    assert label(ports=(port(host_ip=address),)) is None
-    assert label(ports=(port(host_ip="127.0.0.1"), port(host_ip=address))) is None
-
-
-@pytest.mark.parametrize(
-    ("settings", "problem"),
-    [
-        ({"published_end": 8089, "mode": "host"}, "cannot choose one port of a range"),
-        ({"mode": "ingress", "host_ip": "::1"}, "published on IPv4 addresses only"),
-    ],
-)
-def test_ports_that_a_cluster_cannot_publish(settings: dict[str, Any], problem: str) -> None:
-    with pytest.raises(ComposeError, match=problem):
-        translate(ports=(port(**settings),))
-
-
-def test_the_network_of_the_host_has_no_ports_on_all_nodes() -> None:
-    with pytest.raises(ComposeError, match="network_mode host has no ports of mode ingress"):
-        translate(network_mode="host", ports=(port(mode="ingress"),))
-
-
-def test_addresses_and_hidden_clients_of_ports_on_all_nodes() -> None:
-    loopback = port(mode="ingress", host_ip="127.0.0.1")
-    hiding = port(mode="ingress", published=8081, hide_client=True)
-    made = translate(ports=(loopback, hiding))
-    assert [port["PublishMode"] for port in made["EndpointSpec"]["Ports"]] == ["ingress"] * 2
-    assert json.loads(made["Labels"][EXTENSION_LABEL])["ports"] == [
-        {"target": 80, "published": 8080, "protocol": "tcp", "host_ips": ["127.0.0.1"]},
-        {"target": 80, "published": 8081, "protocol": "tcp", "hide_client": True},
-    ]
-
-
 # -- the label -----------------------------------------------------------------------------------
 
 
@@ -479,89 +386,3 @@ def test_ordinary_values_need_no_note() -> None:
 def test_the_label_is_one_text_for_one_meaning() -> None:
     text = translate(privileged=True, annotations={"b": "ü", "a": "1"})["Labels"][EXTENSION_LABEL]
     assert text == '{"container":{"annotations":{"a":"1","b":"ü"},"privileged":true}}'
-
-
-NOT_TRANSLATED = {
-    "configs", "secrets",  # refused by the loader in this version
-    "expose", "profiles", "use_api_socket",  # for the loader alone
-    "pre_deploy",  # turns the service into a job; see test_pre_deploy.py
-    "post_start", "pre_stop",  # not applied: a warning of the loader says so
-}  # fmt: skip
-
-SAMPLES: dict[str, Any] = {
-    "name": "other",
-    "image": "other:1",
-    "command": ("x",),
-    "entrypoint": ("x",),
-    "environment": {"A": "1"},
-    "labels": {"a": "1"},
-    "working_dir": "/x",
-    "user": "me",
-    "hostname": "h",
-    "stop_grace_period_ns": 0,
-    "stop_signal": "SIGINT",
-    "init": False,
-    "tty": True,
-    "stdin_open": True,
-    "read_only": True,
-    "healthcheck": Healthcheck(test=("NONE",)),
-    "ports": (Port(target=80, mode="host"),),
-    "mounts": (Mount(type="tmpfs", target="/x"),),
-    "networks": (ServiceNetwork(name="front"),),
-    "deploy": Deploy(replicas=3),
-    "credential_spec": CredentialSpec(file="x"),
-    "depends_on": {"db": Dependency()},
-    "links": {"self": "web"},
-    "network_mode": "host",
-    "container_name": "x",
-    "platform": "linux",
-    "pull_policy": "always",
-    "annotations": {"a": "1"},
-    "domainname": "x",
-    "mac_address": "02:42:ac:11:00:02",
-    "isolation": "hyperv",
-    "runtime": "x",
-    "dns": ("1.1.1.1",),
-    "dns_search": ("x",),
-    "dns_opt": ("x",),
-    "extra_hosts": (("a", "1.1.1.1"),),
-    "group_add": ("x",),
-    "cap_add": ("x",),
-    "cap_drop": ("x",),
-    "security_opt": ("x",),
-    "privileged": True,
-    "cgroup": "host",
-    "cgroup_parent": "x",
-    "ipc": "host",
-    "pid": "host",
-    "userns_mode": "host",
-    "uts": "host",
-    "devices": (Device(source="/dev/x"),),
-    "device_cgroup_rules": ("c 1:3 r",),
-    "gpus": (DeviceRequest(),),
-    "sysctls": {"a": "1"},
-    "ulimits": {"core": Ulimit(soft=0, hard=0)},
-    "shm_size_bytes": 1,
-    "storage_opt": {"a": "1"},
-    "blkio": BlockIo(weight=10),
-    "cpu_count": 1,
-    "cpu_percent": 50.0,
-    "cpu_period_us": 1,
-    "cpu_quota_us": 1,
-    "cpu_rt_period_us": 1,
-    "cpu_rt_runtime_us": 1,
-    "cpu_shares": 1,
-    "cpuset": "0",
-    "mem_swappiness": 0,
-    "memswap_limit_bytes": 1,
-    "oom_kill_disable": True,
-    "oom_score_adj": 1,
-    "logging": Logging(driver="none"),
-}
-
-
-def test_no_setting_of_a_service_is_forgotten() -> None:
-    known = {field.name for field in msgspec.structs.fields(Service)}
-    assert known == SAMPLES.keys() | NOT_TRANSLATED
-    plain = translate()
-    assert [name for name, value in SAMPLES.items() if translate(**{name: value}) == plain] == []
