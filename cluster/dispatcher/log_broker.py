@@ -20,6 +20,7 @@ from cluster.ca.identity import NodeIdentity
 from cluster.clock import Clock
 from cluster.model.ids import NewId, NodeId, TaskId
 from cluster.model.logs import ALL_LINES, STDERR, LogLine, LogOptions, LogSelection
+from cluster.model.node import Node
 from cluster.model.service import Service
 from cluster.model.task import Task
 from cluster.model.units import Timestamp
@@ -31,6 +32,7 @@ from cluster.rpc.messages import (
     PublishLogsResponse,
 )
 from cluster.rpc.server import RpcServer
+from cluster.store.change import Deleted
 from cluster.store.interface import ClusterStore
 from cluster.store.state import ClusterState
 
@@ -40,7 +42,8 @@ FULL_LINES: Final = 2000
 PATIENCE_S: Final = 5.0
 """How long a node's call waits for a slow reader before the node is told to ask again."""
 
-Orders = asyncio.Queue[LogOrder]
+Orders = asyncio.Queue[LogOrder | None]
+"""What a node is told; None ends its stream."""
 
 
 class LogReading:
@@ -131,13 +134,18 @@ class LogBroker:
         server.handle(methods.PUBLISH_LOGS, self.publish)
 
     async def run(self) -> None:
-        """Look for new tasks of the logs that are followed, until cancelled.
+        """Look for new tasks of the logs that are followed, and for lost nodes, until cancelled.
 
         Run while this manager leads: the nodes go to the next leader, so all logs end with it.
         """
         try:
             async with self._store.subscribe() as feed:
                 async for committed in feed:
+                    for change in committed.changes:
+                        if isinstance(change.item, Node) and (
+                            isinstance(change, Deleted) or change.item.status.state == "down"
+                        ):
+                            self._hang_up(change.item.id)
                     kinds = {type(change.item) for change in committed.changes}
                     if kinds & {Task, Service}:
                         self._look_at_followed(committed.state)
@@ -173,12 +181,19 @@ class LogBroker:
         for reading in self._readings.values():
             self._node_came(reading, node_id)
         try:
-            while True:
-                yield await orders.get()
+            while (order := await orders.get()) is not None:
+                yield order
         finally:
             if self._listeners.get(node_id) is orders:
                 del self._listeners[node_id]
                 self._node_went(node_id)
+
+    def _hang_up(self, node_id: NodeId) -> None:
+        """End a node's stream: without power it would be a minute until that is seen to be dead."""
+        orders = self._listeners.pop(node_id, None)
+        if orders is not None:
+            orders.put_nowait(None)
+            self._node_went(node_id)
 
     async def publish(
         self, caller: NodeIdentity, request: PublishLogsRequest

@@ -112,6 +112,24 @@ def test_an_absent_node_costs_a_line_and_no_time(cluster: Cluster) -> None:
     assert len([line for line in lines if "@h1 " in line or "@h3 " in line]) == 4
 
 
+def test_the_log_of_a_service_whose_node_has_no_power_is_a_warning(cluster: Cluster) -> None:
+    """Its connection looks alive until the manager knows better; nothing else ends the log."""
+    _create(cluster, LINES, "--constraint", "node.hostname == h2", replicas=1)
+    wait_for("both lines", lambda: len(_logs(cluster)) == 2)
+    warning = "warning: node h2 is not available: its part of the log is missing"
+    with _following(cluster, "web") as process:
+        _read_until(process, "out")
+        cluster.lab.poweroff(WORKERS[0])
+        [line] = _logs(cluster)
+        assert line.endswith(f"@h2    | {warning}")
+        _read_until(process, warning)
+        cluster.wait_for_node(WORKERS[0], "down")
+        [line] = _logs(cluster)
+        assert line.endswith(warning)
+        with _following(cluster, "--tail", "1", "web") as late:
+            _read_until(late, warning)
+
+
 def test_a_terminal_has_a_raw_log(cluster: Cluster) -> None:
     _create(cluster, "echo hello; sleep 1000", "--tty", replicas=1)
 

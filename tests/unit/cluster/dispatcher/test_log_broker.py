@@ -130,6 +130,33 @@ async def test_a_node_that_goes_in_the_middle_is_named(world: World) -> None:
         assert await _rest(reading) == [("t2", b"b\n"), ("t2", ABSENT)]
 
 
+@pytest.mark.parametrize("options", [LogOptions(), FOLLOW])
+async def test_nobody_waits_for_a_node_that_is_down_though_its_stream_seems_open(
+    world: World, options: LogOptions
+) -> None:
+    """So it is with a node that lost its power: nothing tells that the connection is dead."""
+    lost = make_node("n2", state="down")
+    async with (
+        asyncio.timeout(60),
+        asyncio.TaskGroup() as group,
+        world.node("n1") as one,
+        world.node("n2") as two,
+    ):
+        running = group.create_task(world.broker.run())
+        await asyncio.sleep(0)
+        with world.broker.open(world.of_service, options) as reading:
+            await one.publish(await one.order(), is_end=True)
+            await two.order()
+            world.store.put(lost)
+            assert (await anext(reading))[1].data == ABSENT
+        with world.broker.open(world.of_service, options) as reading:
+            assert (await anext(reading))[1].data == ABSENT
+        async with world.node("n2") as again:
+            with world.broker.open(world.of_service, options):
+                assert (await again.order()).task_id == "t2"
+        running.cancel()
+
+
 async def test_what_a_node_cannot_read_is_told(world: World) -> None:
     async with world.node("n1") as one:
         with world.broker.open(LogSelection(task_id=TaskId("t1")), LogOptions()) as reading:
