@@ -64,7 +64,11 @@ FIELDS: dict[str, Row] = {
     ),
     "UpdateConfig": Row("yes", "", _UPDATE),
     "RollbackConfig": Row("yes", "", _ROLLBACK),
-    "EndpointSpec.Mode": Row("yes", "", _JOINED),
+    "EndpointSpec.Mode": Row(
+        "yes",
+        "",
+        "unit/cluster/allocator/test_networks.py::test_a_service_of_mode_dnsrr_has_no_address_of_its_own",
+    ),
     "EndpointSpec.Ports[]": Row(
         "yes",
         "in mode ingress TCP and UDP over IPv4",
@@ -121,13 +125,18 @@ FIELDS: dict[str, Row] = {
     f"{_MOUNT}.BindOptions.ReadOnlyForceRecursive": Row("yes", _ENGINE.format("1.44"), _NEWER),
     f"{_MOUNT}.BindOptions.ReadOnlyNonRecursive": Row("yes", _ENGINE.format("1.44"), _NEWER),
     f"{_MOUNT}.VolumeOptions.Subpath": Row("yes", _ENGINE.format("1.45"), _NEWER),
-    f"{_MOUNT}.TmpfsOptions.Options[][]": Row("yes", "", _MOUNTS),
+    f"{_MOUNT}.TmpfsOptions.Options[][]": Row(
+        "yes", "", "unit/cluster/executor/test_extension_payload.py::test_options_of_a_tmpfs_reach_older_engines_too"
+    ),
 }  # fmt: skip
 
 _RECORDED = "e2e/test_recorded_commands.py::test_recorded_commands_end_the_same"
 _PASSED_ON = "compat/test_engine_passthrough.py::test_version_and_info_tell_of_both"
 _EVENTS = "compat/test_events.py::test_the_past_of_both_is_told_in_the_order_of_time"
 _OF_FILES = "compat/test_swarm_commands.py::test_secrets_and_configs_live_and_die"
+_FILE_UPDATES = (
+    "unit/cluster/api/test_requests.py::test_recorded_requests_about_secrets_and_configs"
+)
 _OF_NETWORKS = "compat/test_swarm_commands.py::test_cluster_networks_stand_beside_local_ones"
 _PLAIN = "e2e/network/test_plain_containers.py::test_containers_are_connected_and_disconnected_while_they_run"
 _OF_NODES = "compat/test_swarm_commands.py::test_nodes"
@@ -177,8 +186,8 @@ OPERATIONS: dict[str, str] = {
             (f"POST /{kind}", "/create"),
             (f"GET /{kind}", "/{id}"),
             (f"DELETE /{kind}", "/{id}"),
-            (f"POST /{kind}", "/{id}/update"),
         )
     },
+    **{f"POST /{kind}/{{id}}/update": _FILE_UPDATES for kind in ("secrets", "configs")},
 }  # fmt: skip
 """The 43 operations of the swarm part of the API, each with a test that carries it out."""

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-_BEFORE_OVERLAY = "noted before tasks joined networks, and not looked at again since"
-
 DIFFERENCES: dict[str, str] = {
     "54f-logs-notail-err": "a wrong tail is a 400, where Docker Swarm 20.10 says 500",
 }
 """Commands whose exit code, error or requests differ."""
 
 MEMBERS: dict[str, str] = {
-    r"GET /networks.* (\[\])?\.(Containers|Peers|Options|IPAM\.Config)": _BEFORE_OVERLAY,
-    r"\.NetworksAttachments": _BEFORE_OVERLAY,
-    r"\.Endpoint\.VirtualIPs": "there are no virtual addresses yet",
     r"\.PreviousSpec": "an equal spec is no new one, so there may be no previous one",
     r"ManagerStatus\.Leader": "the recording is of a leader, the replay asks a follower",
 }

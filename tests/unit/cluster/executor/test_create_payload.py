@@ -12,6 +12,7 @@ from cluster.model.container import (
     AppArmorOptions,
     BindOptions,
     ContainerSpec,
+    CredentialSpec,
     DnsConfig,
     Driver,
     HealthCheck,
@@ -150,7 +151,8 @@ def test_mounts() -> None:
             source="/a",
             target="/b",
             read_only=True,
-            bind_options=BindOptions(propagation="rslave"),
+            consistency="cached",
+            bind_options=BindOptions(propagation="rslave", non_recursive=True),
         ),
         Mount(
             target="/v",
@@ -166,7 +168,8 @@ def test_mounts() -> None:
             "Source": "/a",
             "Target": "/b",
             "ReadOnly": True,
-            "BindOptions": {"Propagation": "rslave"},
+            "Consistency": "cached",
+            "BindOptions": {"Propagation": "rslave", "NonRecursive": True},
         },
         {
             "Type": "volume",
@@ -249,8 +252,10 @@ def test_security_options(privileges: Privileges, options: list[str] | None) -> 
     ("target", "mode"), [("host", "host"), ("none", "none"), ("someoverlayid", "bridge")]
 )
 def test_only_predefined_networks_are_named(target: str, mode: str) -> None:
-    task = a_task(networks=(NetworkAttachmentConfig(target=target),))
-    assert payload(task)["HostConfig"]["NetworkMode"] == mode
+    joined = NetworkAttachmentConfig(target=target, driver_opts={"com.example.mtu": "9000"})
+    made = payload(a_task(networks=(joined,)))
+    assert made["HostConfig"]["NetworkMode"] == mode
+    assert "9000" not in str(made)
 
 
 @pytest.mark.parametrize(
@@ -258,10 +263,10 @@ def test_only_predefined_networks_are_named(target: str, mode: str) -> None:
     [
         ({"isolation": "hyperv"}, "Isolation 'hyperv'"),
         ({"mounts": (Mount(type="cluster", target="/x"),)}, "type 'cluster'"),
-        ({"health_check": HealthCheck(start_interval=1)}, "StartInterval"),
+        ({"mounts": (Mount(type="image", source="a", target="/x"),)}, "type 'image'"),
         (
-            {"mounts": (Mount(target="/x", volume_options=VolumeOptions(subpath="a")),)},
-            "Subpath: needs an engine with API 1.45",
+            {"privileges": Privileges(credential_spec=CredentialSpec(file="x"))},
+            "Privileges.CredentialSpec: this version cannot",
         ),
     ],
 )
@@ -285,9 +290,58 @@ def test_other_runtimes_are_refused() -> None:
         payload(a_task(runtime="plugin"))
 
 
-def test_a_newer_engine_may_do_more() -> None:
-    task = a_task(ContainerSpec(image="a", health_check=HealthCheck(start_interval=7)))
-    assert payload(task, (1, 44))["Healthcheck"] == {"StartInterval": 7}
+def a_bind(**options: bool) -> Mount:
+    return Mount(type="bind", source="/a", target="/x", bind_options=BindOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("settings", "minor", "named", "place", "there"),
+    [
+        (
+            {"health_check": HealthCheck(start_interval=7)},
+            44,
+            "StartInterval",
+            "Healthcheck",
+            {"StartInterval": 7},
+        ),
+        (
+            {"mounts": (Mount(target="/x", volume_options=VolumeOptions(subpath="a")),)},
+            45,
+            "Subpath",
+            "VolumeOptions",
+            {"Subpath": "a"},
+        ),
+        (
+            {"mounts": (a_bind(create_mountpoint=True),)},
+            42,
+            "CreateMountpoint",
+            "BindOptions",
+            {"CreateMountpoint": True},
+        ),
+        (
+            {"mounts": (a_bind(read_only_non_recursive=True),)},
+            44,
+            "ReadOnlyNonRecursive",
+            "BindOptions",
+            {"ReadOnlyNonRecursive": True},
+        ),
+        (
+            {"mounts": (a_bind(read_only_force_recursive=True),)},
+            44,
+            "ReadOnlyForceRecursive",
+            "BindOptions",
+            {"ReadOnlyForceRecursive": True},
+        ),
+    ],
+)
+def test_a_newer_engine_may_do_more(
+    settings: dict[str, Any], minor: int, named: str, place: str, there: dict[str, Any]
+) -> None:
+    task = a_task(ContainerSpec(image="a", **settings))
+    with pytest.raises(Unimplemented, match=f"{named}.* an engine with API 1.{minor}"):
+        payload(task, (1, minor - 1))
+    made = payload(task, (1, minor))
+    assert (made if place in made else made["HostConfig"]["Mounts"][0])[place] == there
 
 
 @pytest.mark.parametrize(
