@@ -84,7 +84,7 @@ def problems(
             if not ours[key]:  # a list of other objects, which are not there now
                 continue
             for member in sorted(set(RECORDED["shapes"][shape]) - ours[key]):
-                place = f"{key} {member}"
+                place = f"{recorded['name']}: {key} {member}"
                 patterns = {pattern for pattern in MEMBERS if re.search(pattern, place)}
                 excused |= patterns
                 if not patterns:

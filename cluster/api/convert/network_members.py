@@ -37,12 +37,21 @@ def verbose_network_json(network: Network, state: ClusterState) -> dict[str, Any
             members[task.service_name]["Tasks"].append(_task(task, network, state))
     if plain := _plain(network, state):
         members[""] = {"VIP": "<nil>", "Ports": [], "LocalLBIndex": 0, "Tasks": plain}
-    peers = [
+    return {"Peers": peers_json(network, state), "Services": members}
+
+
+def peers_json(network: Network, state: ClusterState) -> list[dict[str, Any]]:
+    """Return the nodes that are in the network."""
+    return [
         {"Name": node.hostname, "IP": node.status.addr}
         for node in state.nodes
-        if any(attachment.network_id == network.id for attachment in _places_on(node.id, state))
+        if is_in(network, node.id, state)
     ]
-    return {"Peers": peers, "Services": members}
+
+
+def is_in(network: Network, node_id: NodeId, state: ClusterState) -> bool:
+    """Whether a node has somebody in the network."""
+    return any(place.network_id == network.id for place in _places_on(node_id, state))
 
 
 def containers_json(network: Network, state: ClusterState, node_id: NodeId) -> dict[str, Any]:

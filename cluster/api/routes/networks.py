@@ -17,7 +17,12 @@ from cluster.api.commands.networks import (
     remove_network,
 )
 from cluster.api.context import ApiContext
-from cluster.api.convert.network_members import containers_json, verbose_network_json
+from cluster.api.convert.network_members import (
+    containers_json,
+    is_in,
+    peers_json,
+    verbose_network_json,
+)
 from cluster.api.convert.networks import network_json, predefined_network_json
 from cluster.api.error_response import empty_response, json_response, message_response
 from cluster.api.filters import Filters
@@ -82,7 +87,10 @@ async def inspect_network(api: ApiContext, request: ApiRequest) -> web.StreamRes
     network = _cluster_network(state, text)
     if network is not None:
         shown = network_json(network, request.version)
-        shown["Containers"] = containers_json(network, state, api.node.info().node_id) or None
+        node_id = api.node.info().node_id
+        shown["Containers"] = containers_json(network, state, node_id) or None
+        if is_in(network, node_id, state):
+            shown["Peers"] = peers_json(network, state)
         if strict_flag(request.query, "verbose"):
             shown |= verbose_network_json(network, state)
         return json_response(shown)

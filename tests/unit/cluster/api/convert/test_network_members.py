@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from cluster.api.convert.network_members import verbose_network_json
+from cluster.api.convert.network_members import is_in, peers_json, verbose_network_json
 from cluster.model.endpoint import NetworkAttachment, ServiceEndpoint, VirtualIp
 from cluster.model.ids import NetworkId
 from cluster.model.task_state import TaskState
@@ -20,7 +20,10 @@ def test_services_are_shown_with_their_running_tasks_and_the_nodes_of_these() ->
     starts = replace(make_task("t2", web, node="a", state=TaskState.STARTING), networks=(place,))
     ended = replace(make_task("t3", web, node="b", state=TaskState.FAILED), networks=(place,))
     nodes = make_node("a", addr="192.0.2.1"), make_node("b", addr="192.0.2.2")
-    assert verbose_network_json(front, make_state(front, web, runs, starts, ended, *nodes)) == {
+    state = make_state(front, web, runs, starts, ended, *nodes)
+    assert peers_json(front, state) == [{"Name": "a", "IP": "192.0.2.1"}]
+    assert [is_in(front, node.id, state) for node in nodes] == [True, False]
+    assert verbose_network_json(front, state) == {
         "Peers": [{"Name": "a", "IP": "192.0.2.1"}],
         "Services": {
             "web": {
