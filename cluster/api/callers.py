@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from cluster.errors import Unauthenticated
+from cluster.model.ids import NodeId
 from cluster.model.token import DeployToken
 
 FORWARDED: Final = "X-Stackyard-Forwarded"
@@ -26,6 +27,9 @@ FORWARDED: Final = "X-Stackyard-Forwarded"
 CALLER: Final = "X-Stackyard-Caller"
 """Names who sent it to that node; believed only of this process itself."""
 
+ORIGIN: Final = "X-Stackyard-Origin"
+"""Says from where; believed only of this process itself, as is `FORWARDED` where it counts."""
+
 _LONGEST_NAME: Final = 128
 _UNPROVEN: Final = (
     "a client without a certificate needs a deploy token: give it in STACK_TOKEN, or for docker as "
@@ -33,11 +37,19 @@ _UNPROVEN: Final = (
 )
 
 
+class Origin(NamedTuple):
+    """Where a request comes from, for people, and the node that passed it on, "" for none."""
+
+    place: str = ""
+    node_id: NodeId = NodeId("")
+
+
 class Caller(NamedTuple):
     """Who sends a request, for people; with a token it may do what that says, else anything."""
 
     name: str
     token: DeployToken | None = None
+    origin: Origin = Origin()
 
 
 def bearer_of(http: web.BaseRequest) -> str:
@@ -74,18 +86,48 @@ def connected_caller(http: web.BaseRequest) -> Caller:
     transport = http.transport
     if transport is None or not is_proven(transport):
         raise Unauthenticated(_UNPROVEN)
+    origin = origin_of(http)
     if transport.get_extra_info("ssl_object") is not None:
-        return Caller(_printable(f"certificate {_common_name(transport)}"))
+        return Caller(_printable(f"certificate {_common_name(transport)}"), origin=origin)
+    peer = _unix_peer(transport)
+    if peer is None:
+        return Caller("plain tcp", origin=origin)
+    if peer.is_this_process and CALLER in http.headers:
+        return Caller(_printable(unquote(http.headers[CALLER])), origin=origin)
+    return Caller(f"user {_user_name(peer.uid)}", origin=origin)
+
+
+def origin_of(http: web.BaseRequest) -> Origin:
+    """Return where a request comes from: of one that was passed on, where it came from there."""
+    transport = http.transport
+    if transport is None:
+        return Origin()
+    peer = _unix_peer(transport)
+    if peer is None:
+        address = transport.get_extra_info("peername")
+        return Origin(f"tcp {address[0]}" if address else "")
+    if peer.is_this_process and ORIGIN in http.headers:
+        place = _printable(unquote(http.headers[ORIGIN]))
+        return Origin(place, NodeId(http.headers.get(FORWARDED, "")))
+    return Origin(f"unix uid {peer.uid}")
+
+
+class _UnixPeer(NamedTuple):
+    """Who is at the other end of a unix socket."""
+
+    uid: int
+    is_this_process: bool
+
+
+def _unix_peer(transport: Any) -> _UnixPeer | None:
     connection = transport.get_extra_info("socket")
     if connection is None or connection.family != socket.AF_UNIX:
-        return Caller("plain tcp")
+        return None
     size = struct.calcsize("3i")
     pid, uid, _ = struct.unpack(
         "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     )
-    if pid == os.getpid() and CALLER in http.headers:
-        return Caller(_printable(unquote(http.headers[CALLER])))
-    return Caller(f"user {_user_name(uid)}")
+    return _UnixPeer(uid, pid == os.getpid())
 
 
 def _common_name(transport: Any) -> str:

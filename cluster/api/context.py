@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from copy import copy
 from typing import Any, TypeVar
 
+from cluster.api.audited_store import AuditedStore, note_refusal
 from cluster.api.callers import Caller
 from cluster.api.commands.token_scope import check_own, visible
 from cluster.api.encoded_objects import EncodedObjects
@@ -18,7 +19,8 @@ from cluster.api.local_node import LocalNode
 from cluster.api.pacing import Pacing
 from cluster.clock import Clock
 from cluster.errors import NotManager, Unavailable
-from cluster.model.ids import NewId
+from cluster.model.audit import Author
+from cluster.model.ids import NewId, TokenId
 from cluster.model.spec_struct import Labels
 from cluster.store.interface import ClusterStore
 from cluster.store.state import ClusterState
@@ -47,6 +49,7 @@ class ApiContext:
         self.events = ClusterEvents(node, clock)
         self._group = group
         self.caller = Caller("the node itself")
+        self.action = ""
         self._shown: tuple[ClusterState, ClusterState] | None = None
 
     def limited_to(self, caller: Caller) -> ApiContext:
@@ -74,10 +77,30 @@ class ApiContext:
             check_own(self.caller.token, kind, name, labels)
 
     @property
+    def author(self) -> Author:
+        """The caller as the audit log names it."""
+        token, origin = self.caller.token, self.caller.origin
+        return Author(
+            name=self.caller.name,
+            origin=origin.place,
+            node_id=origin.node_id or self.node.info().node_id,
+            token_id=token.id if token is not None else TokenId(""),
+        )
+
+    @property
     def store(self) -> ClusterStore:
         """The cluster's store, to change it; raises as `LocalNode.store` does."""
-        store = self.node.store()
+        store = self.audited_store
         return store if self.caller.token is None else LimitedStore(store, self.caller.token)
+
+    @property
+    def audited_store(self) -> ClusterStore:
+        """The store for any change, which it notes; for what judges changes before."""
+        return AuditedStore(self.node.store(), self.author, self.action)
+
+    async def note_refusal(self, reason: str) -> None:
+        """Note that the caller may not do what it asked for."""
+        await note_refusal(self.node.store(), self.author, self.action, reason, self.clock)
 
     @property
     def state(self) -> ClusterState:

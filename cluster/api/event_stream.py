@@ -20,9 +20,10 @@ from cluster.api.convert.events import FILTERS, ClusterEvent, event_of, leader_e
 from cluster.api.engine import Engine
 from cluster.api.filters import Filters
 from cluster.api.local_node import LocalNode
+from cluster.api.query import read_moment
 from cluster.api.request import ApiRequest
 from cluster.clock import Clock
-from cluster.errors import InvalidArgument, NotManager, Unavailable
+from cluster.errors import NotManager, Unavailable
 from cluster.model.objects import StoredObject
 from cluster.model.units import Timestamp
 from cluster.store.interface import ClusterStore
@@ -177,8 +178,8 @@ class _Window:
     """The time that a client asks for, in seconds since 1970 with a fraction."""
 
     def __init__(self, since: str | None, until: str | None) -> None:
-        self._since = _moment("since", since)
-        self._until = _moment("until", until)
+        self._since = read_moment("since", since)
+        self._until = read_moment("until", until)
 
     def asks_for_past(self, at: Timestamp) -> bool:
         """Whether an event of the past is asked for; without any bound none is."""
@@ -244,13 +245,3 @@ def _time_of(line: bytes) -> int:
         return int(msgspec.json.decode(line)["timeNano"])
     except (msgspec.DecodeError, KeyError, TypeError, ValueError):
         return 0
-
-
-def _moment(name: str, text: str | None) -> Timestamp | None:
-    if not text:
-        return None
-    seconds, _, fraction = text.partition(".")
-    digits = f"{seconds}{fraction[:9].ljust(9, '0')}"
-    if not (digits.isascii() and digits.isdigit()):
-        raise InvalidArgument(f"{name}: {text!r} is no time: expected seconds since 1970")
-    return Timestamp(int(digits))

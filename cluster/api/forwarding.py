@@ -20,7 +20,7 @@ import msgspec
 from aiohttp import web
 from yarl import URL
 
-from cluster.api.callers import CALLER, FORWARDED, Caller
+from cluster.api.callers import CALLER, FORWARDED, ORIGIN, Caller
 from cluster.api.leased_store import LEASE
 from cluster.api.local_node import LocalNode
 from cluster.api.request import ApiRequest
@@ -76,6 +76,7 @@ async def _forwarded(request: ApiRequest, caller: Caller) -> ForwardRequest:
         method=http.method,
         target=http.raw_path,
         caller=caller.name,
+        origin=caller.origin.place,
         headers=tuple((str(n), v) for n, v in http.headers.items() if n.lower() in names),
         body=await request.body(),
     )
@@ -139,6 +140,7 @@ class ForwardedRequests:
             *request.headers,
             (FORWARDED, caller.node_id),
             (CALLER, quote(request.caller or f"manager {caller.node_id}")),
+            (ORIGIN, quote(request.origin)),
         ]
         try:
             async with (

@@ -62,6 +62,6 @@ def leased_store(api: ApiContext, request: ApiRequest) -> ClusterStore:
 
     What a deploy token may not do is refused first: who deploys other stacks is not for it to know.
     """
-    store = LeasedStore(api.node.store(), request.http.headers.get(LEASE, ""))
+    store = LeasedStore(api.audited_store, request.http.headers.get(LEASE, ""))
     token = api.caller.token
     return store if token is None else LimitedStore(store, token)

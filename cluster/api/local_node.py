@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from cluster.errors import NotLeader, NotManager, Unavailable
 from cluster.model.attachment import PlainPlace
+from cluster.model.audit import CLUSTER_ITSELF, Author
 from cluster.model.cluster import ClusterSpec
 from cluster.model.diagnosis import Finding
 from cluster.model.ids import NodeId, TaskId
@@ -88,7 +89,7 @@ class LocalNodeInfo(ObjectStruct, frozen=True, kw_only=True, gc=False):
 class InitRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """How to make a cluster; addresses are host:port, host, or an interface's name, or empty.
 
-    `spec` is complete: absent members hold the defaults that apply.
+    `spec` is complete: absent members hold the defaults that apply. `author` asks for it.
     """
 
     listen_addr: str = ""
@@ -100,6 +101,7 @@ class InitRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
     availability: Availability = "active"
     default_addr_pool: tuple[str, ...] = ()
     subnet_size: int = 0
+    author: Author = CLUSTER_ITSELF
 
 
 class JoinRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -118,12 +120,13 @@ class JoinRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
 
 
 class RestoreRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """How to restore a cluster: the backup's passphrase, and this node's addresses as for init."""
+    """How to restore a cluster: the backup's passphrase, the rest as for init."""
 
     passphrase: str
     listen_addr: str = ""
     advertise_addr: str = ""
     availability: Availability = "active"
+    author: Author = CLUSTER_ITSELF
 
     def __repr__(self) -> str:
         """Leave the passphrase out."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cluster.errors import InvalidArgument
+from cluster.model.units import Timestamp
 
 _LENIENT_FALSE = frozenset({"", "0", "no", "false", "none"})
 _STRICT_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -43,3 +44,18 @@ def object_version(query: Mapping[str, str], kind: str) -> int:
             f"invalid {kind} version '{text}': expected the Version.Index that was read last"
         )
     return int(text)
+
+
+def read_moment(name: str, text: str | None) -> Timestamp | None:
+    """Read a time in seconds since 1970, with a fraction; None if there is none.
+
+    Raises:
+        InvalidArgument: a text that is no such number.
+    """
+    if not text:
+        return None
+    seconds, _, fraction = text.partition(".")
+    digits = f"{seconds}{fraction[:9].ljust(9, '0')}"
+    if not (digits.isascii() and digits.isdigit()):
+        raise InvalidArgument(f"{name}: {text!r} is no time: expected seconds since 1970")
+    return Timestamp(int(digits))

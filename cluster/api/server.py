@@ -13,7 +13,8 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from cluster.api.callers import Caller, bearer_of, connected_caller
+from cluster.api.actions import action_of
+from cluster.api.callers import Caller, bearer_of, connected_caller, origin_of
 from cluster.api.commands.tokens import authenticate
 from cluster.api.context import ApiContext
 from cluster.api.engine import Engine, open_engine
@@ -25,6 +26,7 @@ from cluster.api.local_node import AskLeader, LocalNode
 from cluster.api.passthrough import pass_through
 from cluster.api.request import ApiRequest
 from cluster.api.routes import (
+    audit,
     containers,
     copies,
     diagnosis,
@@ -49,7 +51,13 @@ from cluster.api.versions import (
     split_path,
 )
 from cluster.clock import Clock
-from cluster.errors import ClusterError, InvalidArgument, NotLeader, Unauthenticated
+from cluster.errors import (
+    ClusterError,
+    InvalidArgument,
+    NotLeader,
+    PermissionDenied,
+    Unauthenticated,
+)
 from cluster.model.ids import NewId
 from cluster.model.token import DeployToken
 
@@ -69,6 +77,7 @@ ROUTES = RouteTable(
         *secrets_configs.ROUTES,
         *stacks.ROUTES,
         *tokens.ROUTES,
+        *audit.ROUTES,
     )
 )
 
@@ -221,6 +230,7 @@ class _Dispatcher:
         match = ROUTES.find(request.method, request.path)
         if match is not None:
             request.parameters = match.parameters
+            context.action = action_of(request.method, match, request.query)
             if reads_cluster(request.method, request.path):
                 await context.node.ensure_current()
             return await self._carry_out(match.handler, request, context)
@@ -235,18 +245,25 @@ class _Dispatcher:
         """
         await self._context.node.ensure_current()
         token = self._authenticate(text)
-        context = self._context.limited_to(Caller(f"token {token.name}", token))
+        caller = Caller(f"token {token.name}", token, origin_of(request.http))
+        context = self._context.limited_to(caller)
+        context.action = f"{request.method} {request.path}"
         match = find_limited(ROUTES, request.method, request.path)
         if match is not None:
             request.parameters = match.parameters
+            context.action = action_of(request.method, match, request.query)
             if is_of_the_engine(match):
                 return await match.handler(context, request)
 
         async def judged(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
             _ = api.store  # whoever does not lead passes the request on
-            check_target(token, api.state, match, request)
-            assert match is not None
-            return await match.handler(api, request)
+            try:
+                check_target(token, api.state, match, request)
+                assert match is not None
+                return await match.handler(api, request)
+            except PermissionDenied as error:
+                await api.note_refusal(str(error))
+                raise
 
         with self._context.beside(self._cut_when_it_ends(text, request)):
             return await self._carry_out(judged, request, context)

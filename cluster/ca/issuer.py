@@ -13,11 +13,13 @@ from cluster.ca.membership import no_member, noted
 from cluster.ca.root_rotation import chain_of
 from cluster.clock import Clock
 from cluster.errors import InvalidArgument, Unavailable
+from cluster.model.audit import Author
 from cluster.model.cluster import Cluster, RootCa
 from cluster.model.ids import NewId, NodeId
 from cluster.model.meta import Meta
 from cluster.model.node import Availability, ManagerStatus, Node, NodeSpec, NodeStatus, Role
 from cluster.model.spec_struct import ObjectStruct
+from cluster.store.audit_log import record
 from cluster.store.interface import ClusterStore
 from cluster.store.transaction import Transaction
 
@@ -90,7 +92,9 @@ class CertificateIssuer:
                 manager_status=manager_status,
                 manager_addr=manager_addr,
             )
+            before = tx.state
             tx.create(_noted(node, issued))
+            record(tx, before, Author(name=f"{role} join token"), "cluster join")
             return issued
 
         return await self._store.update(work)

@@ -22,6 +22,7 @@ from cluster.model.network import INGRESS_NAME, Network, NetworkSpec
 from cluster.model.node import Availability, ManagerStatus, Node, NodeSpec, NodeStatus
 from cluster.replication.bootstrap import FIRST_RAFT_ID
 from cluster.rpc.join_client import fetch_root_ca, request_certificate
+from cluster.store.audit_log import record
 from cluster.store.change import Change
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
@@ -90,6 +91,8 @@ def found_cluster(
     ingress = NetworkSpec(name=INGRESS_NAME, driver="overlay", ingress=True)
     network = Network(id=NetworkId(new_id()), meta=Meta(), spec=ingress)
     tx.create(allocated(tx.state, network))
+    author = msgspec.structs.replace(request.author, node_id=node_id)
+    record(tx, ClusterState(), author, "cluster init")
     membership = Membership(
         node_id=node_id,
         cluster_id=cluster_id,

@@ -31,6 +31,7 @@ from cluster.dispatcher.attachments import Attachments
 from cluster.dispatcher.log_broker import LogBroker
 from cluster.dispatcher.service import Dispatcher
 from cluster.errors import ClusterError, FailedPrecondition, NotFound, NotLeader, Unavailable
+from cluster.model.audit import Author
 from cluster.model.cluster import Cluster
 from cluster.model.diagnosis import Finding
 from cluster.model.ids import NewId, NodeId
@@ -50,6 +51,7 @@ from cluster.rpc.messages import Empty, ForwardPart, ForwardRequest, LeaveReques
 from cluster.rpc.methods import Method
 from cluster.rpc.server import RpcServer
 from cluster.rpc.settings import JOIN_SERVER_NAME
+from cluster.store.audit_log import record
 from cluster.store.change import Deleted
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
@@ -358,8 +360,11 @@ class ManagerRole:
             found = tx.state.node(caller.node_id)
             if found is None:
                 raise NotFound(f"node {caller.node_id} not found")
+            before = tx.state
             spec = msgspec.structs.replace(found.spec, role="worker")
             tx.update(msgspec.structs.replace(found, spec=spec))
+            author = Author(name=f"node {found.hostname or found.id}", node_id=found.id)
+            record(tx, before, author, "cluster leave")
 
         await self.store.update(work)
         async with self.store.subscribe() as feed:

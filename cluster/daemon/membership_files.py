@@ -11,13 +11,16 @@ from cluster.clock import Clock
 from cluster.daemon.addresses import resolve_advertise_addr, resolve_listen_addr, with_port
 from cluster.daemon.founding import stand_alone
 from cluster.daemon.state_dir import Membership, StateDir
+from cluster.model.audit import CLUSTER_ITSELF, Author
 from cluster.replication.bootstrap import (
     FIRST_RAFT_ID,
     create_cluster_of,
     create_joiner,
     restart_alone,
 )
+from cluster.store.audit_log import record
 from cluster.store.state import ClusterState
+from cluster.store.transaction import Transaction
 
 
 def write_member(
@@ -52,7 +55,13 @@ def write_member(
         raise
 
 
-def write_alone(state_dir: StateDir, lock: NodeLock, clock: Clock, membership: Membership) -> None:
+def write_alone(
+    state_dir: StateDir,
+    lock: NodeLock,
+    clock: Clock,
+    membership: Membership,
+    author: Author = CLUSTER_ITSELF,
+) -> None:
     """Make a manager, which must not run, the only one of its cluster; errors as `restart_alone`.
 
     Args:
@@ -60,12 +69,19 @@ def write_alone(state_dir: StateDir, lock: NodeLock, clock: Clock, membership: M
         lock: wraps the keys of its log.
         clock: dates the change.
         membership: the manager's, with the address at which it will be reached.
+        author: who asks for it.
     """
+
+    def work(tx: Transaction) -> None:
+        before = tx.state
+        stand_alone(tx, membership.node_id, membership.manager_addr)
+        record(tx, before, author, "cluster init --force-new-cluster")
+
     restart_alone(
         state_dir.raft,
         clock,
         membership.raft_id or FIRST_RAFT_ID,
-        lambda tx: stand_alone(tx, membership.node_id, membership.manager_addr),
+        work,
         lock,
     )
     state_dir.save(membership)

@@ -339,6 +339,7 @@ class NodeProcess:
                 advertise_addr=with_port(advertise_host, port),
                 clock=self._clock,
                 new_id=new_id,
+                author=request.author,
             )
             await self._become_member(membership, credentials, initial)
             log.info("cluster restored", cluster=membership.cluster_id)
@@ -371,8 +372,9 @@ class NodeProcess:
         self._is_joining = True
         try:
             await self._end_roles()
+            author, lock = request.author, self._node_lock()
             await asyncio.to_thread(
-                write_alone, self._state_dir, self._node_lock(), self._clock, membership
+                write_alone, self._state_dir, lock, self._clock, membership, author
             )
             await self._start_and_wait(membership, is_new=False)
         finally:

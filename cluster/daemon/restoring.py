@@ -14,9 +14,11 @@ from cluster.ca.root_rotation import chain_of
 from cluster.clock import Clock
 from cluster.daemon.state_dir import Membership
 from cluster.errors import InvalidArgument
+from cluster.model.audit import CLUSTER_ITSELF, Author
 from cluster.model.ids import NewId, NodeId
 from cluster.model.meta import Meta
 from cluster.model.node import Availability, ManagerStatus, Node, NodeSpec, NodeStatus
+from cluster.store.audit_log import record
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
 
@@ -32,6 +34,7 @@ def restore_cluster(
     advertise_addr: str,
     clock: Clock,
     new_id: NewId,
+    author: Author = CLUSTER_ITSELF,
 ) -> tuple[Membership, NodeCredentials, ClusterState]:
     """Make a cluster of one manager, this node, out of what a backup holds; nothing is written.
 
@@ -47,6 +50,7 @@ def restore_cluster(
         advertise_addr: the same with the port.
         clock: dates it.
         new_id: names the node.
+        author: who asks for it.
 
     Raises:
         InvalidArgument: the backup holds no cluster.
@@ -84,6 +88,8 @@ def restore_cluster(
         manager_addr=advertise_addr,
     )
     tx.create(noted(mine, certificate, identity_of(certificate).not_after))
+    author = msgspec.structs.replace(author, node_id=node_id)
+    record(tx, state, author, "cluster restore")
     membership = Membership(
         node_id=node_id,
         cluster_id=cluster.id,

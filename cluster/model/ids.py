@@ -15,6 +15,7 @@ ClusterId = NewType("ClusterId", str)
 StackId = NewType("StackId", str)
 RevisionId = NewType("RevisionId", str)
 TokenId = NewType("TokenId", str)
+AuditId = NewType("AuditId", str)
 
 NewId = Callable[[], str]
 """Makes a fresh identifier; given to the cores, which roll no dice themselves."""

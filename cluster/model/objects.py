@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cluster.model.attachment import Attachment
+from cluster.model.audit import AuditEntry
 from cluster.model.cluster import Cluster
 from cluster.model.config import Config
 from cluster.model.network import Network
@@ -25,5 +26,6 @@ StoredObject = (
     | StackRevision
     | Attachment
     | DeployToken
+    | AuditEntry
 )
 """Told apart on the wire and on disk by their ``kind`` tag."""

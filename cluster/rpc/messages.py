@@ -250,13 +250,14 @@ class ReadIndex(ObjectStruct, frozen=True, kw_only=True, gc=False):
 class ForwardRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """A request to the API, for the leader to answer; `target` is path and query as they came.
 
-    `caller` says who sent it to the manager that passes it on; a deploy token comes as it is, in
-    the headers, for the leader to judge.
+    `caller` says who sent it to the manager that passes it on, `origin` from where; a deploy token
+    comes as it is, in the headers, for the leader to judge.
     """
 
     method: str
     target: str
     caller: str = ""
+    origin: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from immutables import Map
 
 from cluster.model.attachment import Attachment
+from cluster.model.audit import AuditEntry
 from cluster.model.cluster import Cluster
 from cluster.model.config import Config
 from cluster.model.endpoint import PortConfig
@@ -132,6 +133,15 @@ def _token_keys(token: DeployToken) -> tuple[str, ...]:
     return (token.name,)
 
 
+def _audit_keys_by_token(entry: AuditEntry) -> tuple[str, ...]:
+    token_id = entry.author.token_id
+    return (token_id,) if token_id and not entry.refusal else ()
+
+
+def _audit_keys_by_refused(entry: AuditEntry) -> tuple[str, ...]:
+    return (entry.author.token_id,) if entry.refusal else ()
+
+
 def _revision_keys_by_stack(revision: StackRevision) -> tuple[str, ...]:
     return (revision.stack,)
 
@@ -184,6 +194,7 @@ _TABLES: dict[type, Any] = {
     },
     Attachment: {"network": _attachment_keys_by_network, "node": _attachment_keys_by_node},
     DeployToken: {"name": _token_keys},
+    AuditEntry: {"token": _audit_keys_by_token, "refused": _audit_keys_by_refused},
 }
 
 
@@ -266,6 +277,11 @@ class ClusterState:
     def tokens(self) -> Table[DeployToken]:
         """All deploy tokens; index: name."""
         return self._tables[DeployToken]
+
+    @property
+    def audit(self) -> Table[AuditEntry]:
+        """The audit log, the oldest entry first; indexes by a token's ID: token, refused."""
+        return self._tables[AuditEntry]
 
     @property
     def cluster(self) -> Cluster | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from cluster.errors import AlreadyExists, NotFound, OutOfSequence
 from cluster.model.attachment import Attachment
+from cluster.model.audit import AuditEntry
 from cluster.model.config import Config
 from cluster.model.meta import Meta
 from cluster.model.network import Network
@@ -147,7 +148,7 @@ def _name_taken(item: Service | Network | Secret | Config) -> str:
 
 def _users_could_conflict(old: Any, new: Any) -> bool:
     """Whether the change is one that a user's read-modify-write must not overrule unseen."""
-    if isinstance(new, Task | Stack | StackRevision | Attachment | DeployToken):
+    if isinstance(new, Task | Stack | StackRevision | Attachment | DeployToken | AuditEntry):
         return True
     if isinstance(new, Service):
         return bool(old.spec != new.spec or old.previous_spec != new.previous_spec)

@@ -84,6 +84,7 @@ _COMMANDS = {
     "secret": ("stack.cli.attached_files:secret", "List, create and remove secrets."),
     "configs": ("stack.cli.attached_files:configs", "List, create and remove configs of services."),
     "token": ("stack.cli.token:token", "Make, list and take back deploy tokens."),
+    "audit": ("stack.cli.audit:audit", "List who changed what of the cluster."),
     "network": ("stack.cli.network:network", "List, create and remove networks."),
     "service": ("stack.cli.service:service", "Create, change, list and remove services."),
     "completion": ("stack.cli.completion:completion", "Print what completes commands in a shell."),

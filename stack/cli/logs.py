@@ -11,13 +11,12 @@ import click
 import msgspec
 
 from stack.cli.listings import node_name
-from stack.cli.session import another_client, client_of, now_s
-from stack.compose.quantities import duration_ns
+from stack.cli.session import another_client, client_of, read_since
 from stack.deploy.observe import stack_label
 from stack.engine.client import EngineClient
 from stack.engine.log_lines import LogLine
 from stack.engine.payloads import Json
-from stack.errors import NotFound, UsageError
+from stack.errors import NotFound
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,7 +107,7 @@ def _show(
             "follow": int(wish.follow),
             "timestamps": int(wish.timestamps),
             "tail": wish.tail,
-            "since": _since(wish.since) or None,
+            "since": read_since(wish.since) or None,
         }
         lines = client.logs(place, query, framed=not has_terminal, moments=wish.timestamps)
         for line in lines:
@@ -138,16 +137,6 @@ def _find(client: EngineClient, name: str) -> tuple[str, bool]:
 
 def _has_terminal(template: Json) -> bool:
     return bool((template.get("ContainerSpec") or {}).get("TTY"))
-
-
-def _since(text: str) -> str:
-    if not text or text.replace(".", "", 1).isdigit():
-        return text
-    try:
-        age_ns = duration_ns(text)
-    except ValueError as error:
-        raise UsageError(f"--since {text!r}: {error}") from None
-    return f"{now_s() - age_ns / 1e9:.9f}"
 
 
 class _Names:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from stack.engine.client import EngineClient
+from stack.errors import UsageError
 
 
 def client_of(ctx: click.Context) -> EngineClient:
@@ -26,6 +27,19 @@ def another_client(ctx: click.Context) -> EngineClient:
 def now_s() -> float:
     """Seconds since 1970, for ages in tables."""
     return time.time()  # noqa: TID251 (the command line's one look at the clock)
+
+
+def read_since(text: str) -> str:
+    """The value of an option --since in seconds since 1970: that number, or an age as 10m."""
+    if not text or text.replace(".", "", 1).isdigit():
+        return text
+    from stack.compose.quantities import duration_ns  # few commands have such an option
+
+    try:
+        age_ns = duration_ns(text)
+    except ValueError as error:
+        raise UsageError(f"--since {text!r}: {error}") from None
+    return f"{now_s() - age_ns / 1e9:.9f}"
 
 
 def say(line: str) -> None:

@@ -324,6 +324,17 @@ class EngineClient:
         """Remove a deploy token."""
         self._connection.request("DELETE", f"/stackyard/tokens/{_part(name)}")
 
+    def audit(self, *, stack: str, since: str, limit: int) -> list[Json]:
+        """Who changed what of the cluster, the newest first.
+
+        Args:
+            stack: only what is about this one; "" for all.
+            since: only what is not older, in seconds since 1970; "" for all.
+            limit: at most so many, 0 for all.
+        """
+        query = {"stack": stack, "since": since, "limit": str(limit or "")}
+        return self._list("/stackyard/audit", {key: text for key, text in query.items() if text})
+
     # nodes
 
     def nodes(self) -> list[Node]:

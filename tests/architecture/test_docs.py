@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from cluster.api.routes import (
+    audit,
     containers,
     copies,
     diagnosis,
@@ -261,7 +262,7 @@ def test_the_compatibility_page_names_exactly_the_routes_that_are_served() -> No
     rows = re.findall(r"^\| `([A-Z]+ /[^`]*)` \| (yes|partly|no) \|", page, re.MULTILINE)
     named = [operation for operation, _ in rows]
     modules = (containers, copies, diagnosis, networks, nodes, secrets_configs, services, stacks)
-    modules = (*modules, swarm, system, tasks, tokens)
+    modules = (*modules, swarm, system, tasks, tokens, audit)
     routes = [route for module in modules for route in module.ROUTES]
     served = [f"{route.method} {route.pattern.removesuffix('/?')}" for route in routes]
     assert sorted(named) == sorted(served)

@@ -148,6 +148,21 @@ def test_a_pipeline_deploys_its_stack_and_nothing_else(cluster: Cluster, folder:
     cluster.stack("token", "rm", "ci")
     pipeline.refused("rotated or removed", stack, "ls")
 
+    everything = cluster.rows("audit", "--limit", "0")
+    mine = [one for one in everything if one["Token"] == text.split("_")[1]]
+    assert {one["Who"] for one in mine} == {"token ci"}
+    assert {one["Origin"] for one in mine} == {f"tcp {cluster.address(CLIENT)}"}
+    refused = [one for one in mine if one["Refusal"]]
+    assert may_not in refused[-1]["Refusal"]
+    done = [one for one in reversed(mine) if not one["Refusal"]]
+    assert {one["Stack"] for one in done} == {"shop"}
+    assert (done[0]["Action"], done[0]["Revision"]) == ("stack deploy", 1)
+    actions = {one["Action"] for one in done}
+    assert {"secret update", "stack rollback", "service rm", "secret rm"} <= actions
+    last = cluster.rows("audit", "--limit", "1")[0]
+    assert (last["Action"], last["Origin"]) == ("token rm", "unix uid 0")
+    assert "canary-of-the-token" not in json.dumps(everything)
+
     secret = text.strip().rpartition("_")[2].encode()
     for host in cluster.hosts:
         for path in cluster.lab.host(host).folder.rglob("*"):

@@ -167,6 +167,8 @@ def test_the_reason_is_kept(image: str, failure: str, reason: str) -> None:
     stack.wait(random.Random(1))
     assert stack.rollout.failure == failure
     assert stack.rollout.reason.startswith(reason)
+    last = list(stack.model.state.audit)[-1]
+    assert (last.author.name, last.action) == ("the cluster itself", "stack rollback")
 
 
 def test_a_task_that_fails_late_takes_the_deployment_back() -> None:

@@ -26,12 +26,14 @@ from cluster.api.commands.services import remove_service
 from cluster.api.commands.stack_revisions import services_of_stack
 from cluster.api.commands.stacks import find_revision, return_to
 from cluster.errors import ClusterError
+from cluster.model.audit import CLUSTER_ITSELF
 from cluster.model.ids import NewId
 from cluster.model.service import Service
 from cluster.model.stack import Rollout, Stack, stack_of
 from cluster.model.task import Task
 from cluster.model.units import SECOND_NS, Timestamp, after
 from cluster.orchestrator.rollout_outcome import Failed, Held, Undecided, verdict
+from cluster.store.audit_log import record
 from cluster.store.change import Change, Created, Deleted, Updated
 from cluster.store.plan import NOTHING, Plan
 from cluster.store.state import ClusterState
@@ -123,6 +125,7 @@ def _go_back(
         _note(tx, name, replace(back, state="stuck", reason=f"{failed.reason}; and {error}"))
         return None
     _note(attempt, name, back)
+    record(attempt, tx.state, CLUSTER_ITSELF, "stack rollback")
     tx.carry_out(_plan(attempt.changes, None))
     return _judge(tx, name, back, new_id)  # what never changed may be as it was already
 
@@ -132,6 +135,7 @@ def _remove_all(tx: Transaction, name: str, rollout: Rollout) -> Timestamp | Non
     due = after(rollout.began_at, REMOVAL_PAUSE_NS)
     if tx.now < due:
         return due
+    before = tx.state
     for service in list(services_of_stack(tx.state, name)):
         remove_service(tx, service.id)
     for ids, remove in (
@@ -142,6 +146,7 @@ def _remove_all(tx: Transaction, name: str, rollout: Rollout) -> Timestamp | Non
         for object_id in ids:
             with contextlib.suppress(ClusterError):  # it is gone, or another stack's service has it
                 remove(tx, object_id)
+    record(tx, before, CLUSTER_ITSELF, "stack rollback")
     if not any(stack_of(task.service_labels) == name for task in tx.state.tasks):
         _note(tx, name, replace(rollout, state="back"))
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from cluster.api.commands.cluster import the_cluster
 from cluster.api.context import ApiContext
@@ -33,6 +34,7 @@ async def restore(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     if api.node.info().local_state != "inactive":
         raise already_in_swarm()
     wanted = decode_restore(request.http.headers.get(RESTORE_HEADER, ""))
+    wanted = replace(wanted, author=api.author)
     content = bytearray()
     async for piece in request.body_pieces():
         content += piece

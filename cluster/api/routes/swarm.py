@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from cluster.api.commands.cluster import check_cluster_spec, the_cluster, update_cluster
 from cluster.api.context import ApiContext
@@ -39,7 +40,7 @@ async def inspect(api: ApiContext, request: ApiRequest) -> web.StreamResponse:  
 
 async def init(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Make a cluster with this node as its manager."""
-    wanted = decode_init(await request.body())
+    wanted = replace(decode_init(await request.body()), author=api.author)
     if api.node.info().local_state != "inactive" and not wanted.force_new_cluster:
         raise already_in_swarm()
     check_cluster_spec(wanted.spec)

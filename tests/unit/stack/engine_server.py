@@ -32,6 +32,7 @@ class EngineServer:
         self.networks: dict[str, Json] = {}
         self.files: dict[str, list[Json]] = {"secrets": [], "configs": []}
         self.log = b""
+        self.audit: list[Json] | None = None  # None for a server that has no such log
         self.log_queries: list[dict[str, str]] = []
         self.tasks: list[Json] = []
         self.nodes: list[Json] = [
@@ -161,6 +162,9 @@ class EngineServer:
                 if self.refusal:
                     raise Failure(503, self.refusal)
                 return self.cluster
+            case "GET", ["stackyard", "audit"] if self.audit is not None:
+                self.log_queries.append(query)
+                return self.audit
             case "POST", ["stackyard", "diagnosis"]:
                 return self.findings
             case "POST", ["swarm", "init"]:

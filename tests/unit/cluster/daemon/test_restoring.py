@@ -12,14 +12,18 @@ from cluster.ca.membership import check_member
 from cluster.clock import SystemClock
 from cluster.daemon.restoring import restore_cluster
 from cluster.errors import InvalidArgument, PermissionDenied
+from cluster.model.audit import Author
 from cluster.model.ids import NodeId, ServiceId, TaskId
 from cluster.model.meta import Meta
 from cluster.model.node import ManagerStatus, Node, NodeSpec, NodeStatus
 from cluster.model.task import Task, TaskStatus
 from cluster.model.task_state import TaskState
+from cluster.model.units import Timestamp
+from cluster.store.audit_log import record
 from cluster.store.change import Created
 from cluster.store.state import ClusterState
-from tests.support.builders import make_task_spec
+from cluster.store.transaction import Transaction
+from tests.support.builders import make_service, make_task_spec
 from tests.support.identities import cluster_object, credentials
 
 MANAGERS, WORKER = ("m1", "m2"), "w1"
@@ -117,6 +121,17 @@ def test_what_ran_on_former_managers_counts_as_lost() -> None:
     assert kept is not None
     assert lost.status.state is TaskState.ORPHANED
     assert kept.status.state is TaskState.RUNNING  # its node is down: it is replaced elsewhere
+
+
+def test_the_audit_log_goes_on_with_the_restoring() -> None:
+    tx = Transaction(STATE, Timestamp(1))
+    tx.create(make_service("web"))
+    record(tx, STATE, Author(name="user root"), "service create")
+    membership, _, state = restored(STATE.apply(tx.changes))
+    before, last = state.audit
+    assert before.action == "service create"
+    assert (last.action, last.author.node_id) == ("cluster restore", membership.node_id)
+    assert {(one.deed, one.name) for one in last.changes} >= {("removed", "m1"), ("removed", "m2")}
 
 
 def test_without_a_cluster_there_is_nothing_to_restore() -> None:

@@ -89,6 +89,9 @@ async def test_the_token_decides_the_role() -> None:
     node = store.view().node(joined.identity.node_id)
     assert node.role == node.spec.role == "worker"
     assert node.status.state == "unknown"
+    (entry,) = store.view().audit
+    assert (entry.author.name, entry.action) == ("worker join token", "cluster join")
+    assert [(one.kind, one.name) for one in entry.changes] == [("node", node.id)]
 
 
 async def test_a_new_manager_gets_a_place_in_the_consensus_group() -> None:
