@@ -87,6 +87,7 @@ _COMMANDS = {
     "audit": ("stack.cli.audit:audit", "List who changed what of the cluster."),
     "network": ("stack.cli.network:network", "List, create and remove networks."),
     "service": ("stack.cli.service:service", "Create, change, list and remove services."),
+    "system": ("stack.cli.system:system", "Connect other programs with the API."),
     "completion": ("stack.cli.completion:completion", "Print what completes commands in a shell."),
 }
 
@@ -96,7 +97,7 @@ _COMMANDS = {
     "-H",
     "--host",
     default="",
-    help="Engine API to talk to: unix:///path or tcp://address:port. "
+    help="Engine API to talk to: unix:///path, tcp://address:port or ssh://user@host. "
     "Default: $DOCKER_HOST, else stackd's socket, else the Docker Engine's.",
 )
 @click.option(

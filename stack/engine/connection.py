@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlencode, urlsplit
+from typing import Any, Self
+from urllib.parse import urlencode
 
-import msgspec
-
+from stack.engine.endpoint import Endpoint, find_endpoint
 from stack.engine.http_connection import Answer, HttpConnection, HttpError
+from stack.engine.transport import open_socket
 from stack.errors import (
     Conflict,
     EngineError,
@@ -26,17 +24,10 @@ from stack.errors import (
     NotFound,
     OutOfSequence,
     Unavailable,
-    UsageError,
 )
 
-if TYPE_CHECKING:  # most ways to a manager need no TLS, and the import takes long
-    import ssl
-
-STACKD_SOCKET = "/run/stackyard/stackd.sock"
-DOCKER_SOCKET = "/var/run/docker.sock"
 NEWEST_API = (1, 50)
 
-_TIMEOUT_S = 60.0
 _BYTES = "application/octet-stream"
 _HEADERS = {"Host": "stack", "User-Agent": "stackyard"}
 
@@ -50,71 +41,7 @@ _COMMANDS = {
     "node rm": "node rm",
     "node update": "node update",
 }
-_TOKEN = re.compile(r"stk_[0-9a-z]+_[0-9a-z]+")
 _ADVICE = re.compile(rf'"docker ({"|".join(_COMMANDS)})(?![\w-])')
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """Where an Engine API is, and how to prove who we are there."""
-
-    scheme: str  # "unix" or "tcp"
-    address: str  # socket path, or host
-    port: int = 0
-    tls: bool = False
-    verify: bool = True
-    certificates: str = ""  # folder of ca.pem, cert.pem, key.pem
-    token: str = ""  # a deploy token, "" to be whoever the connection proves
-
-    def __repr__(self) -> str:
-        """Leave the token out."""
-        return f"Endpoint({self.scheme}, {self.address}, {self.port})"
-
-
-def find_endpoint(host: str, environment: Mapping[str, str]) -> Endpoint:
-    """Choose the endpoint: the given host, DOCKER_HOST, stackd's socket, the engine's socket.
-
-    Args:
-        host: as given with -H; "" for none.
-        environment: DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_TLS, DOCKER_CERT_PATH and STACK_TOKEN
-            are read.
-
-    Raises:
-        UsageError: the host is of no known form, or a token would be sent where others could
-            read it.
-    """
-    endpoint = _find_address(host, environment)
-    token = environment.get("STACK_TOKEN", "").strip()
-    if not token:
-        return endpoint
-    if not _TOKEN.fullmatch(token):
-        raise UsageError("STACK_TOKEN is no deploy token: it begins with stk_")
-    is_here = endpoint.scheme == "unix" or endpoint.address in ("127.0.0.1", "::1", "localhost")
-    if not is_here and not (endpoint.tls and endpoint.verify):
-        raise UsageError(
-            f"a deploy token is not sent to {endpoint.address} without TLS that is verified: "
-            "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder of the authority's ca.pem"
-        )
-    return msgspec.structs.replace(endpoint, token=token)
-
-
-def _find_address(host: str, environment: Mapping[str, str]) -> Endpoint:
-    host = host or environment.get("DOCKER_HOST", "")
-    if not host:
-        host = f"unix://{STACKD_SOCKET if Path(STACKD_SOCKET).exists() else DOCKER_SOCKET}"
-    parts = urlsplit(host if "://" in host else f"tcp://{host}")
-    if parts.scheme == "unix":
-        return Endpoint("unix", host.removeprefix("unix://"))
-    try:
-        port = parts.port
-    except ValueError:
-        raise UsageError(f"host {host!r}: the port is no number from 0 to 65535") from None
-    if parts.scheme not in ("tcp", "http", "https") or not parts.hostname:
-        raise UsageError(f"host {host!r}: write unix:///path/to/socket or tcp://address:port")
-    verify = bool(environment.get("DOCKER_TLS_VERIFY"))
-    tls = verify or bool(environment.get("DOCKER_TLS")) or parts.scheme == "https"
-    home = environment.get("HOME", "")
-    folder = environment.get("DOCKER_CERT_PATH") or f"{home}/.docker"
-    return Endpoint("tcp", parts.hostname, port or (2376 if tls else 2375), tls, verify, folder)
 
 
 class Connection:
@@ -203,7 +130,7 @@ class Connection:
         """
         if not self._prefix:
             self._prefix = self._negotiate()
-        connection = _open(self._endpoint)
+        connection = HttpConnection(lambda: open_socket(self._endpoint))
         try:
             target = self._prefix + path + _query_string(query)
             answer = connection.ask("GET", target, self._headers())
@@ -263,68 +190,19 @@ class Connection:
         self, method: str, target: str, payload: bytes | None, headers: Mapping[str, str]
     ) -> tuple[Answer, bytes]:
         if self._http is None:
-            self._http = _open(self._endpoint)
+            self._http = HttpConnection(lambda: open_socket(self._endpoint))
         answer = self._http.ask(method, target, headers, payload)
         return answer, answer.read()
 
     def _unreachable(self, error: Exception) -> EngineUnreachable:
         endpoint = self._endpoint
-        place = (
-            f"unix://{endpoint.address}"
-            if endpoint.scheme == "unix"
-            else f"tcp://{endpoint.address}:{endpoint.port}"
-        )
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if endpoint.scheme == "ssh":
+            return EngineUnreachable(f"no answer from {endpoint.url}: {reason}")
         return EngineUnreachable(
-            f"no answer from {place}: {reason} (is stackd running? -H or DOCKER_HOST name another)"
+            f"no answer from {endpoint.url}: {reason} "
+            "(is stackd running? -H or DOCKER_HOST name another)"
         )
-
-
-def _open(endpoint: Endpoint) -> HttpConnection:
-    if endpoint.scheme == "unix":
-        return HttpConnection(lambda: _unix_socket(endpoint.address))
-    context = _tls_context(endpoint) if endpoint.tls else None
-    return HttpConnection(lambda: _tcp_socket(endpoint, context))
-
-
-def _unix_socket(path: str) -> socket.socket:
-    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        opened.settimeout(_TIMEOUT_S)
-        opened.connect(path)
-    except OSError:
-        opened.close()
-        raise
-    return opened
-
-
-def _tcp_socket(endpoint: Endpoint, context: ssl.SSLContext | None) -> socket.socket:
-    opened = socket.create_connection((endpoint.address, endpoint.port), _TIMEOUT_S)
-    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if context is None:
-        return opened
-    try:
-        return context.wrap_socket(opened, server_hostname=endpoint.address)
-    except OSError:
-        opened.close()
-        raise
-
-
-def _tls_context(endpoint: Endpoint) -> ssl.SSLContext:
-    import ssl
-
-    folder = Path(endpoint.certificates)
-    authority, certificate, key = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
-    try:
-        context = ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
-        if certificate.exists():
-            context.load_cert_chain(str(certificate), str(key))
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"TLS files in {folder}: {error}") from None
-    if not endpoint.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _query_string(query: Mapping[str, object] | None) -> str:

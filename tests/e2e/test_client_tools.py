@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -19,6 +18,7 @@ import pytest
 
 from tests.support.client_host import ClientHost
 from tests.support.cluster import HOSTS, MANAGER, Cluster, wait_for
+from tests.support.free_port import free_port
 from tests.support.lab_host import environment
 from tests.support.tools import tool
 
@@ -58,12 +58,6 @@ def running(command: list[str | Path], folder: Path) -> Iterator[Path]:
         finally:
             process.terminate()
             process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def ask(port: int, path: str) -> Any:

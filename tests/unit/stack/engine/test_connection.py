@@ -1,5 +1,6 @@
 """Where the API is, and what its answers become."""
 
+import re
 import socket
 import threading
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stack.engine.client import EngineClient
-from stack.engine.connection import Connection, Endpoint, find_endpoint
+from stack.engine.connection import Connection
+from stack.engine.endpoint import Endpoint, find_endpoint
 from stack.errors import (
     Conflict,
     EngineError,
@@ -26,6 +28,9 @@ from tests.unit.stack.engine_server import EngineServer, serving
         ("unix:///x/y.sock", {"DOCKER_HOST": "tcp://a:1"}, Endpoint("unix", "/x/y.sock")),
         ("", {"DOCKER_HOST": "unix:///z"}, Endpoint("unix", "/z")),
         ("tcp://h:1234", {"HOME": "/r"}, Endpoint("tcp", "h", 1234, certificates="/r/.docker")),
+        ("ssh://h", {"DOCKER_TLS_VERIFY": "1"}, Endpoint("ssh", "h")),
+        ("ssh://me@h:2222/", {}, Endpoint("ssh", "h", 2222, user="me")),
+        ("ssh://[fe80::1]/x/y.sock", {}, Endpoint("ssh", "fe80::1", path="/x/y.sock")),
         ("h", {"HOME": "/r"}, Endpoint("tcp", "h", 2375, certificates="/r/.docker")),
         (
             "tcp://h",
@@ -46,10 +51,30 @@ def test_the_endpoint(host: str, environment: dict[str, str], endpoint: Endpoint
     assert found == endpoint
 
 
-@pytest.mark.parametrize("host", ["ssh://h", "tcp://", "tcp://h:99999", "npipe:////./pipe"])
+@pytest.mark.parametrize(
+    "host", ["ssh://", "ssh://h?a=b", "ssh://h:x", "tcp://", "tcp://h:99999", "npipe:////./pipe"]
+)
 def test_a_host_of_no_known_form_is_refused(host: str) -> None:
-    with pytest.raises(UsageError, match=f"^host {host!r}"):
+    with pytest.raises(UsageError, match=f"^{re.escape(f'host {host!r}')}"):
         find_endpoint(host, {})
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(UsageError, match="a password has no place") as caught:
+        find_endpoint("ssh://me:canary@h", {})
+    assert "canary" not in str(caught.value)
+
+
+def test_a_deploy_token_goes_through_ssh() -> None:
+    token = "stk_a_b"
+    assert find_endpoint("ssh://h", {"STACK_TOKEN": token}).token == token
+
+
+@pytest.mark.parametrize(
+    "host", ["unix:///x", "tcp://h:1", "ssh://h", "ssh://me@h:22/x", "ssh://[::1]:22"]
+)
+def test_an_endpoint_is_shown_as_it_was_given(host: str) -> None:
+    assert find_endpoint(host, {}).url == host
 
 
 def test_the_older_api_version_of_the_two_is_used(tmp_path: Path) -> None:
