@@ -57,7 +57,7 @@ def deploy(  # noqa: PLR0913 (one for each group of options)
     stack: str,
     *,
     project: ProjectChoice,
-    waiting: Waiting | None,
+    waiting: Waiting,
     form: Form,
     dry_run: bool,
     plan_path: str,
@@ -88,7 +88,7 @@ def deploy(  # noqa: PLR0913 (one for each group of options)
         code = error.exit_code
         output.tell(EndEvent(result=result_of(error), exit_code=code, message=str(error)))
         raise
-    output.tell(EndEvent(result="converged" if waiting else "accepted", exit_code=0))
+    output.tell(EndEvent(result="accepted" if waiting.is_detached else "converged", exit_code=0))
     return 0
 
 

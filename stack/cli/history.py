@@ -84,7 +84,7 @@ def rollback(
     stack: str,
     *,
     revision: int,
-    waiting: Waiting | None,
+    waiting: Waiting,
     wait_lock_s: float,
     form: Form,
 ) -> None:
@@ -106,7 +106,7 @@ def rollback(
                 raise _no_stacks(error) from None
             for warning in answer["Warnings"]:
                 output.tell(WarningEvent(message=warning))
-            if waiting is not None:
+            if not waiting.is_detached:
                 converge(
                     client,
                     stack,
@@ -120,7 +120,7 @@ def rollback(
     except StackError as error:
         _tell_end(client, output, error)
         raise
-    output.tell(EndEvent(result="converged" if waiting else "accepted", exit_code=0))
+    output.tell(EndEvent(result="accepted" if waiting.is_detached else "converged", exit_code=0))
 
 
 def _tell_end(client: EngineClient, output: Output, error: StackError) -> None:

@@ -9,13 +9,13 @@ from stack.cli.deploy_output import Form, output_of, output_option, result_of
 from stack.cli.session import client_of
 from stack.cli.tables import format_option, show
 from stack.cli.waiting import wait_time_options
-from stack.deploy.converge import converge, look
+from stack.deploy.converge import Pace, converge, look
 from stack.deploy.deployment import Waiting
 from stack.deploy.events import EndEvent
 from stack.deploy.lease import holder_line
 from stack.deploy.observe import stack_label
 from stack.deploy.reasons import failure_events
-from stack.deploy.rollout import rollout_line
+from stack.deploy.rollout import follow_rollout, last_rollout, rollout_line
 from stack.engine.client import EngineClient
 from stack.errors import NotConverged, StackError
 
@@ -63,21 +63,29 @@ def status(ctx: click.Context, stack: str, *, form: str) -> None:
 def wait(ctx: click.Context, stack: str, *, waiting: Waiting, form: Form) -> None:
     """Wait until all services of a stack run, as stack deploy does after it has sent them.
 
-    It judges what it sees from the beginning, failures of before included. Exit codes are those of
-    stack deploy.
+    It judges what it sees from the beginning, failures of before included. Of a deployment with
+    --atomic, the last one, it tells how that ended, also afterwards. Exit codes are those of stack
+    deploy.
     """
     client = client_of(ctx)
     output = output_of(form)
     try:
-        converge(
-            client,
-            stack,
-            _services(client, stack),
-            (),
-            timeout_s=waiting.timeout_s,
-            stable_s=waiting.stable_s,
-            tell=output.tell,
-        )
+        rollout = last_rollout(client, stack)
+        if rollout.get("State", "held") != "held":
+            revision, pace = rollout["Revision"], Pace()
+            follow_rollout(
+                client, stack, revision, (), output.tell, pace, timeout_s=waiting.timeout_s
+            )
+        else:
+            converge(
+                client,
+                stack,
+                _services(client, stack),
+                (),
+                timeout_s=waiting.timeout_s,
+                stable_s=waiting.stable_s,
+                tell=output.tell,
+            )
     except StackError as error:
         if isinstance(error, NotConverged):
             for event in failure_events(client, error.failed):

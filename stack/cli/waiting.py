@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+import msgspec
 
 from stack.deploy.deployment import Waiting, Wholeness
 
@@ -32,11 +33,12 @@ def _without_value(argument: str) -> str:
 
 
 def waiting_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options, given to the command as `waiting`, None with --detach."""
+    """Add the options, given to the command as `waiting`."""
 
     @functools.wraps(command)
     def with_detach(*arguments: Any, detach: bool, waiting: Waiting, **rest: Any) -> Any:
-        return command(*arguments, waiting=None if detach else waiting, **rest)
+        waiting = msgspec.structs.replace(waiting, is_detached=detach)
+        return command(*arguments, waiting=waiting, **rest)
 
     return click.option(
         "--detach/--no-detach",
@@ -102,7 +104,8 @@ def lock_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--atomic",
             is_flag=True,
-            help="When one service fails, bring all back to the revision before; exit code 3.",
+            help="When one service fails, bring all back to the revision before; exit code 3. With "
+            "--detach the managers do so within --timeout, and 'stack wait' tells how it ended.",
         ),
         wait_lock_option,
     )

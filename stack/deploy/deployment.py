@@ -28,10 +28,14 @@ _PRUNE_TIMEOUT_S = 60.0
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """How long to wait for a stack, and how long it must then run, in seconds."""
+    """How long to wait for a stack, and how long it must then run, in seconds.
+
+    Of a detached deployment that is to succeed as a whole it is the managers who wait so long.
+    """
 
     timeout_s: float
     stable_s: float
+    is_detached: bool = False
 
 
 class Wholeness(msgspec.Struct, frozen=True):
@@ -59,10 +63,10 @@ class Images(Protocol):
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user wants of a deployment; without `waiting` it is not waited for."""
+    """What the user wants of a deployment."""
 
     images: Images
-    waiting: Waiting | None
+    waiting: Waiting
     plan: PlanFile | None = None
     whole: Wholeness = Wholeness()
 
@@ -89,6 +93,7 @@ class Deployment:
         self._wanted = wanted  # with images pinned
         self._tell = tell
         self._choices = choices
+        self._waiting = None if choices.waiting.is_detached else choices.waiting
         self._pace = pace
 
     def run(self) -> None:
@@ -98,8 +103,11 @@ class Deployment:
             NotConverged: it does not come to that; its kind says how it ended.
             StackError: something was refused.
         """
-        if self._choices.whole.atomic and self._choices.waiting is None:
-            raise UsageError("--atomic: with --detach nobody waits to see whether a service fails")
+        if self._choices.whole.atomic and self._prunes and self._waiting is None:
+            raise UsageError(
+                "--prune: with --atomic and --detach nobody is there to remove things once the "
+                "deployment holds: leave --prune out, or wait"
+            )
         observed, steps, removals = self._look()
         if _changes_nothing(steps) and not self._logins():
             self._wait_for_unchanged(observed, steps)
@@ -116,7 +124,7 @@ class Deployment:
                 return
             observed = adopt(self._client, self._wanted, observed)
             steps, removals = self._plan(observed)
-            ends_lease = self._choices.waiting is None and not removals
+            ends_lease = self._waiting is None and not removals
             self._carry_out(lease, observed, steps, ends_lease=ends_lease)
             self._clear_away(lease, observed, removals)
 
@@ -128,7 +136,7 @@ class Deployment:
         Tells of each service, and sends logins, which may be newer than the last.
         """
         applied = apply(self._client, steps, observed, self._tell, logins=self._logins())
-        if self._choices.waiting is None:
+        if self._waiting is None:
             return
         watched = pending_rollout(self._client, self._wanted.name)
         if watched:
@@ -144,10 +152,13 @@ class Deployment:
             check_plan(self._choices.plan, self._wanted, observed)
         return (observed, *self._plan(observed))
 
-    def _plan(self, observed: Observed) -> tuple[list[Step], list[Remove]]:
+    @property
+    def _prunes(self) -> bool:
         plan = self._choices.plan
-        prune = plan.prune if plan is not None else self._choices.whole.prune
-        steps = make_plan(self._wanted, observed, prune=prune)
+        return plan.prune if plan is not None else self._choices.whole.prune
+
+    def _plan(self, observed: Observed) -> tuple[list[Step], list[Remove]]:
+        steps = make_plan(self._wanted, observed, prune=self._prunes)
         removals = [step for step in steps if isinstance(step, Remove)]
         return [step for step in steps if not isinstance(step, Remove)], removals
 
@@ -163,12 +174,12 @@ class Deployment:
     def _carry_out(
         self, lease: StackLease, observed: Observed, steps: Sequence[Step], *, ends_lease: bool
     ) -> None:
-        is_waited_for = self._choices.waiting is not None
+        is_waited_for = self._waiting is not None
         seen = already_over(self._client, self._wanted.name) if is_waited_for else frozenset()
         try:
             applied = self._apply(lease, observed, steps, ends_lease=ends_lease)
             is_new = not all(isinstance(step, KeepService | UpdateFile) for step in steps)
-            if applied.is_watched:
+            if applied.is_watched and is_waited_for:
                 self._follow(applied.revision, seen, lease.pace)
                 return
             self._wait(applied, observed, is_new=is_new, lease=lease, seen=seen)
@@ -221,7 +232,7 @@ class Deployment:
     def _watch(self) -> Json | None:
         """What the managers are to know to watch the deployment; None where they need not."""
         waiting = self._choices.waiting
-        if waiting is None or not self._choices.whole.atomic:
+        if not self._choices.whole.atomic:
             return None
         return {"Timeout": int(waiting.timeout_s * 1e9), "Stable": int(waiting.stable_s * 1e9)}
 
@@ -240,7 +251,7 @@ class Deployment:
         lease: StackLease | None = None,
         seen: Collection[str] | None = None,
     ) -> None:
-        waiting = self._choices.waiting
+        waiting = self._waiting
         if waiting is None:
             return
         try:
@@ -262,7 +273,7 @@ class Deployment:
             raise
 
     def _clear_away(self, lease: StackLease, observed: Observed, removals: list[Remove]) -> None:
-        waiting = self._choices.waiting
+        waiting = self._waiting
         if lease.is_kept:  # the cluster collects files when no kept revision needs them
             removals = [one for one in removals if one.kind in ("service", "network")]
         else:
@@ -278,7 +289,7 @@ class Deployment:
             self._client.deploy_stack(self._wanted.name, request)
 
     def _superseded(self, observed: Observed) -> list[Remove]:
-        if self._choices.waiting is None:  # a service may still be on its way
+        if self._waiting is None:  # a service may still be on its way
             return []
         return superseded_files(self._client, self._wanted, observed)
 

@@ -27,12 +27,17 @@ PENDING = ("under way", "going back")
 """States of a rollout about which the managers have not decided."""
 
 
+def last_rollout(client: EngineClient, stack: str) -> Json:
+    """The stack's last deployment if managers watch or have watched it, empty else."""
+    try:
+        return client.stack(stack).get("Rollout") or {}
+    except NotFound:  # also: a server that keeps no stacks
+        return {}
+
+
 def pending_rollout(client: EngineClient, stack: str) -> int:
     """The revision of a deployment of the stack that managers still watch; 0 for none."""
-    try:
-        rollout = client.stack(stack).get("Rollout") or {}
-    except NotFound:  # also: a server that keeps no stacks
-        return 0
+    rollout = last_rollout(client, stack)
     return int(rollout["Revision"]) if rollout.get("State") in PENDING else 0
 
 
@@ -43,6 +48,7 @@ def follow_rollout(
     seen: Collection[str],
     tell: Callable[[AnyEvent], None],
     pace: Pace,
+    timeout_s: float | None = None,
 ) -> None:
     """Wait until a deployment holds, telling how far its services are.
 
@@ -53,16 +59,18 @@ def follow_rollout(
         seen: what was over before; see `already_over`.
         tell: told of changes, and of what failed.
         pace: clock and sleep.
+        timeout_s: how long; without it as long as the managers take, who have a limit as well.
 
     Raises:
         RolledBack: it failed, and all services are back.
         Unschedulable: the first deployment found no node; what it made was removed.
-        TimedOut: the first deployment took too long; what it made was removed.
+        TimedOut: the first deployment took too long; what it made was removed. Or it is not
+            decided in time.
         NotConverged: it failed otherwise, or somebody else has deployed the stack meanwhile.
     """
     told: dict[str, ServiceEvent] = {}
     failure: Json = {}
-    heard_at = pace.now()
+    began = heard_at = pace.now()
     while True:
         try:
             rollout = client.stack(stack).get("Rollout") or {}
@@ -86,15 +94,14 @@ def follow_rollout(
             if not failure:
                 _tell_failure(client, rollout, tell)
             raise _ended(rollout)
+        if timeout_s is not None and pace.now() - began > timeout_s:
+            raise TimedOut(f"revision {revision} is not decided after {timeout_s:g} s")
         pace.sleep(_POLL_S)
 
 
 def rollout_line(client: EngineClient, stack: str) -> str:
     """What is to be said of the stack's last watched deployment; "" where all is well."""
-    try:
-        rollout = client.stack(stack).get("Rollout") or {}
-    except NotFound:
-        return ""
+    rollout = last_rollout(client, stack)
     revision, state = rollout.get("Revision", 0), rollout.get("State", "held")
     failed = f"revision {revision} failed ({rollout.get('Reason', '')})"
     former = rollout.get("Former", 0)

@@ -99,6 +99,24 @@ def test_a_first_deployment_that_fails_leaves_nothing(cluster: Cluster) -> None:
     cluster.stack("rm", "shop")
 
 
+def test_a_detached_atomic_deployment_tells_afterwards_how_it_ended(cluster: Cluster) -> None:
+    broken = {**idle(**QUICK, restart_policy={"delay": "0s"}), "command": CRASH}
+    cluster.deploy("shop", services("1"), "--stable", "0")
+    before, revision = specs(cluster), history(cluster)[0][0]
+    cluster.deploy("shop", services("2", db=broken), "--atomic", "--detach", "--timeout", "240")
+    for _ in range(2):  # it waits, and is asked once more when all is over
+        said = cluster.stack("wait", "--timeout", "240", "shop", code=3).stderr
+        assert f"all services are back at revision {revision}" in said
+    assert specs(cluster) == before
+    assert (
+        f"all services went back to revision {revision}" in cluster.stack("status", "shop").stdout
+    )
+    last = cluster.rows("audit", "--stack", "shop", "--limit", "1")[0]
+    assert (last["Who"], last["Action"]) == ("the cluster itself", "stack rollback")
+    cluster.deploy("shop", services("2"), "--detach")
+    cluster.stack("wait", "--stable", "0", "shop")
+
+
 def test_two_deployments_do_not_interleave(cluster: Cluster) -> None:
     cluster.deploy("shop", services("1"))
     slow = {**idle(**QUICK), "healthcheck": {"test": "false", "interval": "1s", "retries": 99}}

@@ -152,7 +152,7 @@ def test_the_server_without_stacks_says_so(cli: Cli) -> None:
     cli(*DEPLOY, "--atomic", code=2)
     assert "--atomic: the server keeps no revisions" in cli.err
     cli("deploy", "--atomic", "--detach", code=2)
-    assert "--atomic: with --detach nobody waits" in cli.err
+    assert "--atomic: the server keeps no revisions" in cli.err
     for command in (("history", "shop"), ("rollback", "shop")):
         cli(*command, code=1)
         assert "the server keeps no revisions of stacks; stackd does" in cli.err

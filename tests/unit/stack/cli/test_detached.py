@@ -1,0 +1,99 @@
+"""Deployments that are to succeed as a whole and are not waited for, and what tells their end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.cli.main import run
+from tests.unit.stack.cli.command_line import FILE
+from tests.unit.stack.engine_server import EngineServer, serving
+
+FAILED = {"Failure": "failed", "Reason": "shop_web: no", "Task": ""}
+
+
+class Stacks(EngineServer):
+    """A server with one stack, which notes deployments and tells of the last as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deployments: list[dict[str, Any]] = []
+        self.rollouts: list[dict[str, Any]] = [{}]
+
+    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
+        if path.endswith("/stacks/shop/lease"):
+            return {"Token": "l1", "Until": ""} if method == "POST" else None
+        if path.endswith("/stacks/shop/deploy"):
+            self.deployments.append(body)
+            ids = [f"s{number}" for number, _ in enumerate(body["Services"])]
+            return {"Services": ids, "Revision": 5, "FormerRevision": 4, "IsWatched": True, "Warnings": []}  # fmt: skip
+        if path.endswith("/stacks/shop"):
+            rollout = self.rollouts.pop(0) if len(self.rollouts) > 1 else self.rollouts[0]
+            return {"Name": "shop", "Rollout": rollout}
+        return super().answer(method, path, query, body)
+
+
+def rollout(state: str, former: int = 4, **more: Any) -> dict[str, Any]:
+    until = {"Until": "2026-01-01T00:00:09Z"} if state in ("under way", "going back") else {}
+    return {"Revision": 5, "Former": former, "State": state, **until, **more}
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stacks:
+    (tmp_path / "shop").mkdir()
+    monkeypatch.chdir(tmp_path / "shop")
+    Path("docker-compose.yml").write_text(FILE)
+    return Stacks()
+
+
+def test_the_managers_are_told_how_long_and_the_client_goes(
+    server: Stacks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.rollouts = [rollout("under way")]
+    with serving(server, tmp_path) as host:
+        quick = ("--timeout", "60", "--stable", "7")
+        code = run(["-H", host, "deploy", "--atomic", "--detach", *quick])
+    assert code == 0, capsys.readouterr().err
+    (sent,) = server.deployments
+    assert sent["Atomic"] == {"Timeout": 60_000_000_000, "Stable": 7_000_000_000}
+    assert sent["EndLease"] is True
+
+
+def test_pruning_does_not_go_with_it(
+    server: Stacks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(server, tmp_path) as host:
+        code = run(["-H", host, "deploy", "--atomic", "--detach", "--prune"])
+    assert code == 2
+    assert "--prune: with --atomic and --detach nobody is there" in capsys.readouterr().err
+    assert server.deployments == []
+
+
+@pytest.mark.parametrize(
+    ("states", "code", "said"),
+    [
+        ([rollout("under way"), rollout("held")], 0, ""),
+        ([rollout("under way"), rollout("back", **FAILED)], 3, "back at revision 4"),
+        ([rollout("back", **FAILED)], 3, "back at revision 4"),
+        ([rollout("back", 0, **FAILED)], 1, "what was made was removed"),
+        ([rollout("back", 0, **{**FAILED, "Failure": "unschedulable"})], 4, "was removed"),
+        ([rollout("back", 0, **{**FAILED, "Failure": "timed out"})], 5, "was removed"),
+        ([rollout("stuck", **FAILED)], 1, "shop_web: no"),
+        ([rollout("under way")], 5, "revision 5 is not decided after 0 s"),
+    ],
+)
+def test_waiting_ends_with_the_code_of_how_it_ended(
+    server: Stacks,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    states: list[dict[str, Any]],
+    code: int,
+    said: str,
+) -> None:
+    server.rollouts = states
+    timeout = "0" if len(states) == 1 else "60"
+    with serving(server, tmp_path) as host:
+        assert run(["-H", host, "wait", "--timeout", timeout, "shop"]) == code
+    assert said in capsys.readouterr().err
