@@ -14,6 +14,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
+from cluster.allocator.wants import fixed_addresses
 from cluster.errors import FailedPrecondition, InvalidArgument
 from cluster.model.network import Network, NetworkAllocation
 from cluster.store.state import ClusterState
@@ -50,6 +51,7 @@ class AddressBook:
         self._state = state
         self._turns = turns
         self._held: dict[str, set[int]] = {}
+        self._asked_for: dict[str, set[int]] = {}
 
     def take(self, network: Network, whose: str) -> str:
         """Return a free address of a network that has its subnet, and hold it.
@@ -60,13 +62,14 @@ class AddressBook:
         allocation = network.allocation
         assert allocation is not None
         held = self._held_of(network, allocation)
+        asked_for = self._asked_for_of(network)
         ip_range = ipaddress.IPv4Network(allocation.ip_range)
         first, size = int(ip_range.network_address), ip_range.num_addresses
         last = self._turns.last(network.id)
         start = last + 1 - first if first <= last < first + size else 0
         for step in range(min(size, MAX_TRIES)):
             number = first + (start + step) % size
-            if number not in held:
+            if number not in held and number not in asked_for:
                 held.add(number)
                 self._turns.note(network.id, number)
                 return str(ipaddress.IPv4Address(number))
@@ -102,6 +105,20 @@ class AddressBook:
             )
         held.add(number)
         return address
+
+    def release(self, network: Network, address: str) -> None:
+        """Let the task that comes after an address's holder claim it."""
+        assert network.allocation is not None
+        self._held_of(network, network.allocation).discard(_number(address))
+
+    def _asked_for_of(self, network: Network) -> set[int]:
+        """Return the addresses that services name, which nobody else is to be given."""
+        known = self._asked_for.get(network.id)
+        if known is None:
+            services = self._state.services.find("network", network.id)
+            named = (fixed_addresses(s.spec).get(network.spec.name, "") for s in services)
+            known = self._asked_for[network.id] = {_number(a) for a in named if a}
+        return known
 
     def _held_of(self, network: Network, allocation: NetworkAllocation) -> set[int]:
         held = self._held.get(network.id)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from cluster.allocator.addresses import AddressBook, Turns, prefixed
 from cluster.allocator.ports import with_ports
 from cluster.allocator.subnets import allocated
-from cluster.allocator.wants import ingress_network, wanted_networks
+from cluster.allocator.wants import ingress_network, wanted_networks, why_not_fixed
 from cluster.errors import ClusterError, FailedPrecondition
 from cluster.model.endpoint import NetworkAttachment, VirtualIp
 from cluster.model.ids import NetworkId, NewId, ServiceId
@@ -185,10 +185,28 @@ def _attachments(
     return tuple(
         NetworkAttachment(
             network_id=network.id,
-            address=prefixed(network, book.take(network, f"task {task.name}")),
+            address=prefixed(network, _address(state, task, service, network, book)),
         )
         for network in networks
     )
+
+
+def _address(
+    state: ClusterState, task: Task, service: Service | None, network: Network, book: AddressBook
+) -> str:
+    """Return the address that the task's service names for it, or any other.
+
+    A task that is prepared while the one before still runs has the same one: it is not started
+    before that one has ended.
+    """
+    named = task.spec.extensions.addresses if task.spec.extensions is not None else {}
+    wanted = named.get(network.spec.name)
+    if not wanted or service is None or why_not_fixed(service.spec):
+        return book.take(network, f"task {task.name}")
+    place = NetworkAttachment(network_id=network.id, address=prefixed(network, wanted))
+    if any(place in other.networks for other in state.tasks_of_service(service.id)):
+        book.release(network, wanted)
+    return book.claim(network, wanted, f"task {task.name}")
 
 
 def _pending(task: Task, networks: tuple[NetworkAttachment, ...], now: Timestamp) -> Task:

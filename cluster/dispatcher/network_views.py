@@ -168,6 +168,8 @@ class NetworkViews:
                     if endpoint is not None:
                         known = before.get(task.id)
                         endpoints[task.id] = known if known == endpoint else endpoint
+        if len({endpoint.address for endpoint in endpoints.values()}) < len(endpoints):
+            endpoints = _with_owners_only(endpoints)
         self._endpoints[network.id] = endpoints
         plain = _plain_endpoints(state, network.id)
         return NetworkView(
@@ -229,6 +231,20 @@ def _endpoint(task: Task, address: str, node_index: int) -> TaskEndpoint | None:
         state=shown,
         has_resolvers=_has_resolvers(task),
     )
+
+
+def _with_owners_only(endpoints: dict[TaskId, TaskEndpoint]) -> dict[TaskId, TaskEndpoint]:
+    """Leave out tasks that have an address which is another one's: not yet, or not any more.
+
+    An address that a service names goes from one task to the next. That is being prepared while
+    the other one serves and drains, and serves already when a node comes back that was away.
+    """
+    ranked = sorted(endpoints.values(), key=lambda e: _OWNERS.index(e.state))
+    owners = {endpoint.address: endpoint.task_id for endpoint in ranked}
+    return {i: endpoint for i, endpoint in endpoints.items() if owners[endpoint.address] == i}
+
+
+_OWNERS: Final = ("starting", "draining", "serving")
 
 
 def _has_resolvers(task: Task) -> bool:

@@ -175,16 +175,21 @@ class Extensions(ExtensionStruct, frozen=True, kw_only=True, gc=False):
             container=self.container,
             ports=tuple(one for one in self.ports if any(one.is_of(port) for port in on_node)),
             pull_policy=self.pull_policy,
+            addresses={n: s.ipv4_address for n, s in self.networks.items() if s.ipv4_address},
         )
         return None if part == TaskExtensions() else part
 
 
 class TaskExtensions(ExtensionStruct, frozen=True, kw_only=True, gc=False):
-    """The part of the document that the agent applies."""
+    """The part of the document that makes a task; the agent applies all but `addresses`.
+
+    These are the task's own in networks, by the networks' names.
+    """
 
     container: ContainerExtensions = ContainerExtensions()
     ports: tuple[PortExtensions, ...] = ()
     pull_policy: PullPolicy = "missing"
+    addresses: Mapping[str, str] = {}
 
 
 def dependencies_of(labels: Mapping[str, str]) -> Mapping[str, Dependency]:

@@ -138,17 +138,23 @@ def _network_external(project: Project) -> Found:
 
 def _static_address(project: Project) -> Found:
     for service in project.services:
+        policies = (service.deploy.below(key) for key in ("update_config", "rollback_config"))
+        is_start_first = any(policy.text("order") == "start-first" for policy in policies)
         for _, network in service.below("networks").children():
-            for key in ("ipv4_address", "ipv6_address"):
-                if network.has(key):
-                    more = f", and cannot be: there are {service.tasks}" if service.is_many else ""
-                    yield (
-                        network.at(key),
-                        (
-                            f"{network.text(key)} is kept but not given to the task in this "
-                            f"version{more}"
-                        ),
-                    )
+            if network.has("ipv6_address"):
+                address = network.text("ipv6_address")
+                yield network.at("ipv6_address"), f"{address} is kept but not given to the task"
+            address = network.text("ipv4_address")
+            if address and service.is_many:
+                yield (
+                    network.at("ipv4_address"),
+                    f"{address} is not given to anybody: there are {service.tasks}",
+                )
+            elif address and is_start_first:
+                yield (
+                    network.at("ipv4_address"),
+                    f"{address} is not given to the task: start-first, a new one would wait for it",
+                )
 
 
 def _links(project: Project) -> Found:
@@ -273,7 +279,8 @@ RULES = (
         "static-address",
         Severity.WARNING,
         "Static address",
-        "Addresses are given out by the cluster.",
+        "A task can have an IPv4 address of its own where its service has one task at a time, and "
+        "a new one starts after the old one has stopped. Then every update is an interruption.",
         "use the service's name",
         _static_address,
     ),

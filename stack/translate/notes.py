@@ -27,9 +27,22 @@ def _of_service(service: Service) -> Iterator[tuple[str, str]]:
             "platform",
             f"the variant in {service.platform} is not applied: nodes differ by architecture only",
         )
+    for network in service.networks:
+        if network.ipv4_address and (why := _why_no_address(service)):
+            key = f"networks.{network.name}.ipv4_address"
+            yield key, f"{network.ipv4_address} is not given to tasks: {why}"
     for index, mount in enumerate(service.mounts):
         if mount.selinux:
             yield f"volumes[{index}]", f"the SELinux label {mount.selinux} is not applied"
+
+
+def _why_no_address(service: Service) -> str:
+    if not is_one(service):
+        return "the service may have several tasks"
+    policies = (service.deploy.update_config, service.deploy.rollback_config)
+    if any(policy is not None and policy.order == "start-first" for policy in policies):
+        return "with order start-first a new task would wait for the old one's; use stop-first"
+    return ""
 
 
 def is_one(service: Service) -> bool:

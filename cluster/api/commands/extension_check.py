@@ -9,7 +9,9 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 
-from cluster.allocator.wants import publishes_everywhere
+from msgspec.structs import replace
+
+from cluster.allocator.wants import publishes_everywhere, why_not_fixed
 from cluster.errors import InvalidArgument
 from cluster.model.extensions import (
     EXTENSION_LABEL,
@@ -20,7 +22,9 @@ from cluster.model.extensions import (
     NetworkExtensions,
     PortExtensions,
 )
+from cluster.model.ids import NetworkId
 from cluster.model.service import ServiceSpec
+from cluster.store.state import ClusterState
 
 _PLACE = f'Labels["{EXTENSION_LABEL}"]'
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5}")
@@ -39,13 +43,41 @@ def check_extensions(extensions: Extensions, spec: ServiceSpec) -> None:
         raise InvalidArgument(f"{_PLACE}.{place}: {problem}")
 
 
-def kept_only(extensions: Extensions) -> Iterator[str]:
-    """Yield a sentence for each setting that is kept but not carried out in this version."""
-    if extensions.networks:
-        yield (
-            f"{_PLACE}.networks is kept but not carried out in this version: addresses and the "
-            "order of networks are the engine's choice"
-        )
+def kept_only(extensions: Extensions, spec: ServiceSpec) -> Iterator[str]:
+    """Yield a sentence for each setting that is kept but not carried out."""
+    why_not = why_not_fixed(spec)
+    for name, network in extensions.networks.items():
+        place = f"{_PLACE}.networks.{name}"
+        if network.ipv4_address and why_not:
+            address = network.ipv4_address
+            yield f"{place}.ipv4_address: {address} is kept but not given to tasks: {why_not}"
+        if replace(network, ipv4_address="") != NetworkExtensions():
+            yield (
+                f"{place} is kept but not carried out in this version: hardware and IPv6 addresses "
+                "and the order of networks are the engine's choice"
+            )
+
+
+def check_fixed_addresses(state: ClusterState, extensions: Extensions, spec: ServiceSpec) -> None:
+    """Check addresses against the subnets of networks, as far as these are known.
+
+    Raises:
+        InvalidArgument: an address that is not in the subnet, with its place in the label.
+    """
+    if why_not_fixed(spec):
+        return
+    for attachment in spec.task_template.networks:
+        network = state.network(NetworkId(attachment.target))
+        if network is None or network.allocation is None:
+            continue
+        said, subnet = extensions.networks.get(network.spec.name), network.allocation.subnet
+        if said is None or not said.ipv4_address:
+            continue
+        if ipaddress.IPv4Address(said.ipv4_address) not in ipaddress.IPv4Network(subnet):
+            raise InvalidArgument(
+                f"{_PLACE}.networks.{network.spec.name}.ipv4_address: {said.ipv4_address} is not "
+                f"in {subnet}, the network's subnet; name an address of it"
+            )
 
 
 _Problems = Iterator[tuple[str, str]]  # place in the document, what is wrong and what is right

@@ -8,7 +8,7 @@ import msgspec
 
 from cluster.allocator.ports import with_ports
 from cluster.api.commands.attached_files import check_references
-from cluster.api.commands.extension_check import check_extensions, kept_only
+from cluster.api.commands.extension_check import check_extensions, check_fixed_addresses, kept_only
 from cluster.api.commands.lookup import find_network, find_service
 from cluster.api.commands.networks import PREDEFINED
 from cluster.api.commands.service_check import check_published_networks, check_service_spec
@@ -205,12 +205,14 @@ def accept(state: ClusterState, spec: ServiceSpec) -> ServiceSpec:
     check_published_networks(template, published)
     template = msgspec.structs.replace(template, extensions=extensions.of_task(published))
     networks = template.networks if spec.networks else ()
-    return msgspec.structs.replace(spec, task_template=template, networks=networks)
+    accepted = msgspec.structs.replace(spec, task_template=template, networks=networks)
+    check_fixed_addresses(state, extensions, accepted)
+    return accepted
 
 
 def not_carried_out(spec: ServiceSpec) -> tuple[str, ...]:
     """Return a sentence for each accepted wish that this version does not carry out."""
-    return tuple(kept_only(decode_extensions(spec.labels)))
+    return tuple(kept_only(decode_extensions(spec.labels), spec))
 
 
 def with_spec(tx: Transaction, service: Service, spec: ServiceSpec) -> Service:

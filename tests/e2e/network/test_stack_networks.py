@@ -171,6 +171,28 @@ def test_scaling_and_updates_lose_no_request(cluster: Cluster) -> None:
     assert bad == 0
 
 
+def test_a_task_has_the_address_that_its_service_names(cluster: Cluster) -> None:
+    named = {"networks": {"default": {"ipv4_address": "10.44.7.3"}}}
+    file = {
+        "services": {"web": {**idle(), **named}, "other": idle(replicas=2)},
+        "networks": {"default": {"ipam": {"config": [{"subnet": "10.44.7.0/24"}]}}},
+    }
+    deploy = ("deploy", "--stable", "0", "--resolve-image", "never", "shop", "-c")
+    cluster.stack(*deploy, cluster.compose_file(file))
+    others = cluster.wait_running("shop_other", 2)
+    for _ in range(2):
+        [web] = cluster.wait_running("shop_web", 1)
+        assert addresses(cluster, "shop_web") == ["10.44.7.3"]
+        eventually("its name", ["10.44.7.3"], partial(resolve, cluster, others[0], "tasks.web"))
+        shown = cluster.inspect(web)["NetworkSettings"]["Networks"]["shop_default"]
+        assert shown["IPAddress"] == "10.44.7.3"
+        cluster.docker("service", "update", "--detach", "--force", "shop_web")
+        cluster.wait_running("shop_web", 1, without=[web.id])
+    file["services"]["web"]["networks"]["default"]["ipv4_address"] = "10.9.9.9"
+    said = cluster.stack(*deploy, cluster.compose_file(file), code=1).stderr
+    assert "ipv4_address: 10.9.9.9 is not in 10.44.7.0/24" in said
+
+
 def test_an_unhealthy_task_loses_its_name_while_it_still_runs(cluster: Cluster) -> None:
     stubborn = {
         "image": "stackyard/test:1",

@@ -14,6 +14,7 @@ from cluster.allocator.ports import with_ports
 from cluster.allocator.subnets import address_pools, allocated
 from cluster.errors import FailedPrecondition, InvalidArgument
 from cluster.model.cluster import Cluster
+from cluster.model.extensions import TaskExtensions
 from cluster.model.network import Ipam, IpamConfig, Network
 from cluster.model.node import Node
 from cluster.model.objects import StoredObject
@@ -119,6 +120,63 @@ def test_reconciling_twice_changes_nothing() -> None:
     world = World(FRONT, BACK, INGRESS, WEB, make_node("n"), new("t1", WEB))
     for key in world.allocator.all_keys(world.state):
         assert world.allocator.reconcile(world.state, key, seconds(2), counting_ids()).is_empty
+
+
+def fixed(address: str, **options: Any) -> Service:
+    made = make_service("db", networks=("front",), **options)
+    extensions = TaskExtensions(addresses={"front": address})
+    template = replace(made.spec.task_template, extensions=extensions)
+    return replace(made, spec=replace(made.spec, task_template=template))
+
+
+def test_the_only_task_of_a_service_has_the_address_that_it_names() -> None:
+    db, web = fixed("10.0.1.3"), make_service("web", networks=("front",))
+    world = World(FRONT, web, new("w", web), db, new("t1", db))
+    assert world.addresses("t1") == ["10.0.1.3/24"]
+    assert not {"10.0.1.3/24"} & set(world.addresses("w"))  # though it was looked at first
+    vips = [ip.address for n in ("web", "db") for ip in world.service(n).endpoint.virtual_ips]
+    assert "10.0.1.3" not in vips
+
+
+def test_a_named_address_goes_from_task_to_task() -> None:
+    db = fixed("10.0.1.9")
+    world = World(FRONT, db, make_node("n"), new("t1", db, node="n"))
+    world.put(new("t2", db, desired=S.READY))
+    assert world.addresses("t2") == ["10.0.1.9/24"]  # prepared while the other one runs
+    world.move("t1", S.SHUTDOWN)
+    other = make_service("other", networks=("front",))
+    world.put(other, *(new(f"o{n}", other, slot=n) for n in range(1, 12)))
+    assert not any(world.addresses(f"o{n}") == ["10.0.1.9/24"] for n in range(1, 12))
+
+
+def test_a_named_address_that_another_service_has_is_said() -> None:
+    web, db = make_service("web", networks=("front",)), fixed("10.0.1.3")
+    world = World(FRONT, web, new("w", web))
+    assert world.addresses("w") == ["10.0.1.3/24"]
+    world.put(db, new("t1", db))
+    assert "address 10.0.1.3 of network front is taken" in world.task("t1").status.error
+    world.move("w", S.SHUTDOWN)
+    assert world.addresses("t1") == ["10.0.1.3/24"]
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [
+        ("10.9.9.9", "address 10.9.9.9 for task db.1: want an IPv4 address of network front"),
+        ("10.0.1.1", "address 10.0.1.1 of network front is taken"),  # by the gateway
+    ],
+)
+def test_a_named_address_that_cannot_be_had_is_said(address: str, error: str) -> None:
+    db = fixed(address)
+    world = World(FRONT, db, new("t1", db))
+    assert world.task("t1").status.state is S.NEW
+    assert error in world.task("t1").status.error
+
+
+def test_several_replicas_cannot_share_an_address() -> None:
+    db = fixed("10.0.1.9", replicas=2)
+    world = World(FRONT, db, new("t1", db), new("t2", db, slot=2))
+    assert "10.0.1.9/24" not in {*world.addresses("t1"), *world.addresses("t2")}
 
 
 def test_a_service_of_mode_dnsrr_has_no_address_of_its_own() -> None:

@@ -112,6 +112,23 @@ def test_tasks_of_a_dead_node_are_nowhere() -> None:
     assert [t.task_id for t in front.tasks] == ["t1"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "owner"),
+    [
+        (T1, S.READY, "t1"),
+        (replace(T1, desired_state=S.SHUTDOWN), S.READY, "t1"),
+        (replace(T1, desired_state=S.SHUTDOWN), S.RUNNING, "t9"),  # t1's node was away
+    ],
+)
+def test_of_tasks_with_one_address_its_owner_alone_is_shown(
+    before: Task, after: TaskState, owner: str
+) -> None:
+    new = task("t9", WEB, "b", ("front", "10.0.1.3/24"), state=after)
+    for name in ("a", "b"):
+        (front,) = view(name, FRONT, A, B, WEB, before, new).networks
+        assert [t.task_id for t in front.tasks] == [owner]
+
+
 def test_a_service_without_tasks_still_has_its_name_and_address() -> None:
     other = service("other", ("front", "10.0.1.9"), networks=("front",))
     (front,) = view("a", FRONT, A, WEB, T1, other).networks

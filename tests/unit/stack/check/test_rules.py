@@ -29,6 +29,7 @@ def web(*lines: str, top: str = "") -> str:
 
 
 MANY = "deploy: {replicas: 3}"
+FIXED = "networks: {default: {ipv4_address: 10.0.0.9}}"
 PINNED = "deploy: {placement: {constraints: [node.labels.data == true]}}"
 ON_HOST = "ports: [{target: 80, published: 8080, mode: host}]"
 
@@ -61,7 +62,9 @@ FOUND = [  # rule, file, line
     ("network-bridge", web("network_mode: bridge"), 4),
     ("network-driver", web("networks: [n]", top="networks:\n  n:\n    driver: bridge\n"), 7),
     ("network-external", web("networks: [n]", top="networks: {n: {external: true}}"), 5),
-    ("static-address", web("networks: {default: {ipv4_address: 10.0.0.9}}"), 4),
+    ("static-address", web("networks: {default: {ipv6_address: 'fd00::9'}}"), 4),
+    ("static-address", web(FIXED, MANY), 4),
+    ("static-address", web(FIXED, "deploy: {update_config: {order: start-first}}"), 4),
     ("links", web("links: [db]"), 4),
     ("other-containers", web("external_links: [db]"), 4),
     ("other-containers", web("volumes_from: [db]"), 4),
@@ -116,6 +119,7 @@ QUIET = [
     ("port-taken", web(ON_HOST) + "  api:\n    image: api:1\n    " + ON_HOST + "\n"),
     ("port-replicas", web(ON_HOST, "deploy: {mode: global}")),
     ("port-loopback", web("ports: ['8080:80']")),
+    ("static-address", web(FIXED)),
     ("port-range", web("ports: ['8000-8002:80-82']")),
     ("network-driver", web("networks: [n]", top="networks: {n: {driver: overlay}}")),
     ("network-external", web("networks: [n]", top="networks: {n: {external: true, name: host}}")),

@@ -12,7 +12,7 @@ from stack.compose.keys import ROOT, Key, Status
 
 SERVICE = "services: {{web: {{image: i, {}}}, other: {{image: o}}}}\nnetworks: {{front: }}"
 IN_NETWORK = {
-    "link_local_ips": "[169.254.1.1]", "ipv4_address": "10.1.1.1", "ipv6_address": "'fd00::1'",
+    "link_local_ips": "[169.254.1.1]", "ipv6_address": "'fd00::1'",
     "mac_address": "'02:42:ac:11:00:02'", "interface_name": "eth7", "priority": "1", "gw_priority": "1",
 }  # fmt: skip
 KEYS = {
@@ -37,6 +37,8 @@ VALUES = {
     "a condition by another name": "deploy: {restart_policy: {condition: always}}",
     "a policy for pulling": "pull_policy: every_12h",
     "a name for several containers": "container_name: cc, deploy: {mode: global}",
+    "an address for several tasks": "networks: {front: {ipv4_address: 10.1.1.1}}, deploy: {replicas: 2}",
+    "an address for the old task and the new one": "networks: {front: {ipv4_address: 10.1.1.1}}, deploy: {update_config: {order: start-first}}",
     "a variant of an architecture": "platform: linux/arm/v7",
     "a label for SELinux": "volumes: ['/x:/x:z']",
 }

@@ -197,7 +197,7 @@ def test_every_key_that_is_not_applied_is_named_in_the_order_of_the_file() -> No
             depends_on: [db]
             expose: [80]
             x-mine: 1
-            networks: {default: {ipv4_address: 10.0.0.1}}
+            networks: {default: {ipv6_address: "fd00::1"}}
             ports: [{target: 80, mode: host, app_protocol: http}]
             links: [db]
           db: {image: i, logging: {driver: none}, profiles: []}
@@ -206,7 +206,7 @@ def test_every_key_that_is_not_applied_is_named_in_the_order_of_the_file() -> No
         "a.yml:1: version: is no longer needed and ignored",
         "a.yml:6: the variable NO is not set: an empty text stands for it",
         "a.yml:7: services.web.build: not applied: build the image first; 'image' is used as it is",
-        f"a.yml:12: services.web.networks.default.ipv4_address: {STORED}",
+        f"a.yml:12: services.web.networks.default.ipv6_address: {STORED}",
         "a.yml:13: services.web.ports[0].app_protocol: not applied",
     ]
 

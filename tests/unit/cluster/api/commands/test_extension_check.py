@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from cluster.api.commands.services import create_service, update_service
 from cluster.api.convert.services import service_json
@@ -14,13 +15,21 @@ from cluster.model.endpoint import EndpointSpec, PortConfig
 from cluster.model.extensions import EXTENSION_LABEL, ContainerExtensions, TaskExtensions
 from cluster.model.ids import NodeId
 from cluster.model.meta import Meta
-from cluster.model.service import Service, ServiceSpec
+from cluster.model.service import (
+    GlobalMode,
+    NetworkAttachmentConfig,
+    ReplicatedMode,
+    Service,
+    ServiceMode,
+    ServiceSpec,
+)
 from cluster.model.task_state import TaskState
 from cluster.model.units import Timestamp
+from cluster.model.update_policy import UpdateConfig
 from cluster.orchestrator.new_task import new_task
 from cluster.orchestrator.outdated import OutdatedCheck
 from tests.compat.memory_node import counting_ids
-from tests.support.builders import make_state
+from tests.support.builders import make_network, make_state
 from tests.support.memory_store import MemoryStore
 from tests.unit.cluster.api.commands.transactions import spec
 
@@ -107,12 +116,48 @@ def test_only_a_change_that_makes_another_container_replaces_tasks(
 def test_settings_that_are_only_kept_are_told() -> None:
     _, warnings = create(
         MemoryStore(),
-        extended({"depends_on": {"db": {}}, "networks": {"n": {"ipv4_address": "10.0.0.2"}}}),
+        extended({"depends_on": {"db": {}}, "networks": {"n": {"priority": 2}}}),
     )
     assert [text.split(" ")[0] for text in warnings] == [
-        'Labels["com.stackyard.ext"].networks',
+        'Labels["com.stackyard.ext"].networks.n',
     ]
     assert all("not carried out in this version" in text for text in warnings)
+
+
+FIXED = {"networks": {"n": {"ipv4_address": "10.0.0.9"}}}
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({}, ""),
+        ({"update_config": UpdateConfig(order="stop-first")}, ""),
+        ({"mode": ServiceMode(replicated=ReplicatedMode(replicas=2))}, "2 replicas cannot share"),
+        ({"mode": ServiceMode(global_=GlobalMode())}, "mode global may have several tasks"),
+        ({"update_config": UpdateConfig(order="start-first")}, "use stop-first"),
+        ({"rollback_config": UpdateConfig(order="start-first")}, "use stop-first"),
+    ],
+)
+def test_an_address_that_no_task_can_have_is_told(members: dict[str, Any], reason: str) -> None:
+    _, warnings = create(MemoryStore(), extended(FIXED, **members))
+    if not reason:
+        assert not warnings
+        return
+    (warning,) = warnings
+    assert warning.startswith(
+        'Labels["com.stackyard.ext"].networks.n.ipv4_address: 10.0.0.9 is kept but not given'
+    )
+    assert reason in warning
+
+
+def test_an_address_outside_its_network_is_refused() -> None:
+    store = MemoryStore(make_network("n", subnet="10.0.1.0/24"))
+    networks = (NetworkAttachmentConfig(target="n"),)
+    template = replace(spec().task_template, networks=networks)
+    with pytest.raises(
+        InvalidArgument, match=r"n\.ipv4_address: 10\.0\.0\.9 is not in 10\.0\.1\.0"
+    ):
+        create(store, extended(FIXED, task_template=template))
 
 
 def test_the_address_of_a_published_port() -> None:

@@ -53,7 +53,10 @@ def test_the_document_becomes_typed() -> None:
     )
     port = PortConfig(target_port=80, published_port=8080, publish_mode="host")
     assert extensions.of_task((port,)) == TaskExtensions(
-        container=extensions.container, ports=extensions.ports, pull_policy="always"
+        container=extensions.container,
+        ports=extensions.ports,
+        pull_policy="always",
+        addresses={"shop_front": "10.0.0.5"},
     )
 
 
