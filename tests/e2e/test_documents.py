@@ -16,6 +16,7 @@ import yaml
 from tests.support.certificates import TestAuthority
 from tests.support.cluster import MANAGER, Cluster, wait_for
 from tests.support.lab_host import ROOT, environment
+from tests.support.typed_commands import blocks
 
 RUNNER = 2  # the host from which a pipeline reaches the manager
 SWARM = 3  # the host whose engine is a Docker Swarm by itself
@@ -32,14 +33,6 @@ services:
       update_config: {monitor: 1s}
 secrets: {pass: {environment: DB_PASSWORD}}
 """
-
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(document: str, language: str = "sh") -> list[str]:
-    """The fenced blocks of a document, in order."""
-    text = (ROOT / "docs" / document).read_text()
-    return [found[2] for found in FENCE.finditer(text) if found[1] == language]
 
 
 def script(block: str) -> str:
@@ -126,7 +119,7 @@ def tls(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.timeout(600)
 def test_the_commands_of_deploying(desk: Desk) -> None:
-    for block in blocks("deploy.md"):
+    for block in blocks("docs/deploy.md", "sh"):
         if "rollback" in block:
             for _ in range(4):
                 desk.edit()
@@ -144,7 +137,7 @@ def is_tried_elsewhere(block: str) -> bool:
 def test_the_commands_of_a_pipeline(desk: Desk, tls: Path) -> None:
     address = desk.cluster.address(MANAGER)
     desk.run("stack deploy -c docker-compose.yml --stable 0 shop")
-    for block in blocks("ci.md"):
+    for block in blocks("docs/ci.md", "sh"):
         if is_tried_elsewhere(block):
             continue
         desk.edit()
@@ -157,7 +150,7 @@ def test_the_commands_of_a_pipeline(desk: Desk, tls: Path) -> None:
 
 
 def test_the_job_of_github_actions(desk: Desk, tls: Path) -> None:
-    [document] = [b for b in blocks("ci.md", "yaml") if "runs-on" in b]
+    [document] = [b for b in blocks("docs/ci.md", "yaml") if "runs-on" in b]
     secrets = {
         "DB_PASSWORD": PASSWORD,
         "STACK_CA": (tls / "ca.pem").read_text(),
@@ -180,7 +173,7 @@ def test_the_job_of_github_actions(desk: Desk, tls: Path) -> None:
 
 
 def test_the_jobs_of_gitlab(desk: Desk, tls: Path, tmp_path: Path) -> None:
-    [document] = [b for b in blocks("ci.md", "yaml") if "stages" in b]
+    [document] = [b for b in blocks("docs/ci.md", "yaml") if "stages" in b]
     pipeline: dict[str, Any] = yaml.safe_load(document)
     env = {
         "DOCKER_HOST": f"tcp://{desk.cluster.address(MANAGER)}:2376",
@@ -249,7 +242,7 @@ def test_a_stack_moves_from_a_real_swarm(swarm: Cluster, desk: Desk, tmp_path: P
     local = {"DOCKER_HOST": "unix:///var/run/docker.sock"}
     deploy = "docker stack deploy -c docker-compose.yml --resolve-image never shop"
     desk.run_in(SWARM, f"{deploy} 2>&1", local, source)
-    compose, reading, creating = blocks("migrate.md")
+    compose, reading, creating = blocks("docs/migrate.md", "sh")
     assert "stack check" in compose
     said = desk.run_in(SWARM, script(reading), {}, desk.folder)
     assert "shop_pass" in said
@@ -274,6 +267,6 @@ def test_a_stack_moves_from_a_real_swarm(swarm: Cluster, desk: Desk, tmp_path: P
 
 
 def test_a_compose_project_of_one_host_is_deployed(desk: Desk) -> None:
-    compose, *_ = blocks("migrate.md")
+    compose, *_ = blocks("docs/migrate.md", "sh")
     desk.run(script(compose))
     assert desk.shown_edition() == "EDITION=1"
