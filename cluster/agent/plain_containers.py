@@ -62,6 +62,7 @@ class PlainContainers:
         self._session = session
         self._networks = networks
         self._engine = engine
+        self._made: set[TaskId] = set()  # the engine has had these, and no manager knows of it yet
 
     async def attach(self, network: str, address: str) -> PlainPlace:
         """Get a place in a network, by name or ID, which is then ready on this node.
@@ -89,19 +90,28 @@ class PlainContainers:
         except ClusterError as error:  # the manager takes it back by itself after a while
             log.info("a place in a network is not given back yet", reason=str(error))
 
+    def made(self, attachment_id: TaskId) -> None:
+        """Take note that the engine has a container in a place, which may go before it is seen."""
+        self._made.add(attachment_id)
+
     async def run(self) -> None:
         """Tell the managers what there is, until cancelled."""
         told: tuple[PlainEndpoint, ...] | None = None
         is_due = True
         while True:
             try:
+                made = frozenset(self._made)  # before the engine is asked
                 endpoints = await self._engine.plain_endpoints()
-                if is_due or endpoints != told:
-                    request = PlainContainersRequest(endpoints=endpoints)
+                gone = made - {endpoint.id for endpoint in endpoints}
+                if is_due or gone or endpoints != told:
+                    request = PlainContainersRequest(
+                        endpoints=endpoints, released=tuple(sorted(gone))
+                    )
                     answer = await self._session.call(
                         methods.PLAIN_CONTAINERS, request, timeout_s=ASK_TIMEOUT_S
                     )
                     told, is_due = endpoints, bool(endpoints) or answer.unseen > 0
+                self._made -= made
             except ClusterError:
                 is_due = True
                 await asyncio.sleep(RETRY_PAUSE_S)

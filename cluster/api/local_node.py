@@ -249,6 +249,10 @@ class LocalNode(Protocol):
         """Give back a place that no container came to need."""
         ...
 
+    def made(self, attachment_id: TaskId) -> None:
+        """Take note that a place has its container: once that is gone, so is the place."""
+        ...
+
     def network_name(self, text: str) -> str | None:
         """Return the name of a network that this node is in, by name or ID; else None.
 

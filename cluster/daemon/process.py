@@ -236,6 +236,10 @@ class NodeProcess:
         """Give back a place that no container came to need."""
         await self._worker().plain_containers.release(attachment_id)
 
+    def made(self, attachment_id: TaskId) -> None:
+        """Take note that a place has its container."""
+        self._worker().plain_containers.made(attachment_id)
+
     def network_name(self, text: str) -> str | None:
         """Return the name of a network that this node is in, by name or ID; else None."""
         return self._worker().network_name(text)

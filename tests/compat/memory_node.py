@@ -176,6 +176,9 @@ class MemoryNode:
     async def release(self, attachment_id: TaskId) -> None:
         raise NotImplementedError(attachment_id)
 
+    def made(self, attachment_id: TaskId) -> None:
+        raise NotImplementedError(attachment_id)
+
     def network_name(self, text: str) -> str | None:
         del text
         return None

@@ -45,8 +45,7 @@ async def create_container(api: ApiContext, request: ApiRequest) -> web.StreamRe
     except ClusterError:
         await _release(api, places.values())
         raise
-    if answer.status != 201:
-        await _release(api, places.values())
+    await _settle(api, places.values(), is_made=answer.status == 201)
     return _passed_on(answer)
 
 
@@ -70,8 +69,7 @@ async def connect_network(api: ApiContext, request: ApiRequest) -> web.StreamRes
     except ClusterError:
         await _release(api, [place])
         raise
-    if answer.status != 200:
-        await _release(api, [place])
+    await _settle(api, [place], is_made=answer.status == 200)
     return _passed_on(answer)
 
 
@@ -156,6 +154,15 @@ def _with_place(settings: Json, place: PlainPlace) -> Json:
     }
     kept = {key: value for key, value in settings.items() if key != "IPAMConfig"}
     return {**kept, "DriverOpts": options}
+
+
+async def _settle(api: ApiContext, places: Iterable[PlainPlace], *, is_made: bool) -> None:
+    """Tell the node what has become of places."""
+    if not is_made:
+        await _release(api, places)
+        return
+    for place in places:
+        api.node.made(place.attachment_id)
 
 
 async def _release(api: ApiContext, places: Iterable[PlainPlace]) -> None:
