@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
@@ -11,7 +11,8 @@ from cluster.allocator.wants import ingress_network, publishes_everywhere
 from cluster.errors import FailedPrecondition, InvalidArgument
 from cluster.model.endpoint import PortConfig
 from cluster.model.ids import ServiceId
-from cluster.model.service import Service
+from cluster.model.service import Service, ServiceSpec
+from cluster.store.change import Updated
 from cluster.store.state import ClusterState, port_key
 
 FIRST_CHOSEN: Final = 30000
@@ -19,15 +20,23 @@ LAST_CHOSEN: Final = 32767
 """The ports given to services that name none, as in Docker Swarm."""
 
 
-def with_ports(state: ClusterState, service: Service) -> Service:
+def with_ports(state: ClusterState, service: Service, released: Iterable[Service] = ()) -> Service:
     """Return the service with the published ports of its spec, chosen where it names none.
 
     A port that was chosen before stays as it is, whatever else of the spec changes.
+
+    Args:
+        state: with the other services.
+        service: with the spec.
+        released: others that the same step is still to change, as `releasing` returns them: what
+            they give up is free.
 
     Raises:
         InvalidArgument: another service has the port, on all nodes or on its tasks' nodes.
         FailedPrecondition: no port is left to choose, or there is no network for such ports.
     """
+    others = (Updated(one) for one in released if one.id != service.id)
+    state = state.preview(others, state.revision)
     spec = service.spec.endpoint_spec
     if publishes_everywhere(spec) and ingress_network(state) is None:
         raise FailedPrecondition(
@@ -54,6 +63,43 @@ def with_ports(state: ClusterState, service: Service) -> Service:
             named.add(port_key(chosen))
             ports.append(chosen)
     return replace(service, endpoint=replace(service.endpoint, ports=tuple(ports)))
+
+
+def releasing(changes: Iterable[tuple[Service, ServiceSpec]]) -> dict[ServiceId, Service]:
+    """Return those services that give ports up with the specs they are to get, without the ports.
+
+    So several services that change in one step can hand ports to each other, in any order.
+    """
+    released = {}
+    for service, spec in changes:
+        after = _released(service, spec)
+        if _held(service) - _held(after):
+            released[service.id] = after
+    return released
+
+
+def _released(service: Service, spec: ServiceSpec) -> Service:
+    wanted = [
+        port
+        for port in (spec.endpoint_spec.ports if spec.endpoint_spec else ())
+        if port.publish_mode != "host"
+    ]
+    ports = [port for port in wanted if port.published_port]
+    named = {port_key(port) for port in ports}
+    for port in wanted:
+        chosen = None if port.published_port else _kept(list(service.endpoint.ports), port, named)
+        if chosen is not None:
+            ports.append(chosen)
+    endpoint = replace(service.endpoint, ports=tuple(ports))
+    return replace(service, spec=spec, endpoint=endpoint)
+
+
+def _held(service: Service) -> set[tuple[str, bool]]:
+    """Return the ports that a service keeps others from, and whether in mode host."""
+    spec = service.spec.endpoint_spec
+    held = {(port_key(p), False) for p in service.endpoint.ports if p.publish_mode != "host"}
+    held |= {(port_key(p), True) for p in (spec.ports if spec else ()) if p.publish_mode == "host"}
+    return held
 
 
 def _check_free(state: ClusterState, service_id: ServiceId, port: PortConfig, index: str) -> None:

@@ -10,14 +10,16 @@ from msgspec.structs import replace
 
 from cluster.api.commands.stacks import deploy_stack, find_revision
 from cluster.api.payloads.stacks import Deployment, WantedService, Watch
-from cluster.model.network import NetworkSpec
+from cluster.model.endpoint import PortConfig
+from cluster.model.network import Network, NetworkSpec
+from cluster.model.node import NETWORK_PLUGIN, Node
 from cluster.model.secret import SecretSpec
 from cluster.model.service import ServiceSpec
 from cluster.model.stack import NAMESPACE_LABEL, Rollout
 from cluster.model.units import SECOND_NS
 from cluster.model.update_policy import RestartPolicy, UpdateConfig
 from cluster.store.transaction import Transaction
-from tests.support.builders import make_cluster, make_node, make_service
+from tests.support.builders import make_cluster, make_network, make_node, make_service
 from tests.support.cluster_model import Behaviour, ClusterModel
 
 LABELS = {NAMESPACE_LABEL: "shop"}
@@ -32,17 +34,18 @@ BEHAVIOURS = {
 GOOD = ("good:1", "good:2", "good:3", "once")
 BAD = ("crashing", "missing", "slow", "unplaceable")
 NAMES = ("shop_a", "shop_b", "shop_c")
+INGRESS = make_network("ingress", subnet="10.255.0.0/16", is_ingress=True)
 
 
 class Stack:
     """A cluster of two nodes, and one stack on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *more: Network) -> None:
         self.model = ClusterModel(
-            make_cluster(), make_node("n1"), make_node("n2"), behaviours=BEHAVIOURS
+            make_cluster(), *more, node("n1"), node("n2"), behaviours=BEHAVIOURS
         )
 
-    def deploy(self, images: dict[str, str], **more: Any) -> None:
+    def deploy(self, images: dict[str, str], published: str = "", **more: Any) -> None:
         model, watch = self.model, Watch(timeout_ns=TIMEOUT_S * SECOND_NS, stable_ns=STABLE_S * SECOND_NS)  # fmt: skip
         wanted = []
         for name, image in images.items():
@@ -51,7 +54,7 @@ class Stack:
                 WantedService(
                     service_id=known.id if known else "",
                     version=known.meta.version if known else 0,
-                    spec=spec(name, image),
+                    spec=spec(name, image, ports=(8080,) if name == published else ()),
                 )
             )
         tx = Transaction(model.state, model.now)
@@ -69,6 +72,11 @@ class Stack:
 
     def images(self) -> dict[str, str]:
         return {one.spec.name: image_of(one.spec) for one in self.model.state.services}
+
+    def ports_of(self, name: str) -> tuple[PortConfig, ...]:
+        found = self.model.state.service_by_name(name)
+        assert found is not None
+        return found.endpoint.ports
 
     def wait(self, rng: random.Random) -> None:
         """Let time pass until the deployment is decided, with new leaders now and then."""
@@ -88,13 +96,21 @@ class Stack:
         )
 
 
-def spec(name: str, image: str) -> ServiceSpec:
+def node(name: str) -> Node:
+    made = make_node(name)
+    assert made.description is not None
+    engine = replace(made.description.engine, plugins=(NETWORK_PLUGIN,))
+    return replace(made, description=replace(made.description, engine=engine))
+
+
+def spec(name: str, image: str, ports: tuple[int, ...] = ()) -> ServiceSpec:
     made = make_service(
         name,
         image=image,
         replicas=2,
         constraints=["node.labels.none==x"] if image == "unplaceable" else [],
         update=UpdateConfig(monitor=SECOND_NS, parallelism=0),
+        ingress_ports=ports,
     )
     template = made.spec.task_template
     if image == "once":
@@ -179,3 +195,18 @@ def test_a_task_that_fails_late_takes_the_deployment_back() -> None:
     stack.wait(random.Random(1))
     # it ran for longer than the five seconds that were asked for
     assert stack.rollout.state == "held"
+
+
+@pytest.mark.parametrize(("former", "later"), [("shop_a", "shop_b"), ("shop_b", "shop_a")])
+def test_a_port_that_moved_to_another_service_goes_back_too(former: str, later: str) -> None:
+    stack = Stack(INGRESS)
+    stack.deploy({former: "good:1", later: "good:1"}, published=former)
+    stack.wait(random.Random(1))
+    assert stack.all_run()
+    stack.deploy({former: "good:2", later: "crashing"}, published=later)
+    assert [port.published_port for port in stack.ports_of(later)] == [8080]
+    stack.wait(random.Random(1))
+    assert stack.rollout.state == "back", stack.rollout
+    assert [port.published_port for port in stack.ports_of(former)] == [8080]
+    assert not stack.ports_of(later)
+    assert stack.all_run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -62,7 +63,11 @@ KEPT = Credentials()
 
 
 def create_service(
-    tx: Transaction, spec: ServiceSpec, new_id: NewId, auth: RegistryAuth | None = None
+    tx: Transaction,
+    spec: ServiceSpec,
+    new_id: NewId,
+    auth: RegistryAuth | None = None,
+    released: Iterable[Service] = (),
 ) -> Accepted:
     """Make a service.
 
@@ -71,6 +76,7 @@ def create_service(
         spec: the spec, complete.
         new_id: makes its ID, and its name where none is given.
         auth: the credentials for its image's registry.
+        released: services that give ports up in the same step, as `with_ports` takes them.
 
     Raises:
         InvalidArgument: a member that is wrong.
@@ -92,7 +98,7 @@ def create_service(
     )
     if accepted.is_job:
         service = msgspec.structs.replace(service, job_began_at=tx.now)
-    tx.create(with_ports(tx.state, service))
+    tx.create(with_ports(tx.state, service, released))
     return Accepted(service_id=service_id, warnings=not_carried_out(accepted))
 
 
@@ -102,6 +108,7 @@ def update_service(
     version: int,
     spec: ServiceSpec,
     credentials: Credentials = KEPT,
+    released: Iterable[Service] = (),
 ) -> Accepted:
     """Give a service a new spec; the old one can be returned to.
 
@@ -111,6 +118,7 @@ def update_service(
         version: the service's version the user has read.
         spec: the new spec, complete.
         credentials: the credentials for its image's registry.
+        released: services that give ports up in the same step, as `with_ports` takes them.
 
     Raises:
         InvalidArgument: a member that is wrong.
@@ -129,7 +137,7 @@ def update_service(
     # the spec that a rollback returns to.
     auth = _auth_for(service, credentials)
     if accepted != service.spec:
-        service = with_ports(tx.state, with_spec(tx, service, accepted))
+        service = with_ports(tx.state, with_spec(tx, service, accepted), released)
     service = msgspec.structs.replace(service, registry_auth=auth)
     tx.update(service, expected_version=version)
     return Accepted(service_id=service.id, warnings=not_carried_out(accepted))
@@ -176,11 +184,16 @@ def remove_service(tx: Transaction, service_text: str) -> ServiceId:
         NotFound: no such service.
     """
     service = find_service(tx.state, service_text)
+    drop_service(tx, service)
+    forget_stack_without_services(tx, stack_of(service.spec.labels))
+    return service.id
+
+
+def drop_service(tx: Transaction, service: Service) -> None:
+    """Remove a service of a stack that goes on, even if it was the last one for the moment."""
     for task in tx.state.tasks_of_service(service.id):
         tx.update(msgspec.structs.replace(task, desired_state=TaskState.REMOVE))
     tx.delete(service)
-    forget_stack_without_services(tx, stack_of(service.spec.labels))
-    return service.id
 
 
 def accept(state: ClusterState, spec: ServiceSpec) -> ServiceSpec:
@@ -271,7 +284,7 @@ def _with_shown_defaults(spec: ServiceSpec) -> ServiceSpec:
         )
         template = msgspec.structs.replace(template, container_spec=container)
     template = msgspec.structs.replace(template, runtime=template.runtime or "container")
-    endpoint = spec.endpoint_spec and _with_port_defaults(spec.endpoint_spec)
+    endpoint = spec.endpoint_spec and with_port_defaults(spec.endpoint_spec)
     return msgspec.structs.replace(
         spec,
         mode=mode,
@@ -290,7 +303,8 @@ def _with_update_defaults(config: UpdateConfig) -> UpdateConfig:
     )
 
 
-def _with_port_defaults(endpoint: EndpointSpec) -> EndpointSpec:
+def with_port_defaults(endpoint: EndpointSpec) -> EndpointSpec:
+    """Return the ports with protocol and mode, as they are stored."""
     ports = (
         msgspec.structs.replace(
             port, protocol=port.protocol or "tcp", publish_mode=port.publish_mode or "ingress"

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
-from cluster.allocator.ports import with_ports
+from cluster.allocator.ports import releasing, with_ports
 from cluster.api.commands.attached_files import check_references, create_config, create_secret
 from cluster.api.commands.leases import check_lease, release_lease
+from cluster.api.commands.lookup import find_service
 from cluster.api.commands.networks import create_network
 from cluster.api.commands.services import (
     Credentials,
     create_service,
+    drop_service,
     not_carried_out,
-    remove_service,
     update_service,
+    with_port_defaults,
     with_spec,
 )
 from cluster.api.commands.stack_revisions import (
+    forget_stack_without_services,
     record_revision,
     services_of_stack,
     stack_object,
@@ -71,14 +76,17 @@ def deploy_stack(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) 
     made = _make_objects(tx, name, wanted, new_id)
     ids: list[ServiceId] = []
     warnings: list[str] = []
+    released = _releasing(tx.state, wanted)
     for service in wanted.services:
         spec = _with_file_ids(tx.state, service.spec)
         _check_stack(name, f"service {spec.name}", stack_of(spec.labels))
         if service.service_id:
             auth = Credentials(given=service.auth, is_given=service.is_auth_given)
-            accepted = update_service(tx, service.service_id, service.version, spec, auth)
+            found = find_service(tx.state, service.service_id)
+            released.pop(found.id, None)
+            accepted = update_service(tx, found.id, service.version, spec, auth, released.values())
         else:
-            accepted = create_service(tx, spec, new_id, service.auth)
+            accepted = create_service(tx, spec, new_id, service.auth, released.values())
         ids.append(accepted.service_id)
         warnings += accepted.warnings
     number = record_revision(tx, name, new_id, message=wanted.message, author=wanted.author)
@@ -94,6 +102,17 @@ def deploy_stack(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) 
         is_watched=watched is not None,
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _releasing(state: ClusterState, wanted: Deployment) -> dict[ServiceId, Service]:
+    """Return the services that give up ports for others of the deployment."""
+    changes = []
+    for service in wanted.services:
+        endpoint = service.spec.endpoint_spec
+        spec = replace(service.spec, endpoint_spec=endpoint and with_port_defaults(endpoint))
+        if service.service_id:
+            changes.append((find_service(state, service.service_id), spec))
+    return releasing(changes)
 
 
 def _make_objects(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) -> _Made:
@@ -179,22 +198,29 @@ def return_to(
 
     Raises:
         AlreadyExists: the name of a removed network is taken.
-        InvalidArgument: a secret or config of it was removed.
+        InvalidArgument: a secret or config of it was removed, or a port of it is now that of a
+            service outside the stack.
     """
     former = stack_object(tx, name, new_id).revision
     for network in revision.networks:
         if network.id not in tx.state.networks:
             tx.create(network)
     present = {service.spec.name: service for service in services_of_stack(tx.state, name)}
-    kept = {spec.name for spec in revision.services}
+    wanted = {spec.name: spec for spec in revision.services}
+    for service in list(present.values()):
+        after = wanted.get(service.spec.name)
+        if after is None or after.mode_name != service.spec.mode_name:
+            drop_service(tx, present.pop(service.spec.name))
+    released = releasing((service, wanted[key]) for key, service in present.items())
     ids: list[ServiceId] = []
     warnings: list[str] = []
     for spec in revision.services:
-        ids.append(_return_to(tx, present.get(spec.name), spec, new_id))
+        before = present.get(spec.name)
+        if before is not None:
+            released.pop(before.id, None)
+        ids.append(_return_to(tx, before, spec, new_id, released.values()))
         warnings += not_carried_out(spec)
-    for service in present.values():
-        if service.spec.name not in kept:
-            remove_service(tx, service.id)
+    forget_stack_without_services(tx, name)
     reached = record_revision(tx, name, new_id, message=message, author=author)
     return Deployed(
         service_ids=tuple(ids),
@@ -230,13 +256,14 @@ def _check_stack(name: str, what: str, stack: str) -> None:
 
 
 def _return_to(
-    tx: Transaction, service: Service | None, spec: ServiceSpec, new_id: NewId
+    tx: Transaction,
+    service: Service | None,
+    spec: ServiceSpec,
+    new_id: NewId,
+    released: Iterable[Service],
 ) -> ServiceId:
     if spec.task_template.container_spec is not None:
         check_references(tx.state, spec.task_template.container_spec)
-    if service is not None and service.spec.mode_name != spec.mode_name:
-        remove_service(tx, service.id)
-        service = None
     if service is None:
         made = Service(
             id=ServiceId(new_id()),
@@ -245,10 +272,10 @@ def _return_to(
             spec_version=tx.revision,
             job_began_at=tx.now if spec.is_job else Timestamp(0),
         )
-        tx.create(with_ports(tx.state, made))
+        tx.create(with_ports(tx.state, made, released))
         return made.id
     if service.spec != spec:
-        tx.update(with_ports(tx.state, with_spec(tx, service, spec)))
+        tx.update(with_ports(tx.state, with_spec(tx, service, spec), released))
     return service.id
 
 
