@@ -46,11 +46,7 @@ def allocated(state: ClusterState, network: Network) -> Network:
     if network.allocation is not None:
         return network
     config = _config_of(network)
-    taken = [
-        (other, ipaddress.IPv4Network(other.allocation.subnet))
-        for other in state.networks
-        if other.allocation is not None and other.id != network.id
-    ]
+    taken = _taken(state, network)
     if config.subnet:
         subnet = _own_subnet(config.subnet, taken)
     else:
@@ -63,6 +59,37 @@ def allocated(state: ClusterState, network: Network) -> Network:
         ip_range=str(ip_range),
     )
     return replace(network, allocation=allocation)
+
+
+def restored(state: ClusterState, network: Network) -> Network:
+    """Return a network that was removed, to be made again as it was.
+
+    Where another network has its number or its subnet by now it gets another, unless the user named
+    the subnet.
+
+    Raises:
+        FailedPrecondition: the subnet that the user named overlaps another network's, or nothing
+            is free.
+    """
+    former = network.allocation
+    if former is None:
+        return network
+    taken = _taken(state, network)
+    subnet = ipaddress.IPv4Network(former.subnet)
+    owner = next((other for other, part in taken if part.overlaps(subnet)), None)
+    if _config_of(network).subnet:
+        if owner is not None:
+            raise FailedPrecondition(
+                f"network {network.spec.name} cannot be made again: its subnet {subnet} overlaps "
+                f"that of network {owner.spec.name}: remove that network, or deploy with another "
+                "subnet"
+            )
+    elif owner is not None or any(address in subnet for address in _node_addresses(state)):
+        return allocated(state, replace(network, allocation=None))
+    if any(other.allocation and other.allocation.vni == former.vni for other, _ in taken):
+        vni = _free_vni(network.id, (other for other, _ in taken))
+        return replace(network, allocation=replace(former, vni=vni))
+    return network
 
 
 class AddressPools(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -118,6 +145,15 @@ def _config_of(network: Network) -> IpamConfig:
     return IpamConfig()
 
 
+def _taken(state: ClusterState, network: Network) -> list[tuple[Network, ipaddress.IPv4Network]]:
+    """Return all other networks with their subnets."""
+    return [
+        (other, ipaddress.IPv4Network(other.allocation.subnet))
+        for other in state.networks
+        if other.allocation is not None and other.id != network.id
+    ]
+
+
 def _own_subnet(
     text: str, taken: Iterable[tuple[Network, ipaddress.IPv4Network]]
 ) -> ipaddress.IPv4Network:
@@ -138,7 +174,7 @@ def _own_subnet(
 def _free_subnet(
     state: ClusterState, taken: list[ipaddress.IPv4Network], *, is_ingress: bool
 ) -> ipaddress.IPv4Network:
-    nodes = [ipaddress.ip_address(node.status.addr) for node in state.nodes if node.status.addr]
+    nodes = _node_addresses(state)
     for candidate in _candidates(state, is_ingress=is_ingress):
         if not any(candidate.overlaps(part) for part in taken) and not any(
             address in candidate for address in nodes
@@ -150,6 +186,12 @@ def _free_subnet(
         f"{size} of {', '.join(pools)} is taken; remove networks that are not used, or give the "
         "network a subnet"
     )
+
+
+def _node_addresses(
+    state: ClusterState,
+) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    return [ipaddress.ip_address(node.status.addr) for node in state.nodes if node.status.addr]
 
 
 def _candidates(state: ClusterState, *, is_ingress: bool) -> Iterator[ipaddress.IPv4Network]:

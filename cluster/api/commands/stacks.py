@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from cluster.allocator.ports import releasing, with_ports
+from cluster.allocator.subnets import restored
 from cluster.api.commands.attached_files import check_references, create_config, create_secret
 from cluster.api.commands.leases import check_lease, release_lease
 from cluster.api.commands.lookup import find_service
@@ -178,7 +179,9 @@ def roll_back_stack(
     Raises:
         AlreadyExists: somebody else holds the lease, or the name of a removed network is taken.
         NotFound: there is no such revision.
-        InvalidArgument: a secret or config of it was removed.
+        InvalidArgument: a secret or config of it was removed, or a port of it is now that of a
+            service outside the stack.
+        FailedPrecondition: a removed network's subnet, which the user named, is another's now.
     """
     check_lease(tx, name, lease)
     stack = stack_object(tx, name, new_id)
@@ -200,11 +203,12 @@ def return_to(
         AlreadyExists: the name of a removed network is taken.
         InvalidArgument: a secret or config of it was removed, or a port of it is now that of a
             service outside the stack.
+        FailedPrecondition: a removed network's subnet, which the user named, is another's now.
     """
     former = stack_object(tx, name, new_id).revision
     for network in revision.networks:
         if network.id not in tx.state.networks:
-            tx.create(network)
+            tx.create(restored(tx.state, network))
     present = {service.spec.name: service for service in services_of_stack(tx.state, name)}
     wanted = {spec.name: spec for spec in revision.services}
     for service in list(present.values()):
