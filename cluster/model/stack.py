@@ -13,6 +13,7 @@ from typing import Final, Literal
 from cluster.model.ids import ConfigId, NetworkId, RevisionId, SecretId, StackId, TaskId
 from cluster.model.meta import Meta
 from cluster.model.network import Network
+from cluster.model.registry_login import RegistryAuth
 from cluster.model.service import ServiceSpec
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.units import DurationNs, Timestamp
@@ -88,15 +89,23 @@ class Stack(ObjectStruct, frozen=True, kw_only=True, gc=False, tag="stack", tag_
     rollout: Rollout | None = None  # the last deployment that was to succeed as a whole
 
 
+class ServiceLogin(ObjectStruct, frozen=True, kw_only=True, gc=False):
+    """The registry credentials of a service, by its name; nobody is shown them."""
+
+    service: str
+    auth: RegistryAuth
+
+
 class StackRevision(
     ObjectStruct, frozen=True, kw_only=True, gc=False, tag="stack revision", tag_field="kind"
 ):
-    """What a stack was after one deployment; it never changes.
+    """What a stack was after one deployment; it never changes, but for its logins.
 
     Specs are as stored, with the IDs of networks, secrets and configs and with pinned images, so
     that returning to them gives the same tasks.  Networks are kept whole, as one that was removed
     is made again under its ID; secrets and configs stay in the cluster as long as a revision
-    needs them.
+    needs them.  Registry logins are those that the services had last with these specs, so that no
+    image is asked for with the login of another.
     """
 
     id: RevisionId
@@ -109,9 +118,14 @@ class StackRevision(
     networks: tuple[Network, ...] = ()  # by name
     secrets: tuple[SecretId, ...] = ()
     configs: tuple[ConfigId, ...] = ()
+    logins: tuple[ServiceLogin, ...] = ()  # of services that have one, by name
+
+    def login_of(self, service: str) -> RegistryAuth | None:
+        """Return the credentials with which the service's image is pulled, None for none."""
+        return next((one.auth for one in self.logins if one.service == service), None)
 
     def is_same_as(self, other: StackRevision) -> bool:
-        """Whether both describe the same objects."""
+        """Whether both describe the same objects, with whatever logins."""
         return (self.services, self.secrets, self.configs) == (
             other.services,
             other.secrets,

@@ -14,6 +14,7 @@ from cluster.model.service import Service, ServiceSpec
 from cluster.model.stack import (
     CONTENT_LABEL,
     KEPT_REVISIONS,
+    ServiceLogin,
     Stack,
     StackRevision,
     stack_of,
@@ -25,6 +26,7 @@ from cluster.store.transaction import Transaction
 def record_revision(tx: Transaction, name: str, new_id: NewId, *, message: str, author: str) -> int:
     """Keep what the stack now is as its next revision, unless it is what it was.
 
+    Logins that were renewed since are kept with the revision that is there.
     Revisions beyond those that are kept are dropped, and with them the versions of secrets and
     configs that only they needed.
 
@@ -35,6 +37,7 @@ def record_revision(tx: Transaction, name: str, new_id: NewId, *, message: str, 
     revision = _present(tx.state, name, stack.revision + 1, RevisionId(new_id()))
     revisions = tx.state.revisions_of(name)
     if revisions and revisions[-1].is_same_as(revision):
+        tx.update(replace(revisions[-1], logins=revision.logins))
         return stack.revision
     tx.create(replace(revision, message=message, author=author))
     tx.update(replace(stack, revision=revision.number))
@@ -91,7 +94,8 @@ def services_of_stack(state: ClusterState, name: str) -> Iterator[Service]:
 
 
 def _present(state: ClusterState, name: str, number: int, revision_id: RevisionId) -> StackRevision:
-    specs = sorted((s.spec for s in services_of_stack(state, name)), key=lambda spec: spec.name)
+    services = sorted(services_of_stack(state, name), key=lambda one: one.spec.name)
+    specs = [one.spec for one in services]
     networks = [n for n in state.networks if stack_of(n.spec.labels) == name]
     return StackRevision(
         id=revision_id,
@@ -102,6 +106,11 @@ def _present(state: ClusterState, name: str, number: int, revision_id: RevisionI
         networks=tuple(sorted(networks, key=lambda network: network.spec.name)),
         secrets=tuple(sorted({SecretId(i) for spec in specs for i in _secret_ids(spec)})),
         configs=tuple(sorted({ConfigId(i) for spec in specs for i in _config_ids(spec)})),
+        logins=tuple(
+            ServiceLogin(service=one.spec.name, auth=one.registry_auth)
+            for one in services
+            if one.registry_auth is not None
+        ),
     )
 
 

@@ -32,6 +32,7 @@ from cluster.errors import InvalidArgument, NotFound
 from cluster.model.container import ContainerSpec
 from cluster.model.ids import ConfigId, NetworkId, NewId, SecretId, ServiceId
 from cluster.model.meta import Meta
+from cluster.model.registry_login import RegistryAuth
 from cluster.model.service import Service, ServiceSpec
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.stack import KEPT_REVISIONS, Rollout, StackRevision, stack_of
@@ -222,7 +223,8 @@ def return_to(
         before = present.get(spec.name)
         if before is not None:
             released.pop(before.id, None)
-        ids.append(_return_to(tx, before, spec, new_id, released.values()))
+        login = revision.login_of(spec.name)
+        ids.append(_return_to(tx, before, spec, login, new_id, released.values()))
         warnings += not_carried_out(spec)
     forget_stack_without_services(tx, name)
     reached = record_revision(tx, name, new_id, message=message, author=author)
@@ -263,6 +265,7 @@ def _return_to(
     tx: Transaction,
     service: Service | None,
     spec: ServiceSpec,
+    login: RegistryAuth | None,
     new_id: NewId,
     released: Iterable[Service],
 ) -> ServiceId:
@@ -275,11 +278,13 @@ def _return_to(
             spec=spec,
             spec_version=tx.revision,
             job_began_at=tx.now if spec.is_job else Timestamp(0),
+            registry_auth=login,
         )
         tx.create(with_ports(tx.state, made, released))
         return made.id
     if service.spec != spec:
-        tx.update(with_ports(tx.state, with_spec(tx, service, spec), released))
+        changed = replace(with_spec(tx, service, spec), registry_auth=login)
+        tx.update(with_ports(tx.state, changed, released))
     return service.id
 
 
