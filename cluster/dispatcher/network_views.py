@@ -16,7 +16,7 @@ from cluster.model.cluster import Cluster
 from cluster.model.endpoint import PortConfig
 from cluster.model.extensions import port_settings_of
 from cluster.model.ids import NetworkId, NodeId, ServiceId, TaskId
-from cluster.model.network import Network
+from cluster.model.network import MTU_OPTION, Network
 from cluster.model.network_view import (
     DEFAULT_DATA_PORT,
     EndpointState,
@@ -36,7 +36,6 @@ from cluster.model.task_state import TaskState
 from cluster.store.change import Change, Deleted
 from cluster.store.state import ClusterState
 
-MTU_OPTION: Final = "com.docker.network.driver.mtu"
 """The network option by which Docker's own drivers are told the MTU."""
 
 ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104 - what a service may say

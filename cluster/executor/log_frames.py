@@ -18,6 +18,9 @@ _MOMENT: Final = re.compile(
     rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|[+-]\d\d:\d\d) ?"
 )
 
+LONGEST_PIECE: Final = 64 << 10
+"""Bytes without a line's end, as of a terminal that draws a bar, before they go on in pieces."""
+
 
 class LogFrames:
     """The lines of one container's log, as bytes of it arrive."""
@@ -27,6 +30,7 @@ class LogFrames:
         self._task_id = task_id
         self._has_terminal = has_terminal
         self._rest = b""
+        self._moment = Timestamp(0)  # of the latest line
 
     def feed(self, data: bytes) -> Iterator[LogLine]:
         """Take bytes and iterate over the lines that are complete."""
@@ -43,6 +47,9 @@ class LogFrames:
         *lines, self._rest = self._rest.split(b"\n")
         for line in lines:
             yield self._line(STDOUT, line + b"\n")
+        if len(self._rest) > LONGEST_PIECE:
+            piece, self._rest = self._rest, b""
+            yield self._line(STDOUT, piece)
 
     def _frames(self) -> Iterator[LogLine]:
         begin = 0
@@ -58,10 +65,14 @@ class LogFrames:
 
     def _line(self, stream: int, content: bytes) -> LogLine:
         match = _MOMENT.match(content)
+        if match is not None:
+            self._moment = _moment(match)
+        elif not self._has_terminal:
+            self._moment = Timestamp(0)
         return LogLine(
             task_id=self._task_id,
             stream=STDERR if stream == STDERR else STDOUT,
-            timestamp=Timestamp(0) if match is None else _moment(match),
+            timestamp=self._moment,
             data=content if match is None else content[match.end() :],
         )
 

@@ -36,6 +36,13 @@ INGRESS_NAME: Final = "ingress"
 """Name of the network through which published ports are reached, unless a user makes another."""
 
 
+MTU_OPTION: Final = "com.docker.network.driver.mtu"
+"""The driver option that sets the size of a network's packets, in bytes."""
+
+MIN_MTU: Final = 68  # RFC 791: every host forwards packets of that size
+MAX_MTU: Final = 65_535
+
+
 class NetworkSpec(SpecStruct, frozen=True, kw_only=True, gc=False):
     """A user's wish for a network."""
 

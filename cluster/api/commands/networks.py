@@ -13,7 +13,7 @@ from cluster.api.commands.lookup import find_network
 from cluster.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from cluster.model.ids import NetworkId
 from cluster.model.meta import Meta
-from cluster.model.network import Network, NetworkSpec
+from cluster.model.network import MAX_MTU, MIN_MTU, MTU_OPTION, Network, NetworkSpec
 from cluster.store.transaction import Transaction
 
 PREDEFINED = {"bridge": "bridge", "host": "host", "none": "null"}
@@ -26,7 +26,7 @@ def create_network(tx: Transaction, spec: NetworkSpec, network_id: NetworkId) ->
     """Make a cluster network.
 
     Raises:
-        InvalidArgument: a wrong name or address range.
+        InvalidArgument: a wrong name, address range or packet size.
         AlreadyExists: the name is taken, or there is a network for published ports already.
         FailedPrecondition: its subnet overlaps another's, or none is free.
     """
@@ -37,6 +37,7 @@ def create_network(tx: Transaction, spec: NetworkSpec, network_id: NetworkId) ->
     if spec.name.lower() in PREDEFINED:
         raise AlreadyExists(f"network with name {spec.name} already exists")
     _check_ranges(spec)
+    _check_mtu((spec.options or {}).get(MTU_OPTION))
     network = Network(id=network_id, meta=Meta(), spec=_without_empty(spec))
     tx.create(allocated(tx.state, network))
 
@@ -64,7 +65,7 @@ def _check_ranges(spec: NetworkSpec) -> None:
     for number, config in enumerate(spec.ipam.config if spec.ipam else ()):
         place = f"IPAM.Config[{number}]"
         if not config.subnet:
-            if config.gateway or config.ip_range:
+            if config.gateway or config.ip_range or config.auxiliary_addresses:
                 raise InvalidArgument(f"{place}.Subnet: required beside a gateway or a range")
             continue
         try:
@@ -73,6 +74,8 @@ def _check_ranges(spec: NetworkSpec) -> None:
             raise InvalidArgument(f"{place}.Subnet: invalid subnet: {error}") from None
         _check_gateway(place, config.gateway, subnet)
         _check_ip_range(place, config.ip_range, subnet)
+        for name, address in (config.auxiliary_addresses or {}).items():
+            _check_auxiliary(f"{place}.AuxiliaryAddresses[{name}]", address, subnet)
 
 
 def _check_gateway(
@@ -88,6 +91,17 @@ def _check_gateway(
         raise InvalidArgument(f"{place}.Gateway: {gateway} is not in the subnet {subnet}")
 
 
+def _check_auxiliary(
+    place: str, text: str, subnet: ipaddress.IPv4Network | ipaddress.IPv6Network
+) -> None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError as error:
+        raise InvalidArgument(f"{place}: {error}") from None
+    if address not in subnet:
+        raise InvalidArgument(f"{place}: {text} is not in the subnet {subnet}")
+
+
 def _check_ip_range(
     place: str, ip_range: str, subnet: ipaddress.IPv4Network | ipaddress.IPv6Network
 ) -> None:
@@ -99,6 +113,15 @@ def _check_ip_range(
         raise InvalidArgument(f"{place}.IPRange: {error}") from None
     if part.version != subnet.version or part[0] not in subnet or part[-1] not in subnet:
         raise InvalidArgument(f"{place}.IPRange: {ip_range} is not in the subnet {subnet}")
+
+
+def _check_mtu(text: str | None) -> None:
+    if text is None or (text.isdecimal() and len(text) < 6 and MIN_MTU <= int(text) <= MAX_MTU):
+        return
+    raise InvalidArgument(
+        f"Options[{MTU_OPTION}]: {text!r} is no packet size: give a number of bytes between "
+        f"{MIN_MTU} and {MAX_MTU}"
+    )
 
 
 def _without_empty(spec: NetworkSpec) -> NetworkSpec:

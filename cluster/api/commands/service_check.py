@@ -16,7 +16,7 @@ from cluster.model.container import ContainerSpec, Mount
 from cluster.model.endpoint import EndpointSpec, PortConfig
 from cluster.model.network import PREDEFINED_NETWORKS
 from cluster.model.placement import Placement
-from cluster.model.resources import Limits, Resources
+from cluster.model.resources import GenericResource, Limits, Resources
 from cluster.model.service import ServiceMode, ServiceSpec, TaskSpec
 from cluster.model.update_policy import RestartPolicy, UpdateConfig
 
@@ -180,6 +180,22 @@ def _check_resources(kind: str, resources: Limits | Resources | None) -> None:
         raise InvalidArgument(
             f"{place}.NanoCPUs: invalid cpu value {cpus / 1e9:g}: Must be at least 0.001"
         )
+
+    generic = resources.generic_resources if isinstance(resources, Resources) else ()
+    for number, resource in enumerate(generic):
+        _check_generic(f"{place}.GenericResources[{number}]", resource)
+
+
+def _check_generic(place: str, resource: GenericResource) -> None:
+    named, discrete = resource.named_resource_spec, resource.discrete_resource_spec
+    if (named is None) == (discrete is None):
+        raise InvalidArgument(f"{place}: give either NamedResourceSpec or DiscreteResourceSpec")
+    if named is not None and not (named.kind and named.value):
+        raise InvalidArgument(f"{place}.NamedResourceSpec: Kind and Value are required")
+    if discrete is not None and not discrete.kind:
+        raise InvalidArgument(f"{place}.DiscreteResourceSpec.Kind: it is required")
+    if discrete is not None and discrete.value < 1:
+        raise InvalidArgument(f"{place}.DiscreteResourceSpec.Value: {discrete.value} is below 1")
 
 
 def _check_restart(policy: RestartPolicy) -> None:

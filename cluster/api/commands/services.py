@@ -321,7 +321,7 @@ def _with_network_ids(state: ClusterState, template: TaskSpec) -> TaskSpec:
             raise InvalidArgument(f"TaskTemplate.Networks[{number}].Target: it is required")
         target = attachment.target
         if target not in PREDEFINED:
-            target = _network_id(state, target)
+            target = _network_id(state, target, f"TaskTemplate.Networks[{number}].Target")
         if any(other.target == target for other in networks):
             raise InvalidArgument(
                 f"TaskTemplate.Networks[{number}].Target: network {attachment.target} is named "
@@ -331,10 +331,16 @@ def _with_network_ids(state: ClusterState, template: TaskSpec) -> TaskSpec:
     return msgspec.structs.replace(template, networks=tuple(networks))
 
 
-def _network_id(state: ClusterState, text: str) -> str:
+def _network_id(state: ClusterState, text: str, place: str) -> str:
     try:
-        return find_network(state, text).id
+        network = find_network(state, text)
     except NotFound:
         raise NotFound(
             f"network {text} not found: a service can use cluster networks, host and none"
         ) from None
+    if network.spec.ingress:
+        raise InvalidArgument(
+            f"{place}: {network.spec.name} is the network of published ports; a service joins it "
+            "by publishing a port"
+        )
+    return network.id

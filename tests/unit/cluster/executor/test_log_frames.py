@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.executor.log_frames import LogFrames
+from cluster.executor.log_frames import LONGEST_PIECE, LogFrames
 from cluster.model.ids import TaskId
 from cluster.model.logs import LogLine
 
@@ -40,6 +40,16 @@ def test_a_terminal_has_lines_without_frames() -> None:
     lines = _fed(frames, b"1970-01-01T00:00:01Z a\r\n1970-01-01T00:00:02Z b", b"c")
     assert [(line.stream, line.data) for line in lines] == [(1, b"a\r\n"), (1, b"bc")]
     assert [line.timestamp for line in lines] == [1_000_000_000, 2_000_000_000]
+
+
+def test_a_terminal_that_ends_no_line_goes_on_in_pieces() -> None:
+    frames = LogFrames(TASK, has_terminal=True)
+    bar = [b"1970-01-01T00:00:01Z "] + [b"10 %\r" * 1000] * 100 + [b"\n1970-01-01T00:00:02Z b\n"]
+    lines = _fed(frames, *bar)
+    assert b"".join(line.data for line in lines) == b"10 %\r" * 100_000 + b"\nb\n"
+    assert max(len(line.data) for line in lines) < LONGEST_PIECE + 10_000
+    assert {line.timestamp for line in lines[:-1]} == {1_000_000_000}
+    assert lines[-1].timestamp == 2_000_000_000
 
 
 def test_a_line_without_a_moment_is_kept_whole() -> None:

@@ -8,7 +8,7 @@ from cluster.api.commands.networks import create_network, remove_network
 from cluster.api.commands.services import create_service
 from cluster.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from cluster.model.ids import NetworkId
-from cluster.model.network import Ipam, IpamConfig, NetworkSpec
+from cluster.model.network import MTU_OPTION, Ipam, IpamConfig, NetworkSpec
 from cluster.model.service import NetworkAttachmentConfig, ServiceSpec, TaskSpec
 from tests.compat.memory_node import counting_ids
 from tests.support.memory_store import MemoryStore
@@ -46,6 +46,15 @@ def test_names_of_every_nodes_networks_are_taken(name: str) -> None:
         (IpamConfig(subnet="10.0.0.0/24", gateway="x"), "Gateway: 'x'"),
         (IpamConfig(subnet="10.0.0.0/24", ip_range="10.0.0.0/16"), "IPRange: 10.0.0.0/16 is not"),
         (IpamConfig(subnet="10.0.0.0/24", ip_range="x"), "IPRange: 'x'"),
+        (IpamConfig(auxiliary_addresses={"a": "10.0.0.9"}), "Subnet: required"),
+        (
+            IpamConfig(subnet="10.0.0.0/24", auxiliary_addresses={"router": "router.example"}),
+            r"AuxiliaryAddresses\[router\]: 'router.example'",
+        ),
+        (
+            IpamConfig(subnet="10.0.0.0/24", auxiliary_addresses={"router": "10.0.1.9"}),
+            r"AuxiliaryAddresses\[router\]: 10.0.1.9 is not in the subnet",
+        ),
     ],
 )
 def test_address_ranges_must_make_sense(config: IpamConfig, message: str) -> None:
@@ -60,6 +69,26 @@ def test_good_ranges_are_taken() -> None:
         store, NetworkSpec(name="a", ipam=Ipam(config=(config, IpamConfig(subnet="fd00::/64"))))
     )
     assert len(store.view().networks) == 1
+
+
+@pytest.mark.parametrize("text", ["", "big", "-1", "67", "65536", "9" * 30])
+def test_a_packet_size_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"Options\[com.docker.network.driver.mtu\]"):
+        _create(MemoryStore(), NetworkSpec(name="a", options={MTU_OPTION: text}))
+
+
+@pytest.mark.parametrize("text", ["68", "1450", "65535"])
+def test_a_packet_size_is_taken(text: str) -> None:
+    _create(MemoryStore(), NetworkSpec(name="a", options={MTU_OPTION: text}))
+
+
+def test_a_service_joins_the_network_of_published_ports_by_publishing_only() -> None:
+    store = MemoryStore()
+    _create(store, NetworkSpec(name="ingress", ingress=True))
+    networks = (NetworkAttachmentConfig(target="ingress"),)
+    wanted = spec("web", task_template=replace(spec("web").task_template, networks=networks))
+    with pytest.raises(InvalidArgument, match="ingress is the network of published ports"):
+        store.commit(lambda tx: create_service(tx, wanted, counting_ids()))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "/x"])

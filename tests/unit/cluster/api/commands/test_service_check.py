@@ -20,6 +20,10 @@ def _error(**members: Any) -> ClusterError:
     return caught.value
 
 
+def _generic(**resource: Any) -> dict[str, Any]:
+    return {"Template": {"Resources": {"Reservations": {"GenericResources": [resource]}}}}
+
+
 def _ports(*ports: dict[str, Any]) -> dict[str, Any]:
     return {"Ports": [{"TargetPort": 80, **port} for port in ports]}
 
@@ -58,6 +62,10 @@ def _port(**members: Any) -> dict[str, Any]:
         ),
         ({"Template": {"Resources": {"Reservations": {"NanoCPUs": -5}}}}, "invalid cpu value"),
         ({"Template": {"Resources": {"Limits": {"Pids": -1}}}}, "Limits.Pids: -1 is below 0"),
+        (_generic(DiscreteResourceSpec={"Kind": "gpu", "Value": -1}), "Value: -1 is below 1"),
+        (_generic(DiscreteResourceSpec={"Value": 1}), "DiscreteResourceSpec.Kind: it is required"),
+        (_generic(NamedResourceSpec={"Kind": "gpu"}), "Kind and Value are required"),
+        (_generic(), "GenericResources[0]: give either NamedResourceSpec or Discrete"),
         ({"Template": {"RestartPolicy": {"Delay": -1}}}, "RestartPolicy.Delay: -1 is below 0"),
         ({"Template": {"Placement": {"Constraints": ["a", "noderole"]}}}, "Constraints[0]: "),
         ({"Template": {"Placement": {"Preferences": [{}]}}}, "SpreadDescriptor: it is required"),
