@@ -19,6 +19,7 @@ from cluster.model.network_view import IngressView, NetworkView, NodeView
 from cluster.network import namespaces, stored_state
 from cluster.network.balancer import Balancer
 from cluster.network.counters import NodeCounters, network_counters
+from cluster.network.engine_listing import EnginePlaces
 from cluster.network.ingress import Ingress
 from cluster.network.ingress_rules import REFUSED, render_guard
 from cluster.network.leftovers import leftovers, unwanted, with_used_networks
@@ -132,7 +133,7 @@ class NodeNetwork:
             self._attempt(HOST, self._ingress.verify)
             if self._ingress.is_doubted:
                 problems = self.reconcile()
-        if thoroughly:
+        if thoroughly and self._knows_all:
             self._collect()
         return problems
 
@@ -201,14 +202,30 @@ class NodeNetwork:
         """Return the cluster's ID of an engine's network.
 
         Raises:
-            NotFound: no such network was created.
+            NotFound: no such network was created, or that is forgotten; then `is_partial` is set.
         """
         found = self._state.engine_networks.get(engine_network)
         if found is None:
+            self._save(is_partial=True)
             raise NotFound(
-                f"engine network {engine_network[:12]} is not known here; remove and create it"
+                f"engine network {engine_network[:12]} is not known here yet; the engine is being"
+                " asked for it: try again"
             )
         return found
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the engine may know networks and containers of ours that are not known here."""
+        return self._state.is_partial
+
+    def adopt(self, places: EnginePlaces) -> None:
+        """Know what the engine knows, as after a loss; what its calls said since then stays."""
+        self._save(
+            engine_networks={**places.networks, **self._state.engine_networks},
+            endpoints={**places.endpoints, **self._state.endpoints},
+            is_partial=False,
+        )
+        self.reconcile()
 
     def add_endpoint(self, endpoint_id: str, endpoint: EngineEndpoint) -> None:
         """Remember a container's place.
@@ -296,16 +313,19 @@ class NodeNetwork:
 
     def leftovers(self) -> tuple[str, ...]:
         """Return links, namespaces and connections that nobody wants, in words."""
+        if not self._knows_all:
+            return ()
         return leftovers(
             self._overlays,
             self._state.endpoints,
-            is_probing=self._is_probing,
+            is_probing=self._probe is not None,
             has_uplink=self._ingress is not None,
         )
 
     @property
-    def _is_probing(self) -> bool:
-        return self._probe is not None
+    def _knows_all(self) -> bool:
+        """Whether what is not known here is a leftover; never before the first view."""
+        return self._state.view is not None and not self._state.is_partial
 
     # ---- inside
 
@@ -367,7 +387,9 @@ class NodeNetwork:
 
     def _collect(self) -> None:
         """Remove links and namespaces that nobody wants, as those of an engine's lost calls."""
-        links, spaces = unwanted(self._overlays, self._state.endpoints, is_probing=self._is_probing)
+        links, spaces = unwanted(
+            self._overlays, self._state.endpoints, is_probing=self._probe is not None
+        )
         for overlay, name in links:
             log.info("leftover link removed", link=name, namespace=overlay.name)
             overlay.netlink.delete_link(name)

@@ -23,7 +23,7 @@ from cluster.errors import FatalStorageError, InvalidArgument, Unavailable
 from cluster.model.diagnosis import DiagnosisOrder, NetworkDiagnosis
 from cluster.model.network_view import NodeView
 from cluster.network.dns_server import DnsServer, NameCounts
-from cluster.network.engine_listing import Listing, engine_listing
+from cluster.network.engine_listing import Listing, engine_listing, engine_places
 from cluster.network.http_socket import Answer, Request, serving
 from cluster.network.node_network import NodeNetwork
 from cluster.network.plugin import Plugin
@@ -84,6 +84,7 @@ class NetworkProcess:
             await restored
             loops = [tasks.create_task(self._verify(network, dns))]
             loops.append(tasks.create_task(self._sweep(network)))
+            loops.append(tasks.create_task(self._adopt(network)))
             await stop.wait()
             for loop in loops:
                 loop.cancel()
@@ -179,6 +180,15 @@ class NetworkProcess:
             log.info("leftover engine network forgotten", network=network_id[:12])
             await self._call(network.remove_engine_network, network_id)
         self._suspects = unlisted
+
+    async def _adopt(self, network: NodeNetwork) -> None:
+        """Ask the engine for what is not known here (any more), whenever something may be."""
+        while True:
+            if network.is_partial:
+                with contextlib.suppress(Unavailable):
+                    places = await engine_places(self._engine_socket)
+                    await self._call(network.adopt, places)
+            await asyncio.sleep(RETRY_EVERY_S)
 
     async def _call(self, act: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, act, *arguments)

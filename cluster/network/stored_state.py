@@ -53,16 +53,19 @@ class StoredState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Everything; engine networks are by the engine's ID with the cluster's ID as value.
 
     `retained` are the networks of the view that are only there for containers that have not left.
+    `is_partial` is set while the engine may know networks and containers of ours that are not here:
+    nothing may be taken for a leftover then.
     """
 
     view: NodeView | None = None
     engine_networks: Mapping[str, str] = {}
     endpoints: Mapping[str, EngineEndpoint] = {}
     retained: tuple[str, ...] = ()
+    is_partial: bool = False
 
 
 def load(folder: Path) -> StoredState:
-    """Read the state; an empty one where none is.
+    """Read the state; an empty one, which is partial, where none is.
 
     Raises:
         FatalStorageError: the file cannot be read or is damaged.
@@ -71,11 +74,11 @@ def load(folder: Path) -> StoredState:
     try:
         return msgspec.json.decode(path.read_bytes(), type=StoredState)
     except FileNotFoundError:
-        return StoredState()
+        return StoredState(is_partial=True)
     except (OSError, msgspec.DecodeError) as error:
         raise FatalStorageError(
             f"{path}: {error}; move it away to start empty: containers that run stay connected,"
-            " and the node's agent sends the networks again"
+            " the engine is asked for them, and the node's agent sends the networks again"
         ) from error
 
 
@@ -94,5 +97,10 @@ def save(folder: Path, state: StoredState) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
     except OSError as error:
         raise FatalStorageError(f"{path}: cannot write: {error.strerror or error}") from error

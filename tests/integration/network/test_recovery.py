@@ -26,6 +26,29 @@ def test_connections_outlive_the_network_process_and_names_come_back(plane: Data
     assert plane.lab.netd(1, "GET", "/status")["problems"] == {}
 
 
+def test_a_network_process_that_lost_its_state_learns_it_again(plane: DataPlane) -> None:
+    def endpoints() -> dict[str, list[tuple[str, bool]]]:
+        found = plane.lab.netd(1, "GET", "/status")["networks"]
+        return {n["id"]: [(e["address"], bool(e["link"])) for e in n["endpoints"]] for n in found}
+
+    before = endpoints()
+    assert before["frontnet00"]
+    entry = plane.lab.host(1).address
+    with plane.holding("cli.1", VIP) as inner, plane.holding("client", entry, 8080) as outer:
+        plane.lab.kill_netd(1, signal.SIGKILL)
+        (plane.lab.host(1).folder / "netd" / "network.json").unlink()
+        plane.lab.start_netd(1)
+        plane.send(1)
+        eventually(lambda: endpoints() == before, "the engine has told of its containers")
+        assert [inner.say("x"), outer.say("x")] == ["x", "x"]
+        # A network that the engine made before is used for new containers.
+        plane.run(1, "late.1", {"frontnet00": "10.50.1.41"})
+        assert plane.ask("late.1", "tcp", "10.50.1.11") == ["web.1 10.50.1.41"]
+        plane.stop("late.1")
+        plane.send()
+    assert endpoints() == before
+
+
 def test_connections_outlive_an_engine_that_keeps_its_containers(plane: DataPlane) -> None:
     folder = plane.lab.host(1).folder / "docker"
     (folder / "daemon.json").write_text(json.dumps({"live-restore": True}))
