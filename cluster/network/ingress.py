@@ -50,7 +50,11 @@ PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": UDP}
 class Ingress:
     """The mesh of published ports on this node; all of it belongs to the network thread."""
 
-    def __init__(self, host: Netlink, host_rules: Nftables, overlay: Overlay) -> None:
+    def __init__(
+        self, host: Netlink, host_rules: Nftables, overlay: Overlay, network_id: str
+    ) -> None:
+        """Take hold of the namespace of the ingress network of that ID."""
+        self.network_id = network_id
         self._host = host
         self._host_rules = host_rules
         self._overlay = overlay

@@ -339,8 +339,11 @@ class NodeNetwork:
 
     def _bring_ingress(self, ingress: IngressView, view: NodeView, mtu: int) -> None:
         overlay = self._ensure_overlay(ingress.network)
+        if self._ingress is not None and self._ingress.network_id != ingress.network.id:
+            self._ingress.remove()  # the network was made anew, and this node never saw it gone
+            self._ingress = None
         if self._ingress is None:
-            self._ingress = Ingress(self._host, self._host_rules, overlay)
+            self._ingress = Ingress(self._host, self._host_rules, overlay, ingress.network.id)
             self._ingress.ensure_uplink()
             self._ingress.verify()
         overlay.apply(

@@ -11,11 +11,17 @@ import msgspec
 import pytest
 
 from cluster.errors import NotFound
-from cluster.model.ids import NetworkId
-from cluster.model.network_view import NetworkView, NodeView
+from cluster.model.ids import NetworkId, ServiceId
+from cluster.model.network_view import IngressView, NetworkView, NodeView, PublishedPort
 from cluster.network import namespaces
 from cluster.network.engine_listing import EnginePlaces
-from cluster.network.names import NAMESPACE_PREFIX, namespace_name
+from cluster.network.names import (
+    NAMESPACE_PREFIX,
+    TABLE,
+    UPLINK_HOST,
+    UPLINK_INSIDE,
+    namespace_name,
+)
 from cluster.network.node_network import NodeNetwork
 from cluster.network.stored_state import EngineEndpoint
 
@@ -28,6 +34,25 @@ EMPTY = NodeView(own_index=1, own_address="127.0.0.1")
 WITH_FRONT = msgspec.structs.replace(EMPTY, networks=(FRONT,))
 PLACE = EngineEndpoint(engine_network="e", network_id=FRONT.id, address="10.0.1.9", prefix=24)
 ENDPOINT = "abcdef0123456789"
+
+
+def ingress(network_id: str, vni: int) -> IngressView:
+    return IngressView(
+        network=NetworkView(
+            id=NetworkId(network_id),
+            name="ingress",
+            vni=vni,
+            subnet="10.255.0.0/16",
+            gateway="10.255.255.254",
+        ),
+        own_address="10.255.0.1",
+        node_addresses={1: "10.255.0.1"},
+        ports=(
+            PublishedPort(
+                protocol="tcp", published_port=8080, target_port=80, service_id=ServiceId("web")
+            ),
+        ),
+    )
 
 
 def in_own_world(folder: Path, act: Callable[[NodeNetwork], None]) -> None:
@@ -115,3 +140,27 @@ def test_an_unknown_network_of_the_engine_is_asked_for(tmp_path: Path) -> None:
         assert network.is_partial
 
     in_own_world(tmp_path, act)
+
+
+def test_an_ingress_network_that_was_made_anew_takes_the_place_of_the_former(
+    tmp_path: Path,
+) -> None:
+    def act(network: NodeNetwork) -> None:
+        for network_id, vni in (("ingress1", 7), ("ingress2", 8)):
+            view = msgspec.structs.replace(EMPTY, ingress=ingress(network_id, vni))
+            assert network.set_view(view) == {}
+            assert network.verify(thoroughly=True) == {}
+            assert network.is_as_wanted
+            name = namespace_name(network_id)
+            assert spaces() == {name}
+            inside = ("nsenter", f"--net=/run/netns/{name}")
+            assert UPLINK_INSIDE in said(*inside, "ip", "link")
+            assert "8080" in said(*inside, "nft", "list", "table", "ip", TABLE)
+            assert UPLINK_HOST in said("ip", "link")
+            assert "8080" in said("nft", "list", "table", "ip", TABLE)
+
+    in_own_world(tmp_path, act)
+
+
+def said(*command: str) -> str:
+    return subprocess.run(command, check=True, timeout=60, stdout=subprocess.PIPE, text=True).stdout
