@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, Unavailable
 from cluster.model.ids import NetworkId, TaskId
 from cluster.model.network_view import NetworkView, NodeView
 from cluster.model.network_view_change import ViewChange, merge
@@ -22,6 +22,9 @@ from cluster.rpc.messages import AssignmentsMessage
 log = structlog.get_logger(__name__)
 
 RETRY_PAUSE_S = 2.0
+
+KNOWN_PATIENCE_S = 30.0
+"""How long a task waits for its networks before its status says so; it is tried again."""
 
 DRAIN_PATIENCE_S = 10.0
 """How long a task that is to stop waits until no node opens connections to it any more.
@@ -57,6 +60,14 @@ class NetworkProcess(Protocol):
         """
         ...
 
+    async def until_gone(self) -> None:
+        """Wait until the process that is there now ends.
+
+        Raises:
+            ClusterError: there is none.
+        """
+        ...
+
 
 class TidyUp(Protocol):
     """Removes what the node's engine keeps of networks that are not in a view any more."""
@@ -74,12 +85,18 @@ class Networks:
     """The node's view, the applied part of it, and the tasks that are drained."""
 
     def __init__(
-        self, process: NetworkProcess, tidy_up: TidyUp, *, retry_pause_s: float = RETRY_PAUSE_S
+        self,
+        process: NetworkProcess,
+        tidy_up: TidyUp,
+        *,
+        retry_pause_s: float = RETRY_PAUSE_S,
+        known_patience_s: float = KNOWN_PATIENCE_S,
     ) -> None:
         """Begin with nothing known; `run` does the work."""
         self._process = process
         self._tidy_up = tidy_up
         self._retry_pause_s = retry_pause_s
+        self._known_patience_s = known_patience_s
         self._view: NodeView | None = None
         self._applied: NodeView | None = None
         self._is_untidy = False  # the engine still has networks that are in no view
@@ -144,18 +161,35 @@ class Networks:
 
         What came with the task must have been applied: an earlier view may lack a network that
         the applied one still has, and would take it away again.
+
+        Raises:
+            Unavailable: it does not within half a minute; the text says which, or that the process
+                is away.
         """
         newest = self._view.revision if self._view is not None else 0
 
         def is_known() -> bool:
             applied = self._applied.revision if self._applied is not None else 0
-            return applied >= newest and all(
-                self.network(attachment.network_id) for attachment in task.networks
-            )
+            return applied >= newest and not self._is_unsent and not self._missing(task)
 
-        while not is_known():
-            self._progress.clear()
-            await self._progress.wait()
+        try:
+            async with asyncio.timeout(self._known_patience_s):
+                while not is_known():
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            raise Unavailable(self._why_unknown(task)) from None
+
+    def _missing(self, task: Task) -> list[NetworkId]:
+        return [a.network_id for a in task.networks if self.network(a.network_id) is None]
+
+    def _why_unknown(self, task: Task) -> str:
+        if not self.is_there():
+            return "stack-netd does not run on this node: start it; the task waits for its networks"
+        is_behind = self._view is not None and self._view is not self._applied
+        if is_behind or self._is_unsent:
+            return "stack-netd on this node does not take the task's networks; its log says why"
+        return f"no manager has told this node of network {', '.join(self._missing(task))} yet"
 
     async def until_drained(self, task: Task) -> None:
         """Wait until no node opens a connection to a task that is to end, or for a moment."""
@@ -169,6 +203,21 @@ class Networks:
 
     async def run(self) -> None:
         """Bring the process to the newest view, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            await self._keep_up()
+
+    async def _watch(self) -> None:
+        """Send the view again to a process that started anew: it may have lost what it had."""
+        while True:
+            try:
+                await self._process.until_gone()
+            except ClusterError:
+                await asyncio.sleep(self._retry_pause_s)
+            else:
+                self._changed.set()
+
+    async def _keep_up(self) -> None:
         await self._adopt()
         while True:
             if not await self._until_changed():

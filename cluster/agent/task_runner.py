@@ -149,6 +149,7 @@ class TaskRunner:
         if error is not None:
             outcome = None if isinstance(error, Unavailable) else when_failed(step, str(error))
             if outcome is None:
+                self._tell_why_it_waits(error)
                 await self._pause(step.value, error)
         if outcome is not None:
             self._tell(outcome)
@@ -197,6 +198,15 @@ class TaskRunner:
             return
         log.warning("step is tried again", task=self._task.id, step=what, error=str(error))
         await asyncio.sleep(self._retry_pause_s)
+
+    def _tell_why_it_waits(self, error: ClusterError) -> None:
+        """Let a task that does not run yet say what it waits for; nothing is news twice."""
+        text = str(error)
+        if isinstance(error, Interrupted) or self._status.state >= TaskState.RUNNING:
+            return
+        if text != self._status.error:
+            self._status = msgspec.structs.replace(self._status, error=text)
+            self._report(self._task.id, self._status)
 
     def _tell_unhealthy(self) -> None:
         """Let a task that runs be sent no more connections, while it is being stopped."""

@@ -36,7 +36,7 @@ async def diagnose(
 async def _look_at_networks(
     order: DiagnosisOrder, process: NetworkProcessClient
 ) -> tuple[NetworkDiagnosis | None, str]:
-    if not process.is_there():
+    if not process.accepts():
         return None, "stack-netd does not run"
     if not order.own_index:
         return None, "the node has no number yet"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +21,12 @@ log = structlog.get_logger(__name__)
 
 TIMEOUT_S: Final = 30.0
 """A process that was just started may have fifty networks to make."""
+
+LOOK_EVERY_S: Final = 1.0
+"""How long an answer to whether somebody accepts on the socket is good."""
+
+GRACE_S: Final = 10.0
+"""How long a process may be away that was there: one that starts again is not missing."""
 
 _OK: Final = 200
 _NOT_FOUND: Final = 404
@@ -35,13 +45,54 @@ class NetworkProcessFailure(ClusterError):
 class NetworkProcessClient:
     """The network process behind a socket; every request opens a connection of its own."""
 
-    def __init__(self, socket: Path) -> None:
-        """Name the socket."""
-        self._socket = socket
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Name the socket; `clock` gives seconds."""
+        self._socket = path
+        self._clock = clock
+        self._accepted_at: float | None = None
 
     def is_there(self) -> bool:
-        """Whether this node has a network process; it may be away for a moment all the same."""
-        return self._socket.exists()
+        """Whether this node has a network process; it may be away for a moment all the same.
+
+        A file without anybody behind it counts for no longer than `GRACE_S`.
+        """
+        now = self._clock()
+        if self._accepted_at is not None and now - self._accepted_at < LOOK_EVERY_S:
+            return True
+        if self.accepts():
+            self._accepted_at = now
+            return True
+        if self._accepted_at is None or not self._socket.exists():
+            return False
+        return now - self._accepted_at < GRACE_S
+
+    def accepts(self) -> bool:
+        """Whether somebody accepts connections right now; never waits."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(0)
+            try:
+                connection.connect(str(self._socket))
+            except BlockingIOError:  # more wait than it takes at once
+                return True
+            except OSError:
+                return False
+        return True
+
+    async def until_gone(self) -> None:
+        """Wait until the process that is there now ends, or another takes its place.
+
+        Raises:
+            Unavailable: there is none.
+        """
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(self._socket))
+        except OSError as error:
+            raise Unavailable(f"{self._socket}: {error.strerror or error}") from error
+        try:
+            with contextlib.suppress(OSError):
+                await reader.read()
+        finally:
+            writer.close()
 
     async def put_view(self, view: NodeView) -> None:
         """Have a view applied; return once that is done.

@@ -17,6 +17,7 @@ class FakeNetworkProcess:
         self.is_away = False
         self.gate = asyncio.Event()
         self.gate.set()
+        self.has_ended = asyncio.Event()
         self.has_socket = is_there
 
     def is_there(self) -> bool:
@@ -30,6 +31,12 @@ class FakeNetworkProcess:
 
     async def view(self) -> NodeView | None:
         return self.views[-1] if self.views else None
+
+    async def until_gone(self) -> None:
+        if not self.has_socket:
+            raise Unavailable("the network process is away")
+        await self.has_ended.wait()
+        self.has_ended.clear()
 
 
 async def nothing_to_tidy_up(view: NodeView) -> None:

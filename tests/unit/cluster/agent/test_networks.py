@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from msgspec.structs import replace
 
 from cluster.agent import networks as module
@@ -134,6 +135,54 @@ async def test_a_process_that_starts_again_misses_no_view() -> None:
         await until_it_has(process, WITH_FRONT)
         assert await told.get() == 4
         telling.cancel()
+
+
+async def test_a_process_that_lost_its_view_gets_it_again() -> None:
+    process = FakeNetworkProcess()
+    async with running(process) as networks:
+        networks.take_view(difference(None, EMPTY))
+        await until_it_has(process, EMPTY)
+        process.views.clear()
+        process.has_ended.set()
+        await until_it_has(process, EMPTY)
+
+
+async def test_a_task_that_comes_before_its_process_waits_until_that_has_the_view() -> None:
+    process = FakeNetworkProcess(is_there=False)
+    async with running(process) as networks, asyncio.TaskGroup() as group:
+        networks.take_view(difference(None, WITH_FRONT))
+        waiting = group.create_task(networks.until_known(task()))
+        await asyncio.sleep(0.03)
+        process.has_socket = True
+        await waiting
+        assert process.views == [WITH_FRONT]
+
+
+@pytest.mark.parametrize(
+    ("change", "told", "said"),
+    [
+        ({"has_socket": False}, WITH_FRONT, "stack-netd does not run on this node"),
+        ({"is_away": True}, WITH_FRONT, "stack-netd on this node does not take"),
+        ({}, EMPTY, "no manager has told this node of network front yet"),
+    ],
+)
+async def test_a_task_that_waits_too_long_for_its_networks_says_why(
+    change: dict[str, bool], told: NodeView, said: str
+) -> None:
+    process = FakeNetworkProcess()
+    networks = Networks(process, nothing_to_tidy_up, retry_pause_s=0.01, known_patience_s=0.1)
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(networks.run())
+        networks.take_view(difference(None, replace(EMPTY, revision=1)))
+        await until_it_has(process, replace(EMPTY, revision=1))
+        for name, value in change.items():
+            setattr(process, name, value)
+        networks.take_view(difference(replace(EMPTY, revision=1), told))
+        if not change:
+            await until_it_has(process, told)
+        with pytest.raises(Unavailable, match=said):
+            await networks.until_known(task())
+        work.cancel()
 
 
 async def until_it_has(process: FakeNetworkProcess, view: NodeView) -> None:

@@ -125,8 +125,10 @@ async def test_a_busy_engine_is_asked_again(tmp_path: Path) -> None:
         bench.assign(a_task("one"))
         await until(lambda: bench.executor.calls.count(("prepare", ONE)) >= 3)
         assert bench.state() is S.PREPARING
+        assert bench.error() == "busy"
         del bench.executor.prepare_errors[ONE]
         await bench.until_state(S.RUNNING)
+        assert not bench.error()
 
 
 async def test_an_absent_engine_fails_no_task(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,12 @@ import msgspec
 import pytest
 
 from cluster.errors import Unavailable
-from cluster.executor.network_process import NetworkProcessClient, NetworkProcessFailure
+from cluster.executor.network_process import (
+    GRACE_S,
+    LOOK_EVERY_S,
+    NetworkProcessClient,
+    NetworkProcessFailure,
+)
 from cluster.model.network_view import NodeView
 
 VIEW = NodeView(own_index=1, own_address="192.0.2.1", revision=5)
@@ -65,3 +71,39 @@ async def test_what_it_could_not_do_is_told(tmp_path: Path) -> None:
 async def test_a_process_that_is_away_can_be_tried_again(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="network process is away: No such file"):
         await NetworkProcessClient(tmp_path / "netd.sock").put_view(VIEW)
+
+
+async def test_a_file_without_a_process_behind_it_counts_for_a_moment_only(tmp_path: Path) -> None:
+    path, now = tmp_path / "netd.sock", [0.0]
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert path.exists()
+    client = NetworkProcessClient(path, clock=lambda: now[0])
+    assert not client.is_there()
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as alive:
+        alive.bind(str(path))
+        alive.listen()
+        assert client.is_there()
+    now[0] += LOOK_EVERY_S
+    assert client.is_there()  # it may be starting again
+    assert not client.accepts()
+    now[0] += GRACE_S
+    assert not client.is_there()
+
+
+async def test_the_end_of_a_process_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "netd.sock"
+    client = NetworkProcessClient(path)
+    with pytest.raises(Unavailable):
+        await client.until_gone()
+    served: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    async with (
+        await asyncio.start_unix_server(lambda _, writer: served.put_nowait(writer), path),
+        asyncio.TaskGroup() as group,
+    ):
+        waiting = group.create_task(client.until_gone())
+        writer = await served.get()
+        assert not waiting.done()
+        writer.close()
+        await waiting
