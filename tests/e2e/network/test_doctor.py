@@ -68,7 +68,6 @@ def test_packets_that_get_lost_by_their_size_are_found(cluster: Cluster) -> None
 
 def test_nodes_without_networks_or_without_life_are_found(cluster: Cluster) -> None:
     cluster.lab.kill_netd(2)
-    cluster.lab.host(2).netd_socket.unlink()
     try:
         assert findings(cluster, code=1) == {("error", "stack-netd", "h2")}
     finally:

@@ -216,7 +216,6 @@ def test_an_unhealthy_task_loses_its_name_while_it_still_runs(cluster: Cluster) 
 
 def test_a_node_without_network_process_is_given_no_task_in_a_network(cluster: Cluster) -> None:
     cluster.lab.kill_netd(2)
-    cluster.lab.host(2).netd_socket.unlink()
     named = {"Type": "Network", "Name": "stackyard"}
 
     def plugins() -> list[dict[str, str]]:
