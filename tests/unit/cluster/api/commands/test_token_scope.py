@@ -18,7 +18,7 @@ from cluster.api.commands.services import (
     roll_back_service,
     update_service,
 )
-from cluster.api.commands.stacks import deploy_stack
+from cluster.api.commands.stacks import deploy_stack, roll_back_stack
 from cluster.api.commands.token_scope import check_changes, visible
 from cluster.api.payloads.stacks import Deployment, WantedService
 from cluster.errors import PermissionDenied
@@ -258,14 +258,15 @@ def test_rotating_does_not_reach_into_other_stacks(cluster: Cluster) -> None:
     )  # fmt: skip
 
 
-def test_a_stored_login_is_not_sent_to_another_registry(cluster: Cluster) -> None:
-    def at(registry: str) -> ServiceSpec:
-        plain = service("shop_web")
-        container = plain.task_template.container_spec
-        assert container is not None
-        container = replace(container, image=f"{registry}/web:1")
-        return replace(plain, task_template=replace(plain.task_template, container_spec=container))
+def at(registry: str) -> ServiceSpec:
+    plain = service("shop_web")
+    container = plain.task_template.container_spec
+    assert container is not None
+    container = replace(container, image=f"{registry}/web:1")
+    return replace(plain, task_template=replace(plain.task_template, container_spec=container))
 
+
+def test_a_stored_login_is_not_sent_to_another_registry(cluster: Cluster) -> None:
     theirs = Credentials(given=RegistryAuth(encoded="theirs"), is_given=True)
     mine = Credentials(given=RegistryAuth(encoded="mine"), is_given=True)
     third = Credentials(given=RegistryAuth(encoded="third"), is_given=True)
@@ -281,3 +282,28 @@ def test_a_stored_login_is_not_sent_to_another_registry(cluster: Cluster) -> Non
     cluster.as_token(roll_back_service, web.id, web.meta.version)
     kept = cluster.service("shop_web").registry_auth
     assert kept == RegistryAuth(encoded="theirs")
+
+
+def test_a_rollback_of_a_stack_sends_each_login_to_its_own_registry(cluster: Cluster) -> None:
+    def deployment(registry: str, login: str) -> Deployment:
+        web, auth = cluster.service("shop_web"), RegistryAuth(encoded=login)
+        wanted = WantedService(
+            service_id=web.id,
+            version=web.meta.version,
+            spec=at(registry),
+            auth=auth,
+            is_auth_given=bool(login),
+        )
+        return Deployment(services=(wanted,))
+
+    back = (roll_back_stack, "shop", 0, cluster.new_id)
+    cluster(deploy_stack, "shop", deployment("good.example", "theirs"), cluster.new_id)
+    cluster.as_token(deploy_stack, "shop", deployment("other.example", "mine"), cluster.new_id)
+    cluster.as_token(*back, author="ci", lease="")
+    web = cluster.service("shop_web")
+    assert web.spec == cluster.state.revisions_of("shop")[-1].services[0]
+    assert web.registry_auth == RegistryAuth(encoded="theirs")
+    cluster.as_token(*back, author="ci", lease="")
+    assert cluster.service("shop_web").registry_auth == RegistryAuth(encoded="mine")
+    refused = (deploy_stack, "shop", deployment("evil.example", ""), cluster.new_id)
+    cluster.refused("stored registry login of service shop_web for evil.example", *refused)
