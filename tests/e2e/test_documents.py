@@ -16,7 +16,8 @@ import yaml
 from tests.support.certificates import TestAuthority
 from tests.support.cluster import MANAGER, Cluster, wait_for
 from tests.support.lab_host import ROOT, environment
-from tests.support.typed_commands import blocks
+from tests.support.ssh_server import ssh_server
+from tests.support.typed_commands import blocks, replaced
 
 RUNNER = 2  # the host from which a pipeline reaches the manager
 SWARM = 3  # the host whose engine is a Docker Swarm by itself
@@ -110,7 +111,7 @@ def tls(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
     server = authority.fill(tmp_path / "server", address=address)
     files = [f"--tls{name}={server / file}.pem" for name, file in (("cacert", "ca"), ("cert", "cert"), ("key", "key"))]  # fmt: skip
     cluster.lab.kill_stackd(MANAGER)
-    cluster.lab.start_stackd(MANAGER, "--host", f"tcp://{address}:2376", *files)
+    cluster.lab.start_stackd(MANAGER, "--host", f"tcp://{address}:2376", "--accept-tokens", *files)
     wait_for("the manager to lead", lambda: cluster.api("GET", "/swarm"))
     yield authority.fill(tmp_path / "client")
     cluster.lab.kill_stackd(MANAGER)
@@ -128,25 +129,35 @@ def test_the_commands_of_deploying(desk: Desk) -> None:
         desk.run(script(block))
 
 
-def is_tried_elsewhere(block: str) -> bool:
-    """SSH needs a server of its own, and tokens an administrator."""
-    return "ssh" in block or "token" in block
-
-
 @pytest.mark.timeout(600)
-def test_the_commands_of_a_pipeline(desk: Desk, tls: Path) -> None:
+def test_the_commands_of_a_pipeline(desk: Desk, tls: Path, tmp_path: Path) -> None:
     address = desk.cluster.address(MANAGER)
+    socket = str(desk.cluster.lab.host(MANAGER).stackd_socket)
+    at_the_manager = {
+        "PATH": f"{ROOT / '.venv/bin'}:/usr/bin:/bin",
+        "DOCKER_HOST": f"unix://{socket}",
+    }
+    token = ""
     desk.run("stack deploy -c docker-compose.yml --stable 0 shop")
-    for block in blocks("docs/ci.md", "sh"):
-        if is_tried_elsewhere(block):
-            continue
-        desk.edit()
-        if "tcp://" not in block:
-            desk.run(script(block))
-            continue
-        put = f"mkdir -p /run/ci && cp -r {tls} /run/ci/tls\n"
-        text = script(block).replace("manager.example.net", address)
-        assert "shop_web" in desk.run_in(RUNNER, put + text, {}, desk.folder)
+    with ssh_server(tmp_path / "ssh", at_the_manager) as url:
+        words = {
+            "ssh://deploy@manager.example.net": url,
+            "manager.example.net": address,
+            "/run/stackyard/stackd.sock": socket,
+        }
+        for block in blocks("docs/ci.md", "sh"):
+            desk.edit()
+            text = replaced(script(block), words)
+            if "token create" in block:
+                token = desk.run(text).split()[-1]
+            elif "tcp://" in block:
+                put = f"rm -rf /run/ci; mkdir /run/ci; cp -r {tls} /run/ci/tls; echo {token} >/run/ci/token\n"
+                env = {"DB_PASSWORD": PASSWORD}
+                assert "shop_web" in desk.run_in(RUNNER, put + text, env, desk.folder)
+            else:
+                path = f"{tmp_path / 'ssh/bin'}:{ROOT / '.venv/bin'}:{os.environ['PATH']}"
+                desk.run(text, {"PATH": path})
+    desk.run("stack token rm ci")
 
 
 def test_the_job_of_github_actions(desk: Desk, tls: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.support.certificates import TestAuthority
 from tests.support.cluster import HOSTS, MANAGER, Cluster, wait_for
 from tests.support.lab_host import ROOT, Host, environment, in_parallel
-from tests.support.typed_commands import FIRST_STEPS, INSTALL, README, Typed, blocks
+from tests.support.typed_commands import FIRST_STEPS, INSTALL, README, Typed, blocks, replaced
 
 AUTOLOCK = "docs/operations/autolock.md"
 BACKUP = "docs/operations/backup.md"
@@ -236,7 +236,7 @@ class Desk:
     def write(self, document: str) -> None:
         """Write the document's compose file, with images that the lab has."""
         [content] = blocks(document, "yaml")
-        (self.folder / "docker-compose.yml").write_text(_replaced(content, IMAGES))
+        (self.folder / "docker-compose.yml").write_text(replaced(content, IMAGES))
 
     def type(self, *typed: Typed, **instead: str) -> str:
         """Type commands one after the other, in one shell; gives what they print.
@@ -247,7 +247,7 @@ class Desk:
         """
         [host] = {one.host for one in typed}
         words = {**self.instead, **instead}
-        script = "\n".join(["set -eu", *(_replaced(one.command, words) for one in typed)])
+        script = "\n".join(["set -eu", *(replaced(one.command, words) for one in typed)])
         done = subprocess.run(
             self.cluster.lab.argv_in(
                 host, "sh", "-c", 'cd "$1" && exec sh -c "$2"', "sh", str(self.folder), script
@@ -275,7 +275,7 @@ class Desk:
             "server-key.pem": str(server / "key.pem"),
             " ca.pem": f" {server / 'ca.pem'}",
         }
-        program, *options = shlex.split(_replaced(typed.command, {**self.instead, **made}))
+        program, *options = shlex.split(replaced(typed.command, {**self.instead, **made}))
         assert program == "stackd"
         self.cluster.lab.kill_stackd(typed.host)
         self.cluster.lab.start_stackd(typed.host, *options)
@@ -290,12 +290,6 @@ class Desk:
     def _environment(self) -> Mapping[str, str]:
         path = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
         return {**environment(), "PATH": path, "DOCKER_CONFIG": str(self.folder)}
-
-
-def _replaced(text: str, words: Mapping[str, str]) -> str:
-    for word, other in words.items():
-        text = text.replace(word, other)
-    return text
 
 
 @pytest.fixture
@@ -441,7 +435,7 @@ def test_the_first_steps(desk: Desk) -> None:
     desk.serve(serve)
     greeting = {"WHOAMI_NAME": "GREETING"}
     compose = desk.folder / "docker-compose.yml"
-    compose.write_text(_replaced(compose.read_text(), greeting))
+    compose.write_text(replaced(compose.read_text(), greeting))
     assert "second from container" in desk.type(*STEP_PIPELINE, **greeting)
     said = desk.type(*STEP_FAILURE)
     assert "exit code 3" in said

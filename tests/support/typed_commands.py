@@ -7,6 +7,7 @@ that a command which is new in a document is typed by a test, or named here with
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -70,3 +71,10 @@ def blocks(document: str, language: str) -> list[str]:
 def _plain(line: str) -> str:
     line = re.sub(r"(^|\s{2,})#.*", "", line).strip().removeprefix("sudo ")
     return re.sub(r"^\.venv/bin/(?=stack)", "", line)
+
+
+def replaced(text: str, words: Mapping[str, str]) -> str:
+    """Return a text with other words for some, one after the other."""
+    for word, other in words.items():
+        text = text.replace(word, other)
+    return text
