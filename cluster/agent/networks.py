@@ -33,6 +33,9 @@ Nodes that are known to be down are not waited for.  So this is only for those t
 moment ago, and for a leader that did: long enough for nodes that are merely busy.
 """
 
+PARTING_PATIENCE_S = 2.0
+"""The same where the node has said goodbye: managers tell the other nodes, and this one nothing."""
+
 Acknowledge = Callable[[int], Awaitable[None]]
 """Tells the manager that the view of a revision is applied."""
 
@@ -104,6 +107,7 @@ class Networks:
         self._is_unsent = False  # there was no process yet to take the view
         self._acknowledged = 0  # the newest revision that was applied since `run` began
         self._drained: dict[TaskId, asyncio.Event] = {}
+        self._drain_patience_s = DRAIN_PATIENCE_S
         self._changed = asyncio.Event()
         self._progress = asyncio.Event()
 
@@ -191,12 +195,16 @@ class Networks:
             return "stack-netd on this node does not take the task's networks; its log says why"
         return f"no manager has told this node of network {', '.join(self._missing(task))} yet"
 
+    def part(self) -> None:
+        """Give others a moment only to let go of tasks: the node leaves, and nobody tells it."""
+        self._drain_patience_s = PARTING_PATIENCE_S
+
     async def until_drained(self, task: Task) -> None:
         """Wait until no node opens a connection to a task that is to end, or for a moment."""
         if not task.networks or not self.is_there():
             return
         try:
-            async with asyncio.timeout(DRAIN_PATIENCE_S):
+            async with asyncio.timeout(self._drain_patience_s):
                 await self._drain_event(task.id).wait()
         except TimeoutError:
             log.info("task is stopped though nodes may still connect to it", task=task.id)

@@ -119,12 +119,14 @@ class Worker:
             self._managers = tuple(managers)
             self._changed()
 
-    async def drop_all(self) -> None:
+    async def drop_all(self, patience_s: float) -> None:
         """Stop and remove every container, as the node leaves the cluster; `run` must be running.
 
-        The caller limits the time.
+        Args:
+            patience_s: seconds; containers that have not ended by then are removed as they are.
         """
         self._is_dropping = True
+        self._networks.part()
         for task_id in list(self._runners):
             self._dismiss(task_id)
         self._tasks = {}
@@ -133,7 +135,11 @@ class Worker:
         self._changed()
         self._note_idle()
         had_tasks = bool(self._leaving)
-        await self._is_idle.wait()
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._is_idle.wait()
+        except TimeoutError:
+            log.warning("containers are removed before they have ended", seconds=patience_s)
         if had_tasks:
             await self._sweep_all()
         try:

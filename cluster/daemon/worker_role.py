@@ -33,8 +33,11 @@ from cluster.rpc.messages import ManagerAddress, SessionMessage
 
 log = structlog.get_logger()
 
-LEAVE_TIMEOUT_S = 20.0
-"""How long leaving waits for containers to stop."""
+STOP_PATIENCE_S = 20.0
+"""How long leaving waits for containers to stop; then they are removed as they are."""
+
+LEAVE_TIMEOUT_S = 35.0
+"""How long that may take in all, removing them included."""
 
 LOOK_FOR_NETWORKS_EVERY_S = 2.0
 REPORT_TRIES = 10
@@ -146,7 +149,7 @@ class WorkerRole:
             log.warning("left without goodbye", error=str(error))
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
-                await self._worker.drop_all()
+                await self._worker.drop_all(STOP_PATIENCE_S)
         except TimeoutError:
             log.warning("containers are left behind", seconds=LEAVE_TIMEOUT_S)
 

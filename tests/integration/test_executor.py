@@ -333,5 +333,5 @@ async def test_fifty_tasks_start_and_stop(engine: RealEngine, tmp_path: Path) ->
         node.assign(*(a_task(engine, task_id) for task_id in ids))
         for task_id in ids:
             await node.reaches(S.RUNNING, task_id)
-        await node.worker.drop_all()
+        await node.worker.drop_all(60.0)
         assert engine.containers() == []

@@ -44,6 +44,7 @@ class FakeExecutor:
         self.pulls: dict[TaskId, asyncio.Event] = {}  # prepare waits until it is set
         self.health_after_start: Health = "none"
         self.stop_exit_code = 137
+        self.obstinate: set[TaskId] = set()  # whose containers do not end when they are told to
         self.listeners: dict[TaskId, Callable[[], None]] = {}
         self.printed: dict[TaskId, list[LogLine]] = {}  # what containers have printed
         self._made = 0
@@ -149,6 +150,8 @@ class FakeController:
         executor = self._executor
         executor.check()
         executor.calls.append(("shutdown", self._id))
+        if self._id in executor.obstinate:
+            await asyncio.Event().wait()
         if self.seen is not None and self.seen.phase == "running":
             executor.end(self._id, executor.stop_exit_code)
 

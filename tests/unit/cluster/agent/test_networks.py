@@ -20,6 +20,7 @@ from cluster.model.task import Task
 from cluster.rpc.messages import AssignmentsMessage
 from tests.support.builders import make_service, make_task
 from tests.support.fake_networks import FakeNetworkProcess, nothing_to_tidy_up
+from tests.support.virtual_time import run_virtual
 
 FRONT = NetworkView(
     id=NetworkId("front"), name="front", vni=1, subnet="10.0.1.0/24", gateway="10.0.1.1"
@@ -204,6 +205,18 @@ async def test_it_does_not_wait_for_ever() -> None:
     async with running(FakeNetworkProcess()) as networks:
         async with asyncio.timeout(20 * module.DRAIN_PATIENCE_S):
             await networks.until_drained(task())
+
+
+def test_a_node_that_leaves_waits_a_moment_only() -> None:
+    async def as_it_leaves() -> None:
+        async with running(FakeNetworkProcess()) as networks, asyncio.TaskGroup() as group:
+            before = group.create_task(networks.until_drained(task()))
+            await asyncio.sleep(0)
+            networks.part()
+            await networks.until_drained(task())
+            assert not before.done()
+
+    run_virtual(as_it_leaves())
 
 
 async def test_a_process_forgets_a_cluster_that_its_node_leaves() -> None:

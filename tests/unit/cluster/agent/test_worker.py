@@ -20,6 +20,7 @@ from tests.unit.cluster.agent.tasks import a_task
 
 S = TaskState
 ONE = TaskId("one")
+PATIENCE_S = 60.0  # with containers that end at once
 
 
 class Bench:
@@ -274,7 +275,7 @@ async def test_a_bug_in_one_task_leaves_the_others_alone(tmp_path: Path) -> None
         bench.assign(a_task("one"), a_task("two"))
         await bench.until_state(S.RUNNING, TaskId("two"))
         await bench.until_state(S.FAILED)
-        await bench.worker.drop_all()
+        await bench.worker.drop_all(PATIENCE_S)
         assert bench.executor.views == {}
 
 
@@ -293,7 +294,16 @@ async def test_leaving_drops_everything(tmp_path: Path) -> None:
     async with at_work(tmp_path) as bench:
         bench.assign(a_task("one"), a_task("two"))
         await bench.until_state(S.RUNNING)
-        await bench.worker.drop_all()
+        await bench.worker.drop_all(PATIENCE_S)
+        assert bench.executor.views == {}
+
+
+async def test_leaving_removes_what_does_not_end(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as bench:
+        bench.executor.obstinate = {ONE}
+        bench.assign(a_task("one"), a_task("two"))
+        await bench.until_state(S.RUNNING)
+        await bench.worker.drop_all(0.05)
         assert bench.executor.views == {}
 
 
