@@ -9,8 +9,9 @@ DIFFERENCES: dict[str, str] = {
 
 MEMBERS: dict[str, str] = {
     r"GET /networks.* \.Containers\.lb-": "balancing takes no address of a network on each node",
-    r"^(58b|75|80)-.*GET /networks.* \.(Containers|Peers)": (
-        "the network's task may be on a node that is not asked, and removed ones go sooner"
+    r"^(50c|52b|58b|75|80)-.*GET /networks.* \.(Containers|Peers)": (
+        "the network's task may be on a node that is not asked, or start a moment later, and removed "
+        "ones go sooner"
     ),
     r"\.PreviousSpec": "an equal spec is no new one, so there may be no previous one",
     r"ManagerStatus\.Leader": "the recording is of a leader, the replay asks a follower",
