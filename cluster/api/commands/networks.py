@@ -72,26 +72,14 @@ def _check_ranges(spec: NetworkSpec) -> None:
             subnet = ipaddress.ip_network(config.subnet, strict=False)
         except ValueError as error:
             raise InvalidArgument(f"{place}.Subnet: invalid subnet: {error}") from None
-        _check_gateway(place, config.gateway, subnet)
+        if config.gateway:
+            _check_address(f"{place}.Gateway", config.gateway, subnet)
         _check_ip_range(place, config.ip_range, subnet)
         for name, address in (config.auxiliary_addresses or {}).items():
-            _check_auxiliary(f"{place}.AuxiliaryAddresses[{name}]", address, subnet)
+            _check_address(f"{place}.AuxiliaryAddresses[{name}]", address, subnet)
 
 
-def _check_gateway(
-    place: str, gateway: str, subnet: ipaddress.IPv4Network | ipaddress.IPv6Network
-) -> None:
-    if not gateway:
-        return
-    try:
-        address = ipaddress.ip_address(gateway)
-    except ValueError as error:
-        raise InvalidArgument(f"{place}.Gateway: {error}") from None
-    if address not in subnet:
-        raise InvalidArgument(f"{place}.Gateway: {gateway} is not in the subnet {subnet}")
-
-
-def _check_auxiliary(
+def _check_address(
     place: str, text: str, subnet: ipaddress.IPv4Network | ipaddress.IPv6Network
 ) -> None:
     try:
