@@ -30,6 +30,9 @@ CALLER: Final = "X-Stackyard-Caller"
 ORIGIN: Final = "X-Stackyard-Origin"
 """Says from where; believed only of this process itself, as is `FORWARDED` where it counts."""
 
+NEWEST_THERE: Final = "X-Stackyard-Newest"
+"""Says which version of the API that node serves at most; who lies is answered in another one."""
+
 _LONGEST_NAME: Final = 128
 _UNPROVEN: Final = (
     "a client without a certificate needs a deploy token: give it in STACK_TOKEN, or for docker as "

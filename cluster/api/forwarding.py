@@ -20,7 +20,7 @@ import msgspec
 from aiohttp import web
 from yarl import URL
 
-from cluster.api.callers import CALLER, FORWARDED, ORIGIN, Caller
+from cluster.api.callers import CALLER, FORWARDED, NEWEST_THERE, ORIGIN, Caller
 from cluster.api.leased_store import LEASE
 from cluster.api.local_node import LocalNode
 from cluster.api.request import ApiRequest
@@ -77,6 +77,7 @@ async def _forwarded(request: ApiRequest, caller: Caller) -> ForwardRequest:
         target=http.raw_path,
         caller=caller.name,
         origin=caller.origin.place,
+        newest=str(request.newest),
         headers=tuple((str(n), v) for n, v in http.headers.items() if n.lower() in names),
         body=await request.body(),
     )
@@ -141,6 +142,7 @@ class ForwardedRequests:
             (FORWARDED, caller.node_id),
             (CALLER, quote(request.caller or f"manager {caller.node_id}")),
             (ORIGIN, quote(request.origin)),
+            *(((NEWEST_THERE, request.newest),) if request.newest else ()),
         ]
         try:
             async with (

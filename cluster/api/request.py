@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote, urlencode
 
 from aiohttp import web
 
-from cluster.api.versions import ApiVersion, split_path
+from cluster.api.versions import NEWEST, ApiVersion, split_path
 
 
 class ApiRequest:
@@ -20,10 +20,11 @@ class ApiRequest:
 
         Args:
             http: the request as aiohttp gives it.
-            version: the API version to answer in.
+            version: the newest that is served; the API version to answer in, unless it is set.
             headers: what every answer carries.
         """
         self.http = http
+        self.newest = version
         self.version = version
         self.method = http.method
         self._prefix, self.path = split_path(http.rel_url.raw_path)
@@ -31,6 +32,15 @@ class ApiRequest:
         self.parameters: Mapping[str, str] = {}
         self._headers = headers
         self._body: bytes | None = None
+
+    @property
+    def members_version(self) -> ApiVersion:
+        """The version whose members a service's spec may have.
+
+        Who speaks the newest that is served may know more: only the local engine keeps it from
+        saying so, and the service may run beside newer ones.
+        """
+        return NEWEST if self.version >= self.newest else self.version
 
     def parameter(self, name: str) -> str:
         """Return a part of the path that the route names, decoded."""

@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from cluster.api.actions import action_of
-from cluster.api.callers import Caller, bearer_of, connected_caller, origin_of
+from cluster.api.callers import NEWEST_THERE, Caller, bearer_of, connected_caller, origin_of
 from cluster.api.commands.tokens import authenticate
 from cluster.api.context import ApiContext
 from cluster.api.engine import Engine, open_engine
@@ -45,8 +45,10 @@ from cluster.api.tcp_endpoint import TcpEndpoint
 from cluster.api.tls_front import TlsProtocol
 from cluster.api.versions import (
     NEWEST,
+    ApiVersion,
     UnsupportedVersion,
     check_version,
+    parse_version,
     served_version,
     split_path,
 )
@@ -202,8 +204,9 @@ class _Dispatcher:
         headers = await _common_headers(engine, str(newest))
         request = ApiRequest(http, newest, headers)
         try:
+            request.newest = _newest_where_it_came_in(http, newest)
             text, _ = split_path(http.rel_url.raw_path)
-            request.version = check_version(text, newest)
+            request.version = check_version(text, request.newest)
             if http.headers.get("Expect", "").lower() == "100-continue":
                 await http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             response = await self._answer(request)
@@ -354,6 +357,15 @@ def _is_spliced(method: str, target: str) -> bool:
     except InvalidArgument:
         return False
     return path.startswith("/") and not is_cluster_path(path) and ROUTES.find(method, path) is None
+
+
+def _newest_where_it_came_in(http: web.BaseRequest, newest: ApiVersion) -> ApiVersion:
+    """Return what the manager that passed a request on serves, else `newest`, what this one does.
+
+    Their engines may differ, and the client has only heard of that one's.
+    """
+    text = http.headers.get(NEWEST_THERE, "")
+    return served_version(parse_version(text)) if text else newest
 
 
 async def _common_headers(engine: Engine, newest: str) -> dict[str, str]:

@@ -251,13 +251,15 @@ class ForwardRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """A request to the API, for the leader to answer; `target` is path and query as they came.
 
     `caller` says who sent it to the manager that passes it on, `origin` from where; a deploy token
-    comes as it is, in the headers, for the leader to judge.
+    comes as it is, in the headers, for the leader to judge.  `newest` is the newest version of the
+    API that this manager serves, "" if it is too old to say so: the leader's engine may be another.
     """
 
     method: str
     target: str
     caller: str = ""
     origin: str = ""
+    newest: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
 

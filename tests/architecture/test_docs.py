@@ -18,6 +18,7 @@ import click
 import msgspec
 import pytest
 
+from cluster.api.payloads.member_versions import SINCE
 from cluster.api.routes import (
     audit,
     containers,
@@ -159,6 +160,17 @@ def service_fields_block() -> str:
     return "\n".join(lines)
 
 
+def member_versions_block() -> str:
+    """Return the members of a service that older requests cannot set, by version."""
+    parts = []
+    for version in sorted(set(SINCE.values())):
+        members = ", ".join(member for member, since in SINCE.items() if since == version)
+        parts.append("\n".join((f"below {version}", *textwrap.wrap(
+            members, 100, initial_indent="    ", subsequent_indent="    "
+        ))))  # fmt: skip
+    return "\n\n".join(parts)
+
+
 def operation_tests_block() -> str:
     """Return the operations of the swarm's part of the API by the test that shows them."""
     by_test: dict[str, list[str]] = {}
@@ -230,6 +242,7 @@ BLOCKS = {
     "stack-differences": ("docs/compatibility.md", stack_differences_block),
     "service-fields": ("docs/compatibility.md", service_fields_block),
     "operation-tests": ("docs/compatibility.md", operation_tests_block),
+    "member-versions": ("docs/compatibility.md", member_versions_block),
     "error-differences": ("docs/compatibility.md", error_differences_block),
     "trace-differences": ("docs/compatibility.md", trace_differences_block),
     "compose-differences": ("docs/compatibility.md", compose_differences_block),

@@ -268,7 +268,9 @@ def _with_shown_defaults(spec: ServiceSpec) -> ServiceSpec:
     It is stored, so that a client that sends back what it has read changes nothing, and clients
     that differ in what they leave out mean the same.
     """
-    mode = spec.mode or ServiceMode(replicated=ReplicatedMode())
+    mode = spec.mode
+    if mode is None or mode == ServiceMode():
+        mode = ServiceMode(replicated=ReplicatedMode())
     if mode.replicated is not None and mode.replicated.replicas is None:
         mode = msgspec.structs.replace(mode, replicated=ReplicatedMode(replicas=1))
     job = mode.replicated_job

@@ -7,10 +7,28 @@ from typing import Any, TypeVar
 import msgspec
 
 from cluster.api.payloads.decoding import convert_tree, decode_body
+from cluster.api.versions import ApiVersion
+from cluster.errors import InvalidArgument
 from cluster.model.config import ConfigSpec
 from cluster.model.secret import SecretSpec
 
+_TEMPLATING_SINCE = ApiVersion(1, 37)
+
 S = TypeVar("S", SecretSpec, ConfigSpec)
+
+
+def check_templating(spec: SecretSpec | ConfigSpec, version: ApiVersion) -> None:
+    """Refuse a template of a client that is too old to know of them, as Docker does.
+
+    Raises:
+        InvalidArgument: the version is older than the member `Templating`.
+    """
+    if spec.templating is not None and version < _TEMPLATING_SINCE:
+        kind = "secret" if isinstance(spec, SecretSpec) else "config"
+        raise InvalidArgument(
+            f"Templating: {kind} templating is not supported on the specified API version: "
+            f"{version}; it takes {_TEMPLATING_SINCE}"
+        )
 
 
 def decode_secret_spec(body: bytes) -> SecretSpec:

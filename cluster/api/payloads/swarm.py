@@ -10,6 +10,7 @@ import msgspec
 from cluster.api.local_node import InitRequest, JoinRequest
 from cluster.api.payloads.decoding import decode_body
 from cluster.api.payloads.nodes import parse_availability
+from cluster.api.versions import ApiVersion
 from cluster.errors import InvalidArgument, Unimplemented
 from cluster.model.cluster import (
     DEFAULT_HEARTBEAT_PERIOD_NS,
@@ -29,6 +30,8 @@ _DEFAULT_RAFT = RaftConfig(
     heartbeat_tick=1,
 )
 _MAX_PORT = 65_535
+_POOLS_SINCE = ApiVersion(1, 39)
+_PATH_PORT_SINCE = ApiVersion(1, 40)
 
 
 class _InitBody(SpecStruct, frozen=True, kw_only=True, gc=False):
@@ -76,13 +79,19 @@ class _UpdateBody(SpecStruct, frozen=True, kw_only=True, gc=False):
     ca_config: _CaBody = msgspec.field(default_factory=_CaBody, name="CAConfig")
 
 
-def decode_init(body: bytes) -> InitRequest:
+def decode_init(body: bytes, version: ApiVersion) -> InitRequest:
     """Return how a client wishes a cluster to be made, absent settings filled in.
+
+    What its version of the API did not have yet is left out, as by Docker.
 
     Raises:
         InvalidArgument: a member that is wrong, which the message names.
     """
     given = decode_body(body, _InitBody)
+    if version < _POOLS_SINCE:
+        given = msgspec.structs.replace(given, default_addr_pool=(), subnet_size=0)
+    if version < _PATH_PORT_SINCE:
+        given = msgspec.structs.replace(given, data_path_port=0)
     if not 0 <= given.data_path_port <= _MAX_PORT:
         raise InvalidArgument(f"DataPathPort: {given.data_path_port} is no port number")
     spec = with_defaults(given.spec)

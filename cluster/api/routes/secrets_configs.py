@@ -18,7 +18,11 @@ from cluster.api.convert.secrets_configs import config_json, secret_json
 from cluster.api.error_response import empty_response, json_response
 from cluster.api.filters import Filters
 from cluster.api.leased_store import leased_store
-from cluster.api.payloads.secrets_configs import decode_config_spec, decode_secret_spec
+from cluster.api.payloads.secrets_configs import (
+    check_templating,
+    decode_config_spec,
+    decode_secret_spec,
+)
 from cluster.api.query import object_version
 from cluster.api.request import ApiRequest
 from cluster.api.routing import Route
@@ -57,6 +61,7 @@ async def make_secret(api: ApiContext, request: ApiRequest) -> web.StreamRespons
     """Make a secret."""
     store = leased_store(api, request)
     spec = with_digest(decode_secret_spec(await request.body()))
+    check_templating(spec, request.version)
     api.check_own("secret", spec.name, spec.labels)
     secret_id = SecretId(api.new_id())
     await store.update(lambda tx: create_secret(tx, spec, secret_id))
@@ -67,6 +72,7 @@ async def make_config(api: ApiContext, request: ApiRequest) -> web.StreamRespons
     """Make a config."""
     store = leased_store(api, request)
     spec = decode_config_spec(await request.body())
+    check_templating(spec, request.version)
     api.check_own("config", spec.name, spec.labels)
     config_id = ConfigId(api.new_id())
     await store.update(lambda tx: create_config(tx, spec, config_id))

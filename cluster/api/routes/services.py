@@ -22,6 +22,7 @@ from cluster.api.error_response import empty_response, json_response, raw_json_r
 from cluster.api.filters import Filters
 from cluster.api.leased_store import leased_store
 from cluster.api.log_stream import stream_logs
+from cluster.api.payloads.member_versions import without_newer_members
 from cluster.api.payloads.services import decode_service_spec
 from cluster.api.query import object_version, strict_flag
 from cluster.api.request import ApiRequest
@@ -30,7 +31,7 @@ from cluster.api.versions import ApiVersion
 from cluster.errors import InvalidArgument
 from cluster.model.logs import LogSelection
 from cluster.model.registry_login import RegistryAuth, decode_registry_auth
-from cluster.model.service import Service
+from cluster.model.service import Service, ServiceSpec
 from cluster.store.transaction import Transaction
 
 _FILTERS = ("id", "name", "label", "mode", "runtime")
@@ -70,7 +71,7 @@ async def inspect_service(api: ApiContext, request: ApiRequest) -> web.StreamRes
 async def make_service(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Make a service."""
     store = leased_store(api, request)
-    spec = decode_service_spec(await request.body(), request.version)
+    spec = await _spec_wanted(request)
     api.check_own("service", spec.name, spec.labels)
     auth = _credentials(request).given
     accepted = await store.update(lambda tx: create_service(tx, spec, api.new_id, auth))
@@ -145,9 +146,14 @@ async def _change_wanted(request: ApiRequest, version: int) -> Callable[[Transac
         )
     if rollback:
         return lambda tx: roll_back_service(tx, service_text, version)
-    spec = decode_service_spec(await request.body(), request.version)
+    spec = await _spec_wanted(request)
     credentials = _credentials(request, from_previous_spec=auth_from == "previous-spec")
     return lambda tx: update_service(tx, service_text, version, spec, credentials)
+
+
+async def _spec_wanted(request: ApiRequest) -> ServiceSpec:
+    spec = decode_service_spec(await request.body(), request.version)
+    return without_newer_members(spec, request.members_version)
 
 
 def _credentials(request: ApiRequest, *, from_previous_spec: bool = False) -> Credentials:

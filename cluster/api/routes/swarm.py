@@ -40,7 +40,7 @@ async def inspect(api: ApiContext, request: ApiRequest) -> web.StreamResponse:  
 
 async def init(api: ApiContext, request: ApiRequest) -> web.StreamResponse:
     """Make a cluster with this node as its manager."""
-    wanted = replace(decode_init(await request.body()), author=api.author)
+    wanted = replace(decode_init(await request.body(), request.version), author=api.author)
     if api.node.info().local_state != "inactive" and not wanted.force_new_cluster:
         raise already_in_swarm()
     check_cluster_spec(wanted.spec)

@@ -11,6 +11,7 @@ from unittest.mock import ANY
 import msgspec
 import pytest
 
+from cluster.api.callers import NEWEST_THERE
 from cluster.model.ids import NodeId
 from cluster.model.node import NodeStatus
 from tests.compat.memory_node import MemoryNode, node
@@ -223,3 +224,78 @@ async def test_a_changed_object_is_shown_changed(manager: Client, local_node: Me
     local_node.memory.put(msgspec.structs.replace(stored, status=NodeStatus(state="down")))
     _, shown = await manager("GET", f"/nodes/{worker.id}")
     assert shown["Status"]["State"] == "down"
+
+
+@pytest.mark.parametrize("kind", ["secret", "config"])
+async def test_templates_need_a_client_that_knows_them(manager: Client, kind: str) -> None:
+    wanted = {"Name": "t", "Data": "YQ==", "Templating": {"Name": "golang"}}
+    status, content = await manager("POST", f"/v1.36/{kind}s/create", wanted)
+    assert status == 400
+    told = f"{kind} templating is not supported on the specified API version: 1.36"
+    assert told in content["message"]
+    assert (await manager("POST", f"/v1.37/{kind}s/create", wanted))[0] == 201
+
+
+async def test_members_newer_than_the_request_are_dropped(manager: Client) -> None:
+    container = {"Image": "busybox", "Sysctls": {"a": "1"}, "OomScoreAdj": 5}
+    wanted = {**SERVICE, "TaskTemplate": {"ContainerSpec": container}}
+    for version, name, kept in (
+        ("/v1.39", "a", set()),
+        ("/v1.45", "b", {"Sysctls"}),
+        ("/v1.50", "c", {"Sysctls", "OomScoreAdj"}),
+        ("", "d", {"Sysctls", "OomScoreAdj"}),
+    ):
+        await manager("POST", f"{version}/services/create", {**wanted, "Name": name})
+        _, shown = await manager("GET", f"/services/{name}")
+        assert set(shown["Spec"]["TaskTemplate"]["ContainerSpec"]) & container.keys() == {
+            "Image",
+            *kept,
+        }
+    spec, index = shown["Spec"], str(shown["Version"]["Index"])
+    assert (await manager("POST", "/v1.45/services/d/update", spec, version=index))[0] == 200
+    _, shown = await manager("GET", "/services/d")
+    assert "OomScoreAdj" not in shown["Spec"]["TaskTemplate"]["ContainerSpec"]
+
+
+async def test_a_mode_without_members_is_replicated(manager: Client) -> None:
+    assert (await manager("POST", "/services/create", {**SERVICE, "Mode": {}}))[0] == 201
+    _, shown = await manager("GET", "/services/web")
+    assert shown["Spec"]["Mode"] == {"Replicated": {"Replicas": 1}}
+
+
+async def test_the_newest_version_may_say_what_only_this_engine_does_not_know(
+    with_engine: Client,
+) -> None:
+    """Else each change by a client that sends back what it was shown would take it away."""
+    await with_engine("POST", "/swarm/init", golden("swarm-init-request"))
+    container = {"Image": "busybox", "Privileges": {"NoNewPrivileges": True}}
+    wanted = {**SERVICE, "TaskTemplate": {"ContainerSpec": container}}
+    for version, is_kept in (("1.41", True), ("1.40", False)):
+        name = f"v{version[-2:]}"
+        await with_engine("POST", f"/v{version}/services/create", {**wanted, "Name": name})
+        _, shown = await with_engine("GET", f"/services/{name}")
+        kept = shown["Spec"]["TaskTemplate"]["ContainerSpec"]["Privileges"]
+        assert ("NoNewPrivileges" in kept) is is_kept
+
+
+async def test_what_is_passed_on_counts_as_where_it_came_in(with_engine: Client) -> None:
+    """The engine beside the leader serves 1.41, that of the manager which the client asked not."""
+    await with_engine("POST", "/swarm/init", golden("swarm-init-request"))
+    assert (await with_engine("POST", "/v1.50/services/create", SERVICE))[0] == 400
+    container = {"Image": "busybox", "OomScoreAdj": 5}
+    wanted = {**SERVICE, "TaskTemplate": {"ContainerSpec": container}}
+    for version, newest, is_kept in (
+        ("1.50", "1.50", True),
+        ("1.41", "1.50", False),
+        ("1.40", "1.40", True),
+    ):
+        name = f"at{version[-2:]}"
+        async with with_engine.session.post(
+            f"http://d/v{version}/services/create",
+            json={**wanted, "Name": name},
+            headers={NEWEST_THERE: newest},
+        ) as answer:
+            assert answer.status == 201, await answer.text()
+        _, shown = await with_engine("GET", f"/services/{name}")
+        kept = shown["Spec"]["TaskTemplate"]["ContainerSpec"]
+        assert ("OomScoreAdj" in kept) is is_kept

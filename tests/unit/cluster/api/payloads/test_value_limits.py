@@ -6,6 +6,7 @@ import pytest
 from cluster.api.payloads.decoding import convert_tree
 from cluster.api.payloads.extensions import decode_extensions
 from cluster.api.payloads.swarm import decode_cluster_spec, decode_init
+from cluster.api.versions import NEWEST
 from cluster.errors import InvalidArgument
 from cluster.model.extensions import EXTENSION_LABEL
 from cluster.model.node import NodeSpec
@@ -75,7 +76,7 @@ def test_the_cluster_has_the_same_limits(tree: dict[str, object], place: str) ->
     with pytest.raises(InvalidArgument, match=place):
         decode_cluster_spec(msgspec.json.encode(tree | {"Name": "default"}))
     with pytest.raises(InvalidArgument, match="Spec." + place):
-        decode_init(msgspec.json.encode({"Spec": tree}))
+        decode_init(msgspec.json.encode({"Spec": tree}), NEWEST)
 
 
 def test_the_extension_label_has_the_same_limits() -> None:
