@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.compat.api_coverage import FIELDS, OPERATIONS
+from cluster.api.server import ROUTES
+from tests.compat.api_coverage import FIELDS, OPERATIONS, OWN_OPERATIONS
 from tests.support.lab_host import ROOT
 
 MEMBERS = (ROOT / "tests/compat/traces/service-members-1.50.txt").read_text().split()
-TESTS = sorted({row.test for row in FIELDS.values()} | set(OPERATIONS.values()))
+ALL_OPERATIONS = OPERATIONS | OWN_OPERATIONS
+TESTS = sorted({row.test for row in FIELDS.values()} | set(ALL_OPERATIONS.values()))
 
 
 @pytest.mark.parametrize("member", MEMBERS)
@@ -23,6 +25,11 @@ def test_a_row_is_of_a_member(row: str) -> None:
 
 def test_there_are_43_operations() -> None:
     assert len(OPERATIONS) == 43
+
+
+def test_every_operation_that_is_served_names_a_test() -> None:
+    served = {f"{route.method} {route.pattern.removesuffix('/?')}" for route in ROUTES.routes}
+    assert {"GET /distribution/{name}/json", *served} == set(ALL_OPERATIONS)
 
 
 @pytest.mark.parametrize("test", TESTS)

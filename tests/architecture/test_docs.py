@@ -41,7 +41,7 @@ from stack.cli.commands import cli
 from stack.compose.keys import ROOT as COMPOSE_KEYS
 from stack.compose.keys import Key, Status
 from stack.deploy.events import AnyEvent
-from tests.compat.api_coverage import FIELDS, OPERATIONS
+from tests.compat.api_coverage import FIELDS, OPERATIONS, OWN_OPERATIONS
 from tests.compat.compose_differences import DIFFERENCES as COMPOSE_DIFFERENCES
 from tests.compat.error_differences import DIFFERENCES as ERROR_DIFFERENCES
 from tests.compat.stack_differences import DIFFERENCES
@@ -172,9 +172,9 @@ def member_versions_block() -> str:
 
 
 def operation_tests_block() -> str:
-    """Return the operations of the swarm's part of the API by the test that shows them."""
+    """Return the operations that are served by the test that shows them."""
     by_test: dict[str, list[str]] = {}
-    for operation, test in OPERATIONS.items():
+    for operation, test in (OPERATIONS | OWN_OPERATIONS).items():
         by_test.setdefault(test.replace("::", " "), []).append(operation)
     return _reasons_with_cases({o: test for test, all_of in by_test.items() for o in all_of})
 

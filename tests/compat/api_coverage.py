@@ -191,3 +191,34 @@ OPERATIONS: dict[str, str] = {
     **{f"POST /{kind}/{{id}}/update": _FILE_UPDATES for kind in ("secrets", "configs")},
 }  # fmt: skip
 """The 43 operations of the swarm part of the API, each with a test that carries it out."""
+
+_REVISIONS = "e2e/test_stacks.py::test_each_deployment_is_a_revision_that_one_can_return_to"
+_LEASES = "e2e/test_stacks.py::test_an_operator_breaks_in"
+_TOKENS = (
+    "unit/cluster/api/test_limited_routes.py::test_a_token_that_is_wrong_or_taken_back_is_a_401"
+)
+_TOKENS_SHOWN = "unit/cluster/api/test_limited_routes.py::test_a_token_is_shown_once"
+_COPIES = "e2e/test_identity.py::test_a_cluster_lives_on_from_its_backup_on_another_host"
+
+OWN_OPERATIONS: dict[str, str] = {
+    "GET /containers/json": "compat/test_engine_passthrough.py::test_task_containers_are_told_apart",
+    "POST /containers/create": _PLAIN,
+    "GET /stacks": "unit/cluster/api/test_limited_routes.py::test_lists_hold_its_stacks_only",
+    "GET /stacks/{name}": "e2e/test_stacks.py::test_two_deployments_do_not_interleave",
+    "GET /stacks/{name}/revisions": _REVISIONS,
+    "GET /stacks/{name}/revisions/{number}": _REVISIONS,
+    "POST /stacks/{name}/deploy": _REVISIONS,
+    "POST /stacks/{name}/rollback": _REVISIONS,
+    "POST /stacks/{name}/lease": _LEASES,
+    "DELETE /stacks/{name}/lease": _LEASES,
+    "GET /stackyard/tokens": _TOKENS_SHOWN,
+    "GET /stackyard/tokens/{id}": _TOKENS_SHOWN,
+    "POST /stackyard/tokens/create": _TOKENS_SHOWN,
+    "POST /stackyard/tokens/{id}/rotate": _TOKENS,
+    "DELETE /stackyard/tokens/{id}": _TOKENS,
+    "GET /stackyard/audit": "unit/cluster/api/test_audit.py::test_the_log_is_read_by_stack_time_and_number",
+    "POST /stackyard/backup": _COPIES,
+    "POST /stackyard/restore": _COPIES,
+    "POST /stackyard/diagnosis": "e2e/network/test_doctor.py::test_closed_ports_are_found_between_the_right_nodes",
+}  # fmt: skip
+"""The other operations that are served here, the project's own among them."""
