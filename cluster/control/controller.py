@@ -31,6 +31,9 @@ log = structlog.get_logger()
 MAX_CHANGES_A_TURN = 1000
 """Keeps a log entry near a megabyte; what is left goes into the next turn."""
 
+SHORTEST_WAIT_NS = SECOND_NS // 10
+"""Between two looks at a key of which the first found nothing to do."""
+
 Key = tuple[int, str]  # which reconciler, which of its keys
 
 
@@ -140,7 +143,9 @@ class Controller:
                 for change in _changes_of(plan):
                     self._wake(change, tx.state)
                 if plan.wake_at is not None:
-                    self._queue.add_at(entry, plan.wake_at)
+                    # who wants to go on at once although nothing changes would keep all others out
+                    soonest = after(tx.now, SHORTEST_WAIT_NS) if plan.is_empty else tx.now
+                    self._queue.add_at(entry, max(plan.wake_at, soonest))
             if entry in self._alone:
                 return
 

@@ -98,10 +98,11 @@ class _Run:
             self._tend(slot)
         at_work = sum(1 for slot in self._slots.values() if self._is_at_work(slot))
         free = (n for n in range(total) if n not in self._slots or not self._slots[n].tasks)
-        number_missing = max(0, min(spec.max_concurrent - at_work, total))
-        for number in list(islice(free, min(number_missing, MAX_NEW_SLOTS))):
+        number_missing = max(0, spec.max_concurrent - at_work)
+        missing = list(islice(free, min(number_missing, MAX_NEW_SLOTS + 1)))
+        for number in missing[:MAX_NEW_SLOTS]:
             self._tend(self._slot(number))
-        self._is_cut_short = number_missing > MAX_NEW_SLOTS
+        self._is_cut_short = len(missing) > MAX_NEW_SLOTS
 
     def _tend_nodes(self) -> None:
         """Run the job once on every node that fits."""

@@ -227,3 +227,22 @@ async def test_waiting_is_kept_in_the_queue_until_its_time() -> None:
         async with asyncio.timeout(5):
             while len(reconciler.times) < 2:
                 await asyncio.sleep(0.005)
+
+
+async def test_who_wants_to_go_on_at_once_without_any_change_stops_nobody() -> None:
+    class NeverEnds:
+        name = "never ends"
+
+        def keys_of(self, change: Change, state: ClusterState) -> Iterable[str]:
+            return []
+
+        def all_keys(self, state: ClusterState) -> Iterable[str]:
+            return ["key"]
+
+        def reconcile(self, state: ClusterState, key: str, now: Timestamp, new_id: NewId) -> Plan:
+            return Plan(wake_at=now)
+
+    store = MemoryStore(service("a"))
+    async with running(Controller(store, [NeverEnds(), MakesOneTask()], store.clock, ids())):
+        await settle()
+        assert len(store.view().tasks) == 1

@@ -76,6 +76,17 @@ def test_a_great_job_is_begun_in_parts() -> None:
     assert (len(plan.create), plan.wake_at) == (MAX_NEW_SLOTS, seconds(NOW))
 
 
+def test_a_great_job_that_has_come_to_its_last_slots_is_left_alone() -> None:
+    """Else the leader would look at it over and over, for good once it is done."""
+    service = job(concurrent=MAX_NEW_SLOTS + 2, total=MAX_NEW_SLOTS + 2)
+    done = [task(slot, S.COMPLETE, service) for slot in range(MAX_NEW_SLOTS + 1)]
+    plan = reconcile(service, *done)
+    assert (made(plan), plan.wake_at) == ([MAX_NEW_SLOTS + 1], None)
+    last = MAX_NEW_SLOTS + 1
+    assert reconcile(service, *done, task(last, S.RUNNING, service)).is_empty
+    assert reconcile(service, *done, task(last, S.COMPLETE, service)).is_empty
+
+
 def test_a_slot_whose_attempts_are_used_up_is_given_up() -> None:
     service = job(restart=ONCE)
     assert made(reconcile(service, task(0, S.FAILED, service), task(1, service=service))) == [2]
