@@ -1,7 +1,8 @@
 """Clears away what no longer counts: old history, removed tasks, orphans.
 
 * A slot keeps as many tasks as the cluster's history limit says, the live one included, and as
-  many attempts as its restart policy counts, if those are more.  The latest always stays.
+  many attempts as its restart policy counts, if those are more.  The latest always stays, and so
+  does what completed a job.
 * A task that is to be removed is deleted once it has ended, was never given to a node, or its
   node is down or gone (should that node return, it removes what it finds no task for).
 * Tasks whose service is gone are to be removed, and go all together, a moment after the last has
@@ -163,6 +164,14 @@ class _Reaping:
         if max_attempts:
             attempts = [t.id for t in slot.tasks if is_attempt(t)]
             keep.update(attempts[-(max_attempts + 1) :])
+        keep.update(
+            # without it the slot of a job would not look done, and run again
+            t.id
+            for t in slot.tasks
+            if t.is_of_job
+            and t.status.state is TaskState.COMPLETE
+            and t.job_iteration == latest.job_iteration
+        )
         for task in slot.tasks:
             is_history = task.status.state.is_terminal and not task.is_wanted
             if is_history and task.id not in keep:

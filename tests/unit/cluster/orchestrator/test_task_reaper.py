@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from cluster.model.ids import NetworkId
+from cluster.model.ids import NetworkId, TaskId
 from cluster.model.meta import Meta
 from cluster.model.network import Network, NetworkSpec
 from cluster.model.objects import StoredObject
+from cluster.model.service import ReplicatedJobMode
 from cluster.model.task_state import TaskState
 from cluster.model.update_policy import RestartPolicy
 from cluster.orchestrator.task_reaper import TaskReaper
@@ -53,6 +54,16 @@ def test_what_counts_as_an_attempt_stays() -> None:
     tasks = [replace(t, spec=service.spec.task_template) for t in history(12)]
     plan = reap(make_cluster(), make_node("a"), service, *tasks)
     assert [t.id for t in plan.delete] == [f"old{i:02}" for i in range(4)]
+
+
+def test_what_completed_a_job_stays_though_a_helper_was_made_after_it() -> None:
+    job = make_service("web", job=ReplicatedJobMode(), iteration=2)
+    ended = {"desired": S.SHUTDOWN, "node": "a", "slot": 0}
+    first = make_task("old", job, state=S.COMPLETE, made_at=1, **ended)
+    earlier = replace(first, id=TaskId("earlier"), job_iteration=1)
+    helper = make_task("helper", job, state=S.SHUTDOWN, made_at=2, **ended)
+    plan = reap(make_cluster(task_history=1), make_node("a"), job, earlier, first, helper)
+    assert [t.id for t in plan.delete] == ["earlier"]
 
 
 def test_ended_tasks_that_nobody_has_looked_at_yet_stay() -> None:
