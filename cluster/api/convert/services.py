@@ -66,7 +66,8 @@ def service_status(
     """Return how many tasks run and how many are wanted.
 
     Counted are slots, not tasks, and of wanted tasks only: while a task replaces another, or
-    when a node that nobody hears of may still run some, a service never shows more than it wants.
+    when a node that nobody hears of may still run some, or when it was made smaller this moment, a
+    service never shows more than it wants.
     Of a job the present iteration counts.
     """
     running = set()
@@ -82,9 +83,11 @@ def service_status(
         if task.is_of_job and task.status.state == TaskState.COMPLETE:
             completed.add(task.place)
     # clients show the completed ones of a global job out of both numbers together
+    desired = _desired_tasks(service.spec, len(wanted - completed))
     return {
-        "RunningTasks": len(running),
-        "DesiredTasks": _desired_tasks(service.spec, len(wanted - completed)),
+        # those of a smaller number that was just asked for are about to be told so
+        "RunningTasks": min(len(running), desired),
+        "DesiredTasks": desired,
         "CompletedTasks": len(completed),
     }
 

@@ -130,6 +130,12 @@ def test_a_count_never_shows_more_than_is_wanted() -> None:
     assert counts == {"RunningTasks": 1, "DesiredTasks": 3, "CompletedTasks": 0}
 
 
+def test_a_service_that_was_made_smaller_this_moment_shows_no_more_than_it_wants() -> None:
+    service = _service(ServiceMode(replicated=ReplicatedMode(replicas=2)))
+    counts = service_status(service, [_task(n, slot=n) for n in (1, 2, 3)], frozenset())
+    assert counts == {"RunningTasks": 2, "DesiredTasks": 2, "CompletedTasks": 0}
+
+
 def test_a_global_service_wants_what_the_orchestrator_has_made() -> None:
     service = _service(ServiceMode(global_=GlobalMode()))
     tasks = [_task(1), _task(2, node="n2", status=TaskStatus(state=TaskState.PENDING))]
