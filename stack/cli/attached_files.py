@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 import sys
 from pathlib import Path
 
 import click
 
 from stack.cli.session import client_of, now_s, say
-from stack.cli.tables import age, label_list, list_options, show
+from stack.cli.tables import age, label_list, list_options, object_format_option, show, show_objects
 from stack.engine.payloads import FileKind, Json, Named
 from stack.errors import UsageError
 
@@ -55,11 +54,12 @@ def _group(kind: FileKind, name: str, summary: str) -> click.Group:
 
     @group.command("inspect")
     @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+    @object_format_option
     @click.pass_context
-    def inspect(ctx: click.Context, names: tuple[str, ...]) -> None:
+    def inspect(ctx: click.Context, names: tuple[str, ...], *, form: str) -> None:
         client = client_of(ctx)
         ask = client.secret if kind == "secret" else client.config
-        click.echo(json.dumps([ask(one) for one in names], indent=2))
+        show_objects([ask(one) for one in names], form)
 
     inspect.help = f"Show {kind}s as JSON, as the API gives them."
 

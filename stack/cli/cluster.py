@@ -11,6 +11,7 @@ from stack.cli.cluster_doctor import doctor
 from stack.cli.cluster_identity import ca, lock, unlock, unlock_key
 from stack.cli.node_options import node_options
 from stack.cli.session import client_of, say
+from stack.cli.tables import object_format_option, show_objects
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Json
 from stack.errors import StackError
@@ -126,12 +127,16 @@ def token(ctx: click.Context, role: str, *, rotate: bool, quiet: bool) -> None:
 
 
 @cluster.command("inspect")
+@object_format_option
 @click.pass_context
-def inspect(ctx: click.Context) -> None:
+def inspect(ctx: click.Context, *, form: str) -> None:
     """Show the cluster as JSON; join tokens are left out ('stack cluster token' shows them)."""
     found = client_of(ctx).cluster()
     found.pop("JoinTokens", None)
-    click.echo(json.dumps(found, indent=2))
+    if form == "json":
+        click.echo(json.dumps(found, indent=2))  # there is only one: no array
+    else:
+        show_objects([found], form)
 
 
 def _rotate(client: EngineClient, role: str) -> None:

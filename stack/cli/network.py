@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from stack.cli.cluster_doctor import NETWORK_CHECKS, diagnose
 from stack.cli.session import client_of, say, warn_all
-from stack.cli.tables import label_list, list_options, short_id, show
+from stack.cli.tables import (
+    label_list,
+    list_options,
+    object_format_option,
+    short_id,
+    show,
+    show_objects,
+)
 from stack.engine.payloads import Json
 from stack.errors import NotFound, UsageError
 
@@ -89,8 +94,9 @@ def create(  # noqa: PLR0913 - one for each option
 @network.command("inspect")
 @click.argument("names", nargs=-1, required=True, metavar="NETWORK...")
 @click.option("--check", is_flag=True, help="Look for trouble as well; takes about five seconds.")
+@object_format_option
 @click.pass_context
-def inspect(ctx: click.Context, names: tuple[str, ...], *, check: bool) -> None:
+def inspect(ctx: click.Context, names: tuple[str, ...], *, check: bool, form: str) -> None:
     """Show networks as JSON: as the API gives them, with services, tasks and nodes.
 
     With --check, Findings holds what is wrong between nodes and with what they made of networks.
@@ -106,7 +112,7 @@ def inspect(ctx: click.Context, names: tuple[str, ...], *, check: bool) -> None:
         findings = [f for f in diagnose(client) if f["Check"] in NETWORK_CHECKS]
         for shown in found:
             shown["Findings"] = findings
-    click.echo(json.dumps(found, indent=2))
+    show_objects(found, form, may_lack=("Findings", "Services", "Peers"))
 
 
 @network.command("rm")

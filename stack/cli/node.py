@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from copy import deepcopy
 
@@ -10,7 +9,7 @@ import click
 
 from stack.cli.listings import node_name, show_tasks, task_rows
 from stack.cli.session import client_of, now_s, say
-from stack.cli.tables import list_options, show
+from stack.cli.tables import list_options, object_format_option, show, show_objects
 from stack.deploy.moving import ask_to_rebalance, wait_until_balanced, wait_until_empty
 from stack.engine.client import EngineClient
 from stack.engine.payloads import Json, Node
@@ -82,11 +81,13 @@ def _tls_status(description: Json, swarm: Json) -> str:
 
 @node.command("inspect")
 @click.argument("names", nargs=-1, required=True, metavar="NODE...")
+@object_format_option
 @click.pass_context
-def inspect(ctx: click.Context, names: tuple[str, ...]) -> None:
+def inspect(ctx: click.Context, names: tuple[str, ...], *, form: str) -> None:
     """Show nodes as JSON, as the API gives them; 'self' is the node that answers."""
     client = client_of(ctx)
-    click.echo(json.dumps([_find(client, name) for name in names], indent=2))
+    found = [_find(client, name) for name in names]
+    show_objects(found, form, may_lack=("Description", "ManagerStatus"))
 
 
 @node.command("ps")

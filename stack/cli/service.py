@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from copy import deepcopy
 
 import click
@@ -11,7 +10,7 @@ from stack.cli.listings import SERVICE_COLUMNS, service_rows, show_tasks, task_r
 from stack.cli.logs import logs
 from stack.cli.service_spec import create, rollback, update
 from stack.cli.session import client_of, now_s, say, warn_all
-from stack.cli.tables import list_options, show
+from stack.cli.tables import list_options, object_format_option, show, show_objects
 from stack.engine.client import EngineClient
 from stack.errors import OutOfSequence, StackError, UsageError
 
@@ -50,11 +49,13 @@ def ps(ctx: click.Context, names: tuple[str, ...], *, form: str, quiet: bool) ->
 
 @service.command("inspect")
 @click.argument("names", nargs=-1, required=True, metavar="SERVICE...")
+@object_format_option
 @click.pass_context
-def inspect(ctx: click.Context, names: tuple[str, ...]) -> None:
+def inspect(ctx: click.Context, names: tuple[str, ...], *, form: str) -> None:
     """Show services as JSON, as the API gives them."""
     client = client_of(ctx)
-    click.echo(json.dumps([client.service(name) for name in names], indent=2))
+    found = [client.service(name) for name in names]
+    show_objects(found, form, may_lack=("PreviousSpec", "UpdateStatus", "JobStatus"))
 
 
 @service.command("scale")

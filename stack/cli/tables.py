@@ -11,7 +11,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from stack.cli.rows import WORDS, Columns, Row
+from stack.cli.rows import WORDS, Columns, Row, is_table
+from stack.errors import UsageError
 
 
 def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,6 +67,59 @@ def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
         help="table; json: an array of objects; or a template as for Docker's client: "
         "'{{.Name}}', 'table {{.ID}}\\t{{.Name}}'.",
     )(command)
+
+
+class ObjectForm(click.ParamType[str]):
+    """The form of whole objects: json, or a template, which is read to see whether it is one."""
+
+    name = "form"
+
+    def convert(self, value: str, *_: click.Parameter | click.Context | None) -> str:
+        """Check a form.
+
+        Raises:
+            UsageError: the template is wrong, or a word that lists and other clients know.
+        """
+        if value == "pretty" or is_table(value):
+            raise UsageError(f"--format {value} is not supported: take json or a template")
+        if value != "json":
+            from stack.cli.templates import read_template  # only who gives one needs it
+
+            read_template(value)
+        return value
+
+
+def object_format_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --format to a command that shows objects as the API gives them."""
+    return click.option(
+        "-f",
+        "--format",
+        "form",
+        type=ObjectForm(),
+        metavar="FORM",
+        default="json",
+        help="json, or a template for each object as for Docker's client: '{{.Spec.Name}}', "
+        "'{{json .Spec}}'.",
+    )(command)
+
+
+def show_objects(
+    found: Sequence[Mapping[str, Any]], form: str, *, may_lack: Sequence[str] = ()
+) -> None:
+    """Print objects as the API gives them, or by a template.
+
+    Args:
+        found: the objects.
+        form: "json" or a template.
+        may_lack: members that an object need not have; a template may name them all the same.
+    """
+    if form == "json":
+        click.echo(json.dumps(found, indent=2))
+        return
+    from stack.cli.templates import filled_in
+
+    rows = [dict.fromkeys(may_lack) | dict(one) for one in found]
+    click.echo(filled_in(form, rows, {}), nl=False)
 
 
 def show(

@@ -24,6 +24,13 @@ SERVICES = (
     "{{- .Name -}}  x {{/* c */}}{{$x := .Mode}}{{$x}}",
     '{{println .Name}}{{not .Ports}} {{or .Ports .Name}} {{"a\\x41"}}',
 )
+OBJECTS = (
+    ("service inspect web-app every", "{{.Spec.Name}} {{json .Spec.Mode}}"),
+    ("service inspect web-app", "{{range $k, $v := .Spec.Labels}}{{$k}}={{$v}}{{end}}"),
+    ("service inspect every", "{{if .UpdateStatus}}{{.UpdateStatus.State}}{{else}}none{{end}}"),
+    ("node inspect self", "{{.Spec.Role}} {{.ManagerStatus.Leader}} {{.Description.Hostname}}"),
+    ("secret inspect one", '{{.ID}} {{index .Spec.Labels "x.y"}}'),
+)
 WRONG = ("{{.Nope}}", "{{.Name", "{{foo .Name}}", "{{.Name.X}}", '{{split .Name "a" | join "-"}}')
 OTHERS = (
     ("node ls", "{{.Hostname}} {{.Self}} {{.ManagerStatus}} {{.TLSStatus}}"),
@@ -53,7 +60,7 @@ async def test_both_clients_print_the_same(swarm: DockerCli) -> None:
     await swarm(*create, "--name", "every", "--mode", "global", IMAGE)
     await swarm("secret", "create", "--label", "x.y=1", "one", "-", stdin=b"x")
     asked = [("service ls", template) for template in SERVICES]
-    for command, template in (*asked, *OTHERS):
+    for command, template in (*asked, *OTHERS, *OBJECTS):
         words = (*command.split(), "--format", template)
         code, out = await _stack(swarm, *(words[1:] if words[0] == "stack" else words))
         assert code == 0, out

@@ -193,6 +193,21 @@ def test_lists(cli: Cli) -> None:
     assert json.loads(cli("service", "inspect", "shop_db"))[0]["Spec"]["Name"] == "shop_db"
 
 
+def test_objects_are_shown_by_a_template(cli: Cli) -> None:
+    cli(*DEPLOY)
+    assert cli("service", "inspect", "-f", "{{.Spec.Name}}", "shop_db", "shop_web") == (
+        "shop_db\nshop_web\n"
+    )
+    wanted = "{{with .UpdateStatus}}{{.State}}{{else}}none{{end}} {{json .Spec.Mode}}"
+    shown = cli("service", "inspect", "--format", wanted, "shop_db")
+    assert shown.startswith("none {")
+    assert cli("node", "inspect", "--format", "{{.Description.Hostname}}", "alpha") == "alpha\n"
+    assert cli("cluster", "inspect", "--format", "{{.Spec.Name}}") == "default\n"
+    for form in ("pretty", "table {{.ID}}", "{{.Nope}}", "{{.ID", "{{.UpdateStatus.State}}"):
+        assert cli("service", "inspect", "--format", form, "shop_db", code=2) == ""
+        assert f"--format {form!r}: " in cli.err or f"--format {form} is not" in cli.err
+
+
 def test_old_tasks_hang_below_the_newest_of_their_slot(cli: Cli) -> None:
     cli(*DEPLOY)
     Path("v2.yml").write_text(FILE.replace("image: i,", "image: i:2,"))

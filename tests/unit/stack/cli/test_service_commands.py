@@ -140,6 +140,7 @@ def test_networks(cli: Cli) -> None:
     assert cli.engine.networks[made]["IPAM"]["Config"] == [{"Subnet": "10.9.0.0/24"}]
     assert [row["Name"] for row in json.loads(cli("network", "ls", "--json"))] == ["front"]
     assert json.loads(cli("network", "inspect", "front"))[0]["Labels"] == {"a": "b"}
+    assert cli("network", "inspect", "--format", '{{.Name}} {{.Label "a"}}', "front") == "front b\n"
     cli("network", "inspect", "none", code=1)
     cli("network", "rm", "front")
     assert not cli.engine.networks
