@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from cluster.api.leased_store import LEASE
-from cluster.api.server import ApiServer
 from cluster.model.stack import NAMESPACE_LABEL
-from tests.compat.memory_node import MemoryNode, counting_ids
+from tests.compat.memory_node import MemoryNode
 from tests.support.manual_clock import ManualClock
 from tests.support.memory_store import MemoryStore
-from tests.unit.cluster.api.golden_files import golden
+from tests.unit.cluster.api.api_client import HeaderClient, cluster_client
 
 SHOP = {NAMESPACE_LABEL: "shop"}
 HELD = "stack shop is being deployed by ann@desk (began 0 s ago, at most 31 s more"
@@ -31,20 +28,8 @@ def service(name: str, image: str = "i:1", **more: Any) -> dict[str, Any]:
     } | more
 
 
-class Client:
-    """Requests to the server's socket."""
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
-
-    async def __call__(
-        self, method: str, path: str, body: Any = None, **headers: str
-    ) -> tuple[int, Any]:
-        async with self._session.request(
-            method, f"http://d{path}", json=body, headers=headers
-        ) as answer:
-            content: Any = await answer.read()
-            return answer.status, json.loads(content) if content else None
+class Client(HeaderClient):
+    """Requests of clients of the Engine API, and those that deploy."""
 
     async def version(self, path: str) -> int:
         _, shown = await self("GET", path)
@@ -64,14 +49,7 @@ def node() -> MemoryNode:
 
 @pytest.fixture
 async def api(node: MemoryNode, tmp_path: Path) -> AsyncIterator[Client]:
-    server = ApiServer(node, tmp_path / "engine.sock", ManualClock(), counting_ids())
-    connector = aiohttp.UnixConnector(str(tmp_path / "stackd.sock"))
-    async with (
-        server.serving(tmp_path / "stackd.sock"),
-        aiohttp.ClientSession(connector=connector) as session,
-    ):
-        client = Client(session)
-        await client("POST", "/swarm/init", golden("swarm-init-request"))
+    async with cluster_client(Client, node, ManualClock(), tmp_path) as client:
         for wanted in (service("shop_web"), service("other_web", Labels={})):
             status, said = await client("POST", "/services/create", wanted)
             assert status == 201, said

@@ -14,11 +14,11 @@ from aiohttp import web
 
 from cluster.api.callers import CALLER
 from cluster.api.limited_routes import find_limited
-from cluster.api.server import ROUTES, ApiServer
+from cluster.api.server import ROUTES
 from cluster.model.stack import NAMESPACE_LABEL
-from tests.compat.memory_node import MemoryNode, counting_ids
+from tests.compat.memory_node import MemoryNode
 from tests.support.manual_clock import ManualClock
-from tests.unit.cluster.api.golden_files import golden
+from tests.unit.cluster.api.api_client import HeaderClient, cluster_client
 
 SHOP = {NAMESPACE_LABEL: "shop"}
 
@@ -31,26 +31,8 @@ def service(name: str, labels: dict[str, str]) -> dict[str, Any]:
     }
 
 
-class Client:
-    """Requests to one socket, as an administrator or with a token."""
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
-        self.token = ""
-
-    async def __call__(
-        self, method: str, path: str, body: Any = None, **headers: str
-    ) -> tuple[int, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        async with self._session.request(
-            method, f"http://d{path}", data=data, headers=headers
-        ) as answer:
-            content: Any = await answer.read()
-            if content and answer.headers.get("Content-Type") == "application/json":
-                content = json.loads(content)
-            return answer.status, content
+class Client(HeaderClient):
+    """Requests as an administrator or with a token."""
 
     async def create_token(self, **members: Any) -> str:
         wanted = {"Name": "ci", "Stacks": ["shop"], **members}
@@ -102,14 +84,7 @@ async def asked(tmp_path: Path) -> AsyncIterator[list[str]]:
 async def api(
     node: MemoryNode, clock: ManualClock, asked: list[str], tmp_path: Path
 ) -> AsyncIterator[Client]:
-    server = ApiServer(node, tmp_path / "engine.sock", clock, counting_ids())
-    connector = aiohttp.UnixConnector(str(tmp_path / "stackd.sock"))
-    async with (
-        server.serving(tmp_path / "stackd.sock"),
-        aiohttp.ClientSession(connector=connector) as session,
-    ):
-        client = Client(session)
-        await client("POST", "/swarm/init", golden("swarm-init-request"))
+    async with cluster_client(Client, node, clock, tmp_path) as client:
         for name, labels in (("shop_web", SHOP), ("other_web", {NAMESPACE_LABEL: "other"})):
             status, _ = await client("POST", "/services/create", service(name, labels))
             assert status == 201
