@@ -71,6 +71,9 @@ def test_an_update_that_fails_is_paused_and_can_be_rolled_back(cluster: Cluster)
     # and forward again: a second rollback swaps the specs back, which fails again
     cluster.docker("service", "rollback", "web", code=1)
     assert status(cluster)[0] == "rollback_paused"
+    # told to go on, it tries again
+    update(cluster, code=1)
+    assert status(cluster) == ("paused", "update paused due to failure or early termination")
 
 
 def test_an_update_that_fails_rolls_itself_back(cluster: Cluster, measure: Measure) -> None:

@@ -34,6 +34,7 @@ from cluster.model.service import (
 from cluster.model.stack import stack_of
 from cluster.model.task_state import TaskState
 from cluster.model.update_policy import UpdateConfig
+from cluster.orchestrator.update_outcome import is_paused
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
 
@@ -112,6 +113,8 @@ def update_service(
 ) -> Accepted:
     """Give a service a new spec; the old one can be returned to.
 
+    An update that is paused goes on, with an equal spec too.
+
     Args:
         tx: the transaction.
         service_text: ID, name or beginning of an ID.
@@ -138,6 +141,9 @@ def update_service(
     auth = _auth_for(service, credentials)
     if accepted != service.spec:
         service = with_ports(tx.state, with_spec(tx, service, accepted), released)
+    elif is_paused(service.update_status):
+        # `docker service update NAME` is how one goes on after having mended what was wrong
+        service = msgspec.structs.replace(service, update_status=None)
     service = msgspec.structs.replace(service, registry_auth=auth)
     tx.update(service, expected_version=version)
     return Accepted(service_id=service.id, warnings=not_carried_out(accepted))
@@ -149,7 +155,7 @@ def roll_back_service(tx: Transaction, service_text: str, version: int) -> Accep
     The tasks follow by the policy for rollbacks; of a job, a new iteration begins.
 
     Raises:
-        NotFound: no such service.
+        NotFound: no such service, or a network of the previous spec was removed.
         FailedPrecondition: the service has no previous spec.
         InvalidArgument: a secret or config of the previous spec was removed, or a port of it is
             another service's now.
@@ -160,6 +166,7 @@ def roll_back_service(tx: Transaction, service_text: str, version: int) -> Accep
         raise FailedPrecondition(f"service {service.id} does not have a previous spec")
     if service.previous_spec.task_template.container_spec is not None:
         check_references(tx.state, service.previous_spec.task_template.container_spec)
+    _with_network_ids(tx.state, service.previous_spec.task_template)
     status = UpdateStatus(
         state="rollback_started",
         started_at=tx.now,

@@ -30,6 +30,7 @@ from cluster.model.service import (
     Service,
     ServiceMode,
     ServiceSpec,
+    UpdateState,
     UpdateStatus,
 )
 from cluster.model.task import Task
@@ -138,6 +139,38 @@ def test_an_update_keeps_what_a_rollback_returns_to(store: MemoryStore) -> None:
     fourth = store.view().service(first.id)
     assert fourth is not None
     assert fourth.spec == second.spec
+
+
+@pytest.mark.parametrize("state", ["paused", "rollback_paused"])
+def test_an_update_that_is_paused_goes_on_with_an_equal_spec(
+    store: MemoryStore, state: UpdateState
+) -> None:
+    """As `docker service update NAME` does it; what a rollback returns to stays."""
+    second = _update(store, _create(store, spec(image="busybox:1")), spec(image="busybox:2"))
+    paused = msgspec.structs.replace(second, update_status=UpdateStatus(state=state))
+    store.put(paused)
+    again = _update(store, paused, spec(image="busybox:2"))
+    assert again.update_status is None
+    assert (again.spec_version, again.previous_spec) == (second.spec_version, second.previous_spec)
+
+
+def test_an_update_that_is_under_way_or_over_does_not_notice_an_equal_spec(
+    store: MemoryStore,
+) -> None:
+    first = _create(store, spec())
+    states: tuple[UpdateState, ...] = ("updating", "completed", "rollback_started")
+    for state in states:
+        first = msgspec.structs.replace(first, update_status=UpdateStatus(state=state))
+        store.put(first)
+        first = _update(store, first, spec())
+        assert first.update_status == UpdateStatus(state=state)
+
+
+def test_a_rollback_to_a_network_that_is_gone_is_refused(store: MemoryStore) -> None:
+    second = _update(store, _create(store, _on_network(spec(), "st_front")), spec())
+    store.commit(lambda tx: tx.delete(NETWORK))
+    with pytest.raises(NotFound, match=r"network n+ not found"):
+        store.commit(lambda tx: roll_back_service(tx, "web", second.meta.version))
 
 
 def test_without_a_previous_spec_there_is_nothing_to_return_to(store: MemoryStore) -> None:
