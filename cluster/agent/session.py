@@ -49,6 +49,7 @@ STABLE_AFTER_S = 5.0  # a session that lasted so long starts the pauses anew
 FIRST_ANSWER_S = 4.0
 STATUS_TIMEOUT_S = 10.0
 HEARTBEAT_TIMEOUT_S = 2.0
+HEARTBEAT_PATIENCE = 2.0  # periods; a manager calls a node down after four
 GOODBYE_TIMEOUT_S = 2.0
 DESCRIBE_EVERY_S = 20.0
 ENGINE_PATIENCE_S = 5.0  # a node whose engine is away for longer gives up its session
@@ -143,6 +144,7 @@ class Session:
         self._opened: tuple[ManagerLink, str] | None = None
         self._is_leaving = False
         self._had_opened = False
+        self._period_s = 0.0  # of heartbeats, as told last; managers of many nodes ask for more
         self._failures: dict[tuple[str, str], int] = {}  # by address and reason, since a session
 
     @property
@@ -240,8 +242,17 @@ class Session:
         return known[(known.index(addr) + 1) % len(known)] if addr in known else known[0]
 
     def _pause_s(self, failures: int) -> float:
-        longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * float(1 << min(failures - 1, 16)))
+        at_most_s = max(LONGEST_PAUSE_S, self._patience_s())
+        longest = min(at_most_s, FIRST_PAUSE_S * float(1 << min(failures - 1, 16)))
         return longest * self._rng.uniform(0.5, 1.0)
+
+    def _patience_s(self) -> float:
+        """Return for how long an answer may take that is not late.
+
+        It grows with the number of nodes, as the period does: many that give up and come again at
+        once, because a manager has much to do, would give it more to do still.
+        """
+        return HEARTBEAT_PATIENCE * self._period_s
 
     async def _serve(self, addr: str) -> ClusterError:
         """Serve one session to its end, and return what ended it."""
@@ -264,11 +275,12 @@ class Session:
             description=description, addr=self._addr, manager_addr=self._manager_addr
         )
         messages = link.stream(methods.SESSION, request)
+        patience_s = max(FIRST_ANSWER_S, self._patience_s())
         try:
-            async with asyncio.timeout(FIRST_ANSWER_S):
+            async with asyncio.timeout(patience_s):
                 first = await anext(messages)
         except TimeoutError as error:
-            raise Unavailable(f"no answer within {FIRST_ANSWER_S} s") from error
+            raise Unavailable(f"no answer within {patience_s:.1f} s") from error
         except StopAsyncIteration as error:
             raise SessionOver from error
         self._take_message(first)
@@ -294,15 +306,15 @@ class Session:
         raise SessionOver
 
     async def _beat(self, link: ManagerLink, first: SessionMessage) -> NoReturn:
-        period_ns = first.heartbeat_period_ns or SECOND_NS
+        self._period_s = (first.heartbeat_period_ns or SECOND_NS) / SECOND_NS
         while True:
-            await asyncio.sleep(period_ns / SECOND_NS)
+            await asyncio.sleep(self._period_s)
             answer = await link.call(
                 methods.HEARTBEAT,
                 HeartbeatRequest(session_id=first.session_id),
-                timeout_s=max(HEARTBEAT_TIMEOUT_S, period_ns / SECOND_NS),
+                timeout_s=max(HEARTBEAT_TIMEOUT_S, self._patience_s()),
             )
-            period_ns = answer.period_ns or period_ns
+            self._period_s = answer.period_ns / SECOND_NS or self._period_s
 
     async def _follow_assignments(self, link: ManagerLink, session_id: str) -> NoReturn:
         while True:

@@ -60,7 +60,9 @@ class Allocator:
                 keys = [] if is_gone or network.allocation else [_NETWORK + network.id]
                 return [*keys, *_waiting_tasks(state), *_incomplete_nodes(state)]
             case Node() as node:
-                return (NODES,) if not is_gone and _is_incomplete(node, state) else ()
+                return (
+                    (NODES,) if not is_gone and _is_incomplete(node, ingress_network(state)) else ()
+                )
             case Service() as service:
                 keys = [] if is_gone else [_SERVICE + service.id]
                 return [*keys, *_waiting_tasks(state)]
@@ -112,7 +114,7 @@ class Allocator:
         free = (index for index in count(1) if index not in taken)
         updated = []
         for node in state.nodes:
-            if not _is_incomplete(node, state):
+            if not _is_incomplete(node, ingress):
                 continue
             changed = node if node.network_index else replace(node, network_index=next(free))
             if ingress is None:
@@ -257,8 +259,7 @@ def _has_extra(service: Service, state: ClusterState) -> bool:
     )
 
 
-def _is_incomplete(node: Node, state: ClusterState) -> bool:
-    ingress = ingress_network(state)
+def _is_incomplete(node: Node, ingress: Network | None) -> bool:
     if not node.network_index:
         return True
     if ingress is None:
@@ -267,7 +268,8 @@ def _is_incomplete(node: Node, state: ClusterState) -> bool:
 
 
 def _incomplete_nodes(state: ClusterState) -> Iterable[str]:
-    return (NODES,) if any(_is_incomplete(node, state) for node in state.nodes) else ()
+    ingress = ingress_network(state)
+    return (NODES,) if any(_is_incomplete(node, ingress) for node in state.nodes) else ()
 
 
 def _waiting_tasks(state: ClusterState) -> Iterable[str]:

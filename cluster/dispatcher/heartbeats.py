@@ -20,7 +20,15 @@ RETURN_FACTOR: Final = 6.0
 SHORTEST_RETURN_S: Final = 5.0
 """After a change of leaders nodes get 6 periods, at least 5 s, to find the new one."""
 
+BEATS_A_SECOND: Final = 250
+"""More heartbeats are never asked for: with many nodes the period grows."""
+
 _JITTER: Final = 0.1
+
+
+def beat_period_s(period_s: float, nodes: int) -> float:
+    """Return how often each of many nodes is to beat, where `period_s` is the cluster's."""
+    return max(period_s, nodes / BEATS_A_SECOND)
 
 
 class _Watched(ObjectStruct, frozen=True, kw_only=True, gc=False):

@@ -6,7 +6,7 @@ all nodes in it, and what a task is like in it once for all changes of others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -42,10 +42,15 @@ ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104 - what a service may say
 
 
 class Concern(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """Whose view a change may have altered: these nodes, or all."""
+    """Whose view a change may have altered: these nodes, or all.
+
+    With `is_peers` every node should hear in time of nodes that came, went or moved; those that
+    must know it at once are among `nodes`.
+    """
 
     nodes: frozenset[NodeId] = frozenset()
     is_all: bool = False
+    is_peers: bool = False
 
 
 class NetworkViews:
@@ -56,7 +61,9 @@ class NetworkViews:
         self._state = state
         self._networks: dict[NetworkId, NetworkView] = {}
         self._endpoints: dict[NetworkId, dict[TaskId, TaskEndpoint]] = {}
+        self._places = {node.id: _place_of(node) for node in state.nodes}
         self._peers: tuple[PeerNode, ...] | None = None
+        self._node_addresses: Mapping[int, str] | None = None
         self._ports: tuple[PublishedPort, ...] | None = None
 
     def look_at(self, changes: Iterable[Change], state: ClusterState) -> Concern:
@@ -69,7 +76,7 @@ class NetworkViews:
         self._state = state
         networks: set[NetworkId] = set()
         nodes: set[NodeId] = set()
-        is_all = False
+        is_all = is_peers = False
         for change in changes:
             match change.item:
                 case Task() as task:
@@ -87,8 +94,9 @@ class NetworkViews:
                     networks.add(network.id)
                 case Node() as node:
                     networks |= _networks_on(state, node)
-                    self._peers = None
-                    is_all = True
+                    moved = self._moved(node, change)
+                    nodes |= moved
+                    is_peers = is_peers or bool(moved)
                 case Cluster():
                     is_all = True
                 case _:
@@ -102,7 +110,7 @@ class NetworkViews:
                 is_all = True
             nodes.update(task.node_id for task in state.tasks.find("network", network_id))
             nodes.update(a.node_id for a in state.attachments.find("network", network_id))
-        return Concern(nodes=frozenset(nodes), is_all=is_all)
+        return Concern(nodes=frozenset(nodes), is_all=is_all, is_peers=is_peers)
 
     @property
     def revision(self) -> int:
@@ -136,6 +144,16 @@ class NetworkViews:
             ingress=self._ingress(state, node),
             data_port=cluster.data_port if cluster is not None else DEFAULT_DATA_PORT,
         )
+
+    def _moved(self, node: Node, change: Change) -> set[NodeId]:
+        """Note where a node is now; return who must know at once if it was elsewhere."""
+        before = self._places.pop(node.id, None)
+        if not isinstance(change, Deleted):
+            self._places[node.id] = _place_of(node)
+        if before == self._places.get(node.id):
+            return set()
+        self._peers = self._node_addresses = None
+        return {node.id, *_nodes_with_published_tasks(self._state)}
 
     def _altered_by(self, task: Task, change: Change) -> Iterator[NetworkId]:
         """Return the networks in which the task is another than before."""
@@ -194,7 +212,7 @@ class NetworkViews:
         return self._peers
 
     def _ingress(self, state: ClusterState, node: Node) -> IngressView | None:
-        network = next((n for n in state.networks if n.spec.ingress), None)
+        network = _ingress_network(state)
         if network is None or network.allocation is None or not node.ingress_address:
             return None
         if self._ports is None:
@@ -204,13 +222,34 @@ class NetworkViews:
         return IngressView(
             network=self._network(state, network),
             own_address=node.ingress_address,
-            node_addresses={
-                other.network_index: other.ingress_address
-                for other in state.nodes
-                if other.network_index and other.ingress_address
-            },
+            node_addresses=self._all_node_addresses(state),
             ports=self._ports,
         )
+
+    def _all_node_addresses(self, state: ClusterState) -> Mapping[int, str]:
+        if self._node_addresses is None:
+            self._node_addresses = {
+                node.network_index: node.ingress_address
+                for node in state.nodes
+                if node.network_index and node.ingress_address
+            }
+        return self._node_addresses
+
+
+def _nodes_with_published_tasks(state: ClusterState) -> Iterator[NodeId]:
+    """Yield the nodes that answer what any other node is asked for."""
+    network = _ingress_network(state)
+    if network is not None:
+        yield from (task.node_id for task in state.tasks.find("network", network.id))
+
+
+def _ingress_network(state: ClusterState) -> Network | None:
+    return next((n for n in state.networks if n.spec.ingress), None)
+
+
+def _place_of(node: Node) -> tuple[int, str, str]:
+    """Return what other nodes know of a node."""
+    return node.network_index, node.status.addr, node.ingress_address
 
 
 def _endpoint(task: Task, address: str, node_index: int) -> TaskEndpoint | None:

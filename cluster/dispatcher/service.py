@@ -21,9 +21,10 @@ from cluster.clock import Clock
 from cluster.dispatcher.assignments import Assignments, wanted_by
 from cluster.dispatcher.drains import Drains
 from cluster.dispatcher.findings import findings
-from cluster.dispatcher.heartbeats import GRACE_FACTOR, Heartbeats
+from cluster.dispatcher.heartbeats import GRACE_FACTOR, Heartbeats, beat_period_s
 from cluster.dispatcher.network_views import NetworkViews
 from cluster.dispatcher.node_status import with_status
+from cluster.dispatcher.peer_news import PeerNews
 from cluster.dispatcher.rounds import Round, order_for
 from cluster.dispatcher.session import Session, is_news, session_message
 from cluster.dispatcher.status_writer import StatusWriter
@@ -66,11 +67,7 @@ DOWN_MESSAGE: Final = "heartbeat failure"
 GOODBYE_MESSAGE: Final = "the node left of its own will"
 UNKNOWN_MESSAGE: Final = "the leader changed: the node has yet to report to the new one"
 
-BEATS_A_SECOND: Final = 400
-"""More heartbeats are never asked for: with many nodes the period grows."""
-
 _WRITE_RETRY_S: Final = 0.5
-
 _STALL_S: Final = 1.0
 """A deadline noticed this much too late means that this process itself stood still."""
 
@@ -111,6 +108,7 @@ class Dispatcher:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(term.follow(feed))
                     group.create_task(term.mark_late_nodes())
+                    group.create_task(term.peer_news.tell())
                     group.create_task(term.statuses.run())
             finally:
                 self._term = None
@@ -273,6 +271,7 @@ class _Term:
         self._heartbeats = Heartbeats(dice)
         self._deadline_added = asyncio.Event()
         self._sessions: dict[NodeId, Session] = {}
+        self.peer_news = PeerNews(self._sessions)
         self._known_period_s = self._period_s()
 
     async def begin(self) -> None:
@@ -412,18 +411,18 @@ class _Term:
                 self._sessions[task.node_id].tasks_changed.set()
 
     def _has_applied(self, node_id: NodeId, revision: int) -> bool:
-        session = self._sessions.get(node_id)
-        if session is not None:
-            return session.has_applied(revision)
+        if node_id in self._sessions:
+            return self._sessions[node_id].has_applied(revision)
         # A node that has not come back yet, as after a change of the leader, may send connections.
         node = self._store.view().node(node_id)
         return node is None or node.status.state == "down"
 
     def _look_at(self, committed: Committed) -> None:
         concern = self.views.look_at(committed.changes, committed.state)
-        for node_id, opened in self._sessions.items():
-            if concern.is_all or node_id in concern.nodes:
-                opened.tasks_changed.set()
+        for node_id in self._sessions if concern.is_all else concern.nodes & self._sessions.keys():
+            self._sessions[node_id].tasks_changed.set()
+        if concern.is_peers:
+            self.peer_news.note()
         self._drains.look_at(committed.changes, committed.state)
         for change in committed.changes:
             match change.item:
@@ -445,6 +444,7 @@ class _Term:
             self._end_session(node.id, no_member(node.id))
         else:
             self._watch(node)
+        self.look_at_drains()  # one that is down or gone is waited for no more
         if node.manager_status is not None or node.role == "manager":
             self._wake_all()
         elif node.id in self._sessions:
@@ -492,7 +492,7 @@ class _Term:
         return False
 
     def _beat_period_s(self) -> float:
-        return max(self._period_s(), len(self._store.view().nodes) / BEATS_A_SECOND)
+        return beat_period_s(self._period_s(), len(self._store.view().nodes))
 
     def _period_s(self) -> float:
         cluster = self._store.view().cluster

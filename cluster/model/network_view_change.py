@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from cluster.model.ids import NetworkId, ServiceId, TaskId
-from cluster.model.network_view import IngressView, NetworkView, NodeView
+from cluster.model.network_view import IngressView, NetworkView, NodeView, PeerNode
 from cluster.model.spec_struct import ObjectStruct
 
 
@@ -24,13 +26,16 @@ class NetworkChange(ObjectStruct, frozen=True, kw_only=True, gc=False):
 class ViewChange(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """What brings a node from the last view to the next; with `is_complete` from none.
 
-    `header` is the new view without its networks and without services and tasks of published
-    ports; its nodes are there only if `has_nodes`, else they are as before.
+    `header` is the new view without its nodes and networks, and without nodes' addresses, services
+    and tasks of published ports. Of these only new and changed ones are sent, and which are gone.
     """
 
     header: NodeView
     is_complete: bool = False
-    has_nodes: bool = False
+    nodes: tuple[PeerNode, ...] = ()
+    removed_nodes: tuple[int, ...] = ()
+    node_addresses: Mapping[int, str] = {}
+    removed_addresses: tuple[int, ...] = ()
     networks: tuple[NetworkChange, ...] = ()
     removed_networks: tuple[NetworkId, ...] = ()
     ingress: NetworkChange | None = None
@@ -39,7 +44,8 @@ class ViewChange(ObjectStruct, frozen=True, kw_only=True, gc=False):
 def difference(old: NodeView | None, new: NodeView) -> ViewChange:
     """Return what leads from `old` to `new`."""
     before = {network.id: network for network in old.networks} if old else {}
-    has_nodes = old is None or old.nodes != new.nodes
+    nodes, removed_nodes = _nodes_difference(old.nodes if old else (), new.nodes)
+    were, are = _addresses(old), _addresses(new)
     ingress = None
     if new.ingress is not None:
         was = old.ingress.network if old is not None and old.ingress is not None else None
@@ -47,13 +53,18 @@ def difference(old: NodeView | None, new: NodeView) -> ViewChange:
     return ViewChange(
         header=replace(
             new,
-            nodes=new.nodes if has_nodes else (),
+            nodes=(),
             networks=(),
             ingress=new.ingress
-            and replace(new.ingress, network=_without_members(new.ingress.network)),
+            and replace(
+                new.ingress, network=_without_members(new.ingress.network), node_addresses={}
+            ),
         ),
         is_complete=old is None,
-        has_nodes=has_nodes,
+        nodes=nodes,
+        removed_nodes=removed_nodes,
+        node_addresses=dict(are.items() - were.items()) if are is not were else {},
+        removed_addresses=tuple(were.keys() - are.keys()) if are is not were else (),
         networks=tuple(
             _network_difference(before.get(network.id), network)
             for network in new.networks
@@ -75,7 +86,7 @@ def merge(old: NodeView | None, change: ViewChange) -> NodeView:
         networks.pop(network_id, None)
     return replace(
         change.header,
-        nodes=change.header.nodes if change.has_nodes or old is None else old.nodes,
+        nodes=_merge_nodes(old.nodes if old else (), change),
         networks=tuple(networks[key] for key in sorted(networks)),
         ingress=_merge_ingress(old, change),
     )
@@ -86,7 +97,34 @@ def _merge_ingress(old: NodeView | None, change: ViewChange) -> IngressView | No
     if ingress is None or change.ingress is None:
         return None
     was = old.ingress.network if old is not None and old.ingress is not None else None
-    return replace(ingress, network=_merge_network(was, change.ingress))
+    addresses = {**_addresses(old), **change.node_addresses}
+    for index in change.removed_addresses:
+        addresses.pop(index, None)
+    return replace(ingress, network=_merge_network(was, change.ingress), node_addresses=addresses)
+
+
+def _addresses(view: NodeView | None) -> Mapping[int, str]:
+    return view.ingress.node_addresses if view is not None and view.ingress is not None else {}
+
+
+def _nodes_difference(
+    old: tuple[PeerNode, ...], new: tuple[PeerNode, ...]
+) -> tuple[tuple[PeerNode, ...], tuple[int, ...]]:
+    """Return new and changed nodes, and the numbers of those that are gone."""
+    if old is new or old == new:
+        return (), ()
+    known = {node.index: node for node in old}
+    changed = tuple(node for node in new if known.get(node.index) != node)
+    return changed, tuple(sorted(known.keys() - {node.index for node in new}))
+
+
+def _merge_nodes(old: tuple[PeerNode, ...], change: ViewChange) -> tuple[PeerNode, ...]:
+    if not change.nodes and not change.removed_nodes:
+        return old
+    nodes = {node.index: node for node in (*old, *change.nodes)}
+    for index in change.removed_nodes:
+        nodes.pop(index, None)
+    return tuple(nodes[index] for index in sorted(nodes))
 
 
 def _without_members(network: NetworkView) -> NetworkView:

@@ -28,7 +28,6 @@ ConnectionHandler = Callable[[socket.socket], Awaitable[None]]
 _GREETING_TIMEOUT_S: Final = 10.0
 _ACCEPT_RETRY_S: Final = 0.2
 _CONNECTIONS: Final = 4096
-_CHUNK_BYTES: Final = 256 * 1024
 
 
 @asynccontextmanager
@@ -62,25 +61,6 @@ async def open_front(
                 accepting.cancel()
         if failure is not None:
             raise failure
-
-
-async def splice(connection: socket.socket, unix_path: str) -> None:
-    """Carry bytes both ways between a connection and a unix socket until both sides are done.
-
-    Raises:
-        OSError: the unix socket cannot be reached.
-    """
-    near_reader, near_writer = await asyncio.open_connection(sock=connection)
-    try:
-        far_reader, far_writer = await asyncio.open_unix_connection(unix_path)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_pump(near_reader, far_writer))
-                group.create_task(_pump(far_reader, near_writer))
-        finally:
-            far_writer.close()
-    finally:
-        near_writer.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -170,11 +150,3 @@ async def _readable(connection: socket.socket) -> None:
         await ready
     finally:
         loop.remove_reader(connection)
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(_CHUNK_BYTES):
-        writer.write(data)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()

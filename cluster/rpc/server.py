@@ -26,9 +26,9 @@ from cluster.errors import ClusterError, InvalidArgument, NotLeader, Unauthentic
 from cluster.model.ids import NodeId
 from cluster.rpc.authorization import check_caller
 from cluster.rpc.error_status import KIND_KEY, LEADER_KEY, LeaderElsewhere, code_of, kind_of
-from cluster.rpc.front import splice
 from cluster.rpc.methods import Method
 from cluster.rpc.settings import SERVER_OPTIONS
+from cluster.rpc.splice import splice
 
 log = structlog.get_logger()
 

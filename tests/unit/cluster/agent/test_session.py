@@ -21,7 +21,7 @@ from cluster.model.logs import LogLine
 from cluster.model.meta import Meta
 from cluster.model.node import Node
 from cluster.model.task_state import TaskState
-from cluster.model.units import MILLISECOND_NS, Timestamp
+from cluster.model.units import MILLISECOND_NS, SECOND_NS, Timestamp
 from cluster.rpc import methods
 from cluster.rpc.error_status import LeaderElsewhere
 from cluster.rpc.messages import (
@@ -57,6 +57,7 @@ class FakeManagers:
         self.streams: list[asyncio.Queue[AssignmentsMessage | None]] = []
         self.first: AssignmentsMessage = AssignmentsMessage(sequence=0, is_complete=True)
         self.beats: list[str] = []
+        self.beat_timeouts_s: list[float] = []
         self.statuses: list[tuple[str, str, str]] = []
         self.goodbyes: list[str] = []
         self.orders: asyncio.Queue[LogOrder] = asyncio.Queue()
@@ -91,6 +92,7 @@ class FakeLink:
                 managers.refuses_beats = False
                 raise FailedPrecondition("session is invalid")
             managers.beats.append(request.session_id)
+            managers.beat_timeouts_s.append(timeout_s)
             return HeartbeatResponse(period_ns=PERIOD_NS)
         if method is methods.GOODBYE:
             managers.goodbyes.append(request.session_id)
@@ -314,3 +316,12 @@ async def test_why_there_is_no_session_is_logged_once_for_many_attempts(
     assert told[:2] == [("no session", "m1:1"), ("no session", "m2:1")]
     assert ("session ended", "m1:1") in told
     assert len([one for one in told if one[0] == "no session"]) <= 3  # or sent on to the leader
+
+
+async def test_who_is_to_beat_less_often_also_waits_longer_for_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "HEARTBEAT_TIMEOUT_S", 0.001)
+    async with at_work(tmp_path) as bench:
+        await until(lambda: len(bench.managers.beats) == 3)
+    assert bench.managers.beat_timeouts_s[1:] == [2 * PERIOD_NS / SECOND_NS] * 2

@@ -199,3 +199,25 @@ async def test_a_node_that_is_down_holds_no_drain_up(
     await one.register()
     async with aclosing(one.assignments()) as stream:
         assert (await anext(stream)).drained == ("t1",)  # known in the next session as well
+
+
+@leading(*PEERS)
+async def test_every_node_hears_of_one_that_joins_and_of_one_that_is_removed(
+    store: MemoryStore, dispatcher: Dispatcher
+) -> None:
+    one = Peer(dispatcher, "w1")
+    await one.register()
+    async with aclosing(one.assignments()) as stream:
+        view = merge(None, (await told(stream)).view)
+        third = msgspec.structs.replace(node("w3"), network_index=3)
+        third = msgspec.structs.replace(
+            third, status=msgspec.structs.replace(third.status, addr="192.0.2.3")
+        )
+        store.put(third)
+        view = merge(view, (await told(stream)).view)
+        assert [(peer.node_id, peer.address) for peer in view.nodes if peer.index == 3] == [
+            ("w3", "192.0.2.3")
+        ]
+        store.remove(third)
+        view = merge(view, (await told(stream)).view)
+        assert not [peer for peer in view.nodes if peer.index == 3]

@@ -222,6 +222,7 @@ class World:
     def __init__(self, *items: StoredObject) -> None:
         self.state = make_state(*items)
         self.views = NetworkViews(self.state)
+        self.are_peers_news = False
 
     def put(self, *items: StoredObject) -> set[str]:
         changes: list[Change] = [
@@ -235,6 +236,7 @@ class World:
     def _take(self, changes: list[Change]) -> set[str]:
         self.state = self.state.apply(changes)
         concern = self.views.look_at(changes, self.state)
+        self.are_peers_news = concern.is_peers
         return {"all"} if concern.is_all else set(concern.nodes)
 
 
@@ -252,6 +254,26 @@ def test_what_does_not_alter_a_view_concerns_nobody() -> None:
     world.views.view_of(NodeId("a"))
     assert not world.put(replace(starting, status=replace(T2.status, state=S.STARTING)))
     assert not world.put(make_task("plain", WEB, node="a"))
+
+
+def test_a_node_that_comes_moves_or_goes_is_news_for_all_but_in_a_hurry_only_for_few() -> None:
+    published = task("p1", WEB, "b", ("ingress", "10.255.1.4/24"))
+    world = World(FRONT, INGRESS, A, B, WEB, T1, published)
+    assert world.put(C) == {"c", "b"}
+    assert world.are_peers_news
+    moved = replace(C, status=replace(C.status, addr="192.0.2.9"))
+    assert world.put(moved) == {"c", "b"}
+    assert [peer.address for peer in world.views.view_of(NodeId("a")).nodes][-1] == "192.0.2.9"
+    assert world.remove(moved) == {"c", "b"}
+    assert len(world.views.view_of(NodeId("a")).nodes) == 2
+
+
+def test_what_a_node_is_like_but_not_where_it_is_is_news_for_nobody() -> None:
+    world = World(FRONT, A, B, C, WEB, T1, T2)
+    assert not world.put(replace(C, status=replace(C.status, state="down")))
+    assert not world.are_peers_news
+    assert world.put(replace(A, status=replace(A.status, state="down"))) == {"a", "b"}
+    assert not world.are_peers_news
 
 
 def test_kept_parts_never_differ_from_fresh_ones() -> None:

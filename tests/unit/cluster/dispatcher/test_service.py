@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from cluster.clock import SystemClock
+from cluster.dispatcher.heartbeats import BEATS_A_SECOND
 from cluster.dispatcher.service import (
-    BEATS_A_SECOND,
     DOWN_MESSAGE,
     GOODBYE_MESSAGE,
     UNKNOWN_MESSAGE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -66,7 +67,9 @@ views = st.builds(
         IngressView,
         network=networks,
         own_address=st.just("10.255.0.2"),
-        node_addresses=st.just({1: "10.255.0.2"}),
+        node_addresses=st.dictionaries(
+            st.integers(1, 3), st.sampled_from(["10.255.0.1", "10.255.0.2"])
+        ),
     ),
     revision=st.integers(1, 9),
 )
@@ -97,3 +100,34 @@ def test_one_changed_task_of_a_thousand_is_sent_alone() -> None:
     (part,) = difference(old, new).networks
     assert [task.task_id for task in part.network.tasks] == ["0500"]
     assert not part.removed_tasks
+
+
+def test_one_node_that_comes_and_one_that_goes_are_sent_alone() -> None:
+    many = tuple(
+        PeerNode(index=n, address=f"10.0.{n // 256}.{n % 256}", node_id=NodeId(f"{n:04}"))
+        for n in range(1, 1000)
+    )
+    network = NetworkView(
+        id=NetworkId("i"), name="ingress", vni=1, subnet="10.255.0.0/16", gateway="10.255.0.1"
+    )
+    addresses = {node.index: f"10.255.{node.index // 256}.{node.index % 256}" for node in many}
+    old, new = (
+        NodeView(
+            own_index=9,
+            own_address="10.0.0.9",
+            nodes=nodes,
+            ingress=IngressView(
+                network=network,
+                own_address="10.255.0.9",
+                node_addresses={node.index: addresses[node.index] for node in nodes},
+            ),
+        )
+        for nodes in (many[:-1], many[1:])
+    )
+    change = difference(old, new)
+    assert [node.index for node in change.nodes] == [999]
+    assert change.removed_nodes == (1,)
+    assert change.node_addresses == {999: "10.255.3.231"}
+    assert change.removed_addresses == (1,)
+    assert len(msgspec.msgpack.encode(change)) < 1000
+    assert merge(old, change) == new

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 
 import pytest
 
 from cluster.errors import FailedPrecondition
-from cluster.rpc.front import open_front, splice
+from cluster.rpc.front import open_front
+from cluster.rpc.splice import splice
 from cluster.rpc.tls_context import server_context, unverified_client_context
 from tests.support.identities import credentials
 
@@ -150,3 +152,56 @@ def _hello() -> bytes:
 
 
 HELLO = _hello()
+
+
+async def test_whoever_reads_slowly_holds_the_sender_up(tmp_path) -> None:
+    path = str(tmp_path / "slow")
+    may_read = asyncio.Event()
+    got = 0
+
+    async def read_later(reader, writer):
+        nonlocal got
+        await may_read.wait()
+        while data := await reader.read(1 << 20):
+            got += len(data)
+        writer.close()
+
+    async with (
+        await asyncio.start_unix_server(read_later, path),
+        open_front("127.0.0.1", 0, {}, lambda c: splice(c, path)) as addr,
+    ):
+        client = socket.create_connection(addr)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(client, HELLO)
+        sent, refused = len(HELLO), 0
+        while refused < 20 and sent < 100 << 20:
+            try:
+                sent += client.send(bytes(1 << 20))
+                refused = 0
+            except BlockingIOError:
+                refused += 1
+                await asyncio.sleep(0.01)  # lets the front read, if it wants to
+        assert sent < 50 << 20  # what the kernel holds, not what the front would
+        may_read.set()
+        client.shutdown(socket.SHUT_WR)
+        assert await loop.sock_recv(client, 1) == b""
+        client.close()
+    assert got == sent
+
+
+async def test_an_end_that_breaks_off_breaks_the_other_off(tmp_path) -> None:
+    path = str(tmp_path / "breaks")
+
+    async def break_off(reader, writer):
+        await reader.readexactly(len(HELLO))
+        writer.transport.abort()
+
+    async with (
+        await asyncio.start_unix_server(break_off, path),
+        open_front("127.0.0.1", 0, {}, lambda c: splice(c, path)) as addr,
+    ):
+        reader, writer = await asyncio.open_connection(*addr)
+        writer.write(HELLO)
+        assert await reader.read() == b""
+        writer.close()

@@ -1,0 +1,39 @@
+"""Tells nodes that others came, went or moved, with less haste the more nodes there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from cluster.dispatcher.session import Session
+from cluster.model.ids import NodeId
+
+_TOLD_A_SECOND: Final = 200
+"""Without a pause a thousand nodes that join would tell of each other in a million messages."""
+
+
+class PeerNews:
+    """What has yet to be told to every node; who has a network with such a node hears it at once.
+
+    Args:
+        sessions: those that are open at any time.
+    """
+
+    def __init__(self, sessions: Mapping[NodeId, Session]) -> None:
+        """Begin with nothing to tell."""
+        self._sessions = sessions
+        self._changed = asyncio.Event()
+
+    def note(self) -> None:
+        """Have all nodes look at their views, soon."""
+        self._changed.set()
+
+    async def tell(self) -> None:
+        """Wake the streams of all sessions whenever there is news, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            for session in self._sessions.values():
+                session.tasks_changed.set()
+            await asyncio.sleep(len(self._sessions) / _TOLD_A_SECOND)
