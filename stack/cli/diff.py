@@ -82,7 +82,7 @@ def show_differences(
         UsageError: the plan cannot be written to `out`.
     """
     observed = observe(client, wanted)
-    pinned = images.pinned(client, wanted, observed)
+    pinned = images.pinning(client).pinned(wanted, observed)
     changes = _changes(client, pinned, observed, prune=prune)
     if form == "json":
         click.echo(json.dumps([msgspec.to_builtins(change) for change in changes], indent=2))

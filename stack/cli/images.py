@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import click
@@ -17,6 +17,7 @@ from stack.deploy.image_digests import (
     ask_engine,
     ask_registry,
     image_of,
+    remembering,
     resolve_images,
 )
 from stack.deploy.plan import Observed
@@ -42,24 +43,9 @@ class ImageChoice(msgspec.Struct, frozen=True):
         found = {spec["Name"]: known.encoded(image_of(spec)) for spec in services}
         return {name: login for name, login in found.items() if login}
 
-    def pinned(self, client: EngineClient, wanted: StackSpec, observed: Observed) -> StackSpec:
-        """The stack with images pinned; what registries do not answer is warned of.
-
-        Raises:
-            ComposeError: `strict`, and a registry did not answer.
-            StackError: a registry did not answer, and nobody else knows a digest.
-        """
-        logins = self.logins(wanted.services)
-        resolved = resolve_images(
-            wanted.services,
-            observed,
-            self.resolve,
-            logins,
-            ask_registry(client.another),
-            ask_engine(client),
-        )
-        self._report(resolved)
-        return msgspec.structs.replace(wanted, services=resolved.services)
+    def pinning(self, client: EngineClient) -> StackPinning:
+        """What pins the images of a stack."""
+        return StackPinning(self, client)
 
     def of_one(self, client: EngineClient, spec: Json, *, is_new: bool) -> tuple[Json, str]:
         """A service with its image pinned if that `is_new`, and the login to send or ""."""
@@ -69,14 +55,52 @@ class ImageChoice(msgspec.Struct, frozen=True):
         nothing = Observed(services={}, network_ids={})
         resolve = self.resolve if is_new else "never"
         resolved = resolve_images([named], nothing, resolve, logins, lookup, ask_engine(client))
-        self._report(resolved)
+        self.report(resolved, ())
         (pinned,) = resolved.services
         return pinned, logins.get(named["Name"], "")
 
-    def _report(self, resolved: Resolved) -> None:
-        report(resolved.warnings, strict=self.strict)
+    def report(self, resolved: Resolved, told: Collection[str]) -> None:
+        """Warn of what was not `told` yet, and raise if an image has no digest at all."""
+        report((text for text in resolved.warnings if text not in told), strict=self.strict)
         if resolved.refused:
             raise StackError("\n".join(resolved.refused))
+
+
+class StackPinning:
+    """Pins the images of one stack, as often as that is looked at.
+
+    Registries are asked once for each image, and a warning is printed once.
+    """
+
+    def __init__(self, choice: ImageChoice, client: EngineClient) -> None:
+        self._choice = choice
+        self._client = client
+        self._lookup = remembering(ask_registry(client.another))
+        self._told: set[str] = set()
+
+    def ask_anew(self) -> None:
+        """Forget what registries said, as tags may have moved since."""
+        self._lookup = remembering(ask_registry(self._client.another))
+
+    def pinned(self, wanted: StackSpec, observed: Observed) -> StackSpec:
+        """The stack with images pinned; what registries do not answer is warned of.
+
+        Raises:
+            ComposeError: an image has no digest from its registry, and that is to be strict.
+            StackError: a registry did not answer, and nobody else knows a digest.
+        """
+        choice = self._choice
+        resolved = resolve_images(
+            wanted.services,
+            observed,
+            choice.resolve,
+            choice.logins(wanted.services),
+            self._lookup,
+            ask_engine(self._client),
+        )
+        choice.report(resolved, self._told)
+        self._told.update(resolved.warnings)
+        return msgspec.structs.replace(wanted, services=resolved.services)
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -50,11 +50,23 @@ class Wholeness(msgspec.Struct, frozen=True):
     wait_s: float = 0.0
 
 
+class Pinning(Protocol):
+    """Pins a stack's images, as often as it is looked at; registries are asked once."""
+
+    def pinned(self, wanted: StackSpec, observed: Observed) -> StackSpec:
+        """The stack with images pinned."""
+        ...
+
+    def ask_anew(self) -> None:
+        """Forget what registries said."""
+        ...
+
+
 class Images(Protocol):
     """How images are pinned, and with which logins nodes pull them."""
 
-    def pinned(self, client: EngineClient, wanted: StackSpec, observed: Observed) -> StackSpec:
-        """The stack with images pinned."""
+    def pinning(self, client: EngineClient) -> Pinning:
+        """What pins the images of one deployment."""
         ...
 
     def logins(self, services: Iterable[Json]) -> dict[str, str]:
@@ -93,6 +105,7 @@ class Deployment:
         self._wanted = wanted  # with images pinned
         self._tell = tell
         self._choices = choices
+        self._pinning = choices.images.pinning(client)
         self._waiting = None if choices.waiting.is_detached else choices.waiting
         self._pace = pace
 
@@ -116,6 +129,8 @@ class Deployment:
                     self._clear_away(lease, observed, removals)
             return
         with self._lease() as lease:
+            if lease.was_waited_for:
+                self._pinning.ask_anew()  # whoever had it may have brought newer images
             if lease.is_kept:  # whoever had it has changed the stack
                 observed, steps, removals = self._look()
             if _changes_nothing(steps):
@@ -147,7 +162,7 @@ class Deployment:
 
     def _look(self) -> tuple[Observed, list[Step], list[Remove]]:
         observed = observe(self._client, self._said)
-        self._wanted = self._choices.images.pinned(self._client, self._said, observed)
+        self._wanted = self._pinning.pinned(self._said, observed)
         if self._choices.plan is not None:
             check_plan(self._choices.plan, self._wanted, observed)
         return (observed, *self._plan(observed))

@@ -126,6 +126,18 @@ def ask_registry(open_client: Callable[[], EngineClient]) -> Lookup:
     return lookup
 
 
+def remembering(lookup: Lookup) -> Lookup:
+    """A lookup that asks once for each image, and gives the same answer after that."""
+    answers: dict[tuple[str, str], Answer] = {}
+
+    def known(image: str, login: str) -> Answer:
+        if (image, login) not in answers:
+            answers[image, login] = lookup(image, login)
+        return answers[image, login]
+
+    return known
+
+
 def ask_engine(client: EngineClient) -> Local:
     """A lookup in the engine of the manager that `client` talks to."""
 

@@ -31,7 +31,8 @@ def holder_line(client: EngineClient, stack: str) -> str:
 class StackLease:
     """A reservation; a context that gives it back at its end, and raises if somebody broke it.
 
-    `token` is "" and `is_kept` false where the server has no stacks.
+    `token` is "" and `is_kept` false where the server has no stacks.  `was_waited_for` says whether
+    somebody else had it first.
     """
 
     def __init__(self, client: EngineClient, stack: str, holder: str, pace: Pace) -> None:
@@ -42,6 +43,7 @@ class StackLease:
         self._renewed = 0.0
         self._is_held = False
         self.token = ""
+        self.was_waited_for = False
 
     @classmethod
     def take(
@@ -62,6 +64,7 @@ class StackLease:
             except Conflict:
                 if pace.now() - began >= wait_s:
                     raise
+                lease.was_waited_for = True
                 pace.sleep(_POLL_S)
             else:
                 lease._is_held = True

@@ -9,30 +9,10 @@ import pytest
 
 from stack.cli.main import run
 from tests.unit.stack.cli.command_line import FILE
-from tests.unit.stack.engine_server import EngineServer, serving
+from tests.unit.stack.engine_server import serving
+from tests.unit.stack.stacks_server import StacksServer
 
 FAILED = {"Failure": "failed", "Reason": "shop_web: no", "Task": ""}
-
-
-class Stacks(EngineServer):
-    """A server with one stack, which notes deployments and tells of the last as it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.deployments: list[dict[str, Any]] = []
-        self.rollouts: list[dict[str, Any]] = [{}]
-
-    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
-        if path.endswith("/stacks/shop/lease"):
-            return {"Token": "l1", "Until": ""} if method == "POST" else None
-        if path.endswith("/stacks/shop/deploy"):
-            self.deployments.append(body)
-            ids = [f"s{number}" for number, _ in enumerate(body["Services"])]
-            return {"Services": ids, "Revision": 5, "FormerRevision": 4, "IsWatched": True, "Warnings": []}  # fmt: skip
-        if path.endswith("/stacks/shop"):
-            rollout = self.rollouts.pop(0) if len(self.rollouts) > 1 else self.rollouts[0]
-            return {"Name": "shop", "Rollout": rollout}
-        return super().answer(method, path, query, body)
 
 
 def rollout(state: str, former: int = 4, **more: Any) -> dict[str, Any]:
@@ -41,15 +21,15 @@ def rollout(state: str, former: int = 4, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stacks:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StacksServer:
     (tmp_path / "shop").mkdir()
     monkeypatch.chdir(tmp_path / "shop")
     Path("docker-compose.yml").write_text(FILE)
-    return Stacks()
+    return StacksServer()
 
 
 def test_the_managers_are_told_how_long_and_the_client_goes(
-    server: Stacks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: StacksServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.rollouts = [rollout("under way")]
     with serving(server, tmp_path) as host:
@@ -62,7 +42,7 @@ def test_the_managers_are_told_how_long_and_the_client_goes(
 
 
 def test_pruning_does_not_go_with_it(
-    server: Stacks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: StacksServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(server, tmp_path) as host:
         code = run(["-H", host, "deploy", "--atomic", "--detach", "--prune"])
@@ -85,7 +65,7 @@ def test_pruning_does_not_go_with_it(
     ],
 )
 def test_waiting_ends_with_the_code_of_how_it_ended(
-    server: Stacks,
+    server: StacksServer,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     states: list[dict[str, Any]],

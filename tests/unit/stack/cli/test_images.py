@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stack.cli.main import run
 from tests.unit.stack.cli.command_line import DEPLOY, FILE, Cli
+from tests.unit.stack.engine_server import serving
+from tests.unit.stack.stacks_server import StacksServer
 
 
 def _images(cli: Cli) -> dict[str, str]:
@@ -105,6 +108,26 @@ def test_the_digest_that_the_managers_engine_has_is_taken(cli: Cli, image: str, 
     cli(*DEPLOY, "-c", "one.yml", "shop")
     assert cli.engine.requests == []
     assert f"kept as it is, {digest}" in cli.err
+
+
+@pytest.mark.parametrize(("refused", "asked"), [(0, 1), (1, 2)])
+def test_registries_are_asked_once_unless_somebody_deploys_meanwhile(
+    cli: Cli,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    refused: int,
+    asked: int,
+) -> None:
+    server = StacksServer()
+    server.digests["i:latest"] = ""
+    server.images["i:latest"] = []
+    server.refused_leases = refused
+    (tmp_path / "stacks").mkdir()
+    with serving(server, tmp_path / "stacks") as host:
+        assert run(["-H", host, "deploy", "--detach", "shop"]) == 0
+    assert server.asked_registries == ["i:latest"] * asked
+    assert capsys.readouterr().err.count(AWAY) == 1
+    assert len(server.deployments) == 1
 
 
 def test_logins_are_sent_only_when_asked_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
