@@ -141,6 +141,7 @@ class Session:
         self._manager_addr = manager_addr
         self._on_message = on_message
         self._next_addr = ""
+        self._addr_now = ""
         self._opened: tuple[ManagerLink, str] | None = None
         self._is_leaving = False
         self._had_opened = False
@@ -152,11 +153,16 @@ class Session:
         """Whether a manager knows this node as ready."""
         return self._opened is not None
 
+    @property
+    def leader_addr(self) -> str:
+        """The manager with which a session is open (host:port), "" for none."""
+        return self._addr_now if self.is_open else ""
+
     async def run(self) -> None:
         """Keep a session open until cancelled, or until the node has said goodbye."""
         failures = 0
         while not self._is_leaving:
-            addr = self._choose_addr()
+            addr = self._addr_now = self._choose_addr()
             began_s = self._clock.monotonic_s()
             error = await self._serve(addr)
             if self._clock.monotonic_s() - began_s >= STABLE_AFTER_S:

@@ -26,17 +26,17 @@ from cluster.control.manager_roles import quorum_refusal
 from cluster.control.role_manager import RoleManager, view_of
 from cluster.daemon.leader_duties import leader_duties
 from cluster.daemon.lock_keeper import LockKeeper
+from cluster.daemon.resigning import NO_LEADER, RETRY_S, Releases
 from cluster.daemon.state_dir import Membership
 from cluster.dispatcher.attachments import Attachments
 from cluster.dispatcher.log_broker import LogBroker
 from cluster.dispatcher.service import Dispatcher
-from cluster.errors import ClusterError, FailedPrecondition, NotFound, NotLeader, Unavailable
-from cluster.model.audit import Author
+from cluster.errors import ClusterError, FailedPrecondition, NotLeader, Unavailable
 from cluster.model.cluster import Cluster
 from cluster.model.diagnosis import Finding
 from cluster.model.ids import NewId, NodeId
 from cluster.model.node import Node
-from cluster.raft.quorum import LOSS_OF_QUORUM, majority
+from cluster.raft.quorum import majority
 from cluster.replication.bootstrap import FIRST_RAFT_ID, open_store
 from cluster.replication.peers import RaftPeers
 from cluster.replication.replicated_store import ReplicatedStore
@@ -47,29 +47,20 @@ from cluster.rpc.error_status import NotConnected
 from cluster.rpc.front import open_front
 from cluster.rpc.join_client import split_addr
 from cluster.rpc.join_server import JoinServer
-from cluster.rpc.messages import Empty, ForwardPart, ForwardRequest, LeaveRequest
+from cluster.rpc.messages import Empty, ForwardPart, ForwardRequest
 from cluster.rpc.methods import Method
 from cluster.rpc.server import RpcServer
 from cluster.rpc.settings import JOIN_SERVER_NAME
-from cluster.store.audit_log import record
 from cluster.store.change import Deleted
 from cluster.store.state import ClusterState
-from cluster.store.transaction import Transaction
 
 log = structlog.get_logger()
 
 LEADER_TIMEOUT_S: Final = 5.0
 """How long a request waits for the cluster to have a leader."""
 
-RETRY_S: Final = 0.05
 ASK_TIMEOUT_S: Final = 1.0
 HANDED_OVER_S: Final = 0.1
-DEMOTION_TIMEOUT_S: Final = 8.0
-
-NO_LEADER: Final = (
-    "The swarm does not have a leader. It's possible that too few managers are online. "
-    "Make sure more than half of the managers are online."
-)
 
 
 class ManagerRole:
@@ -133,7 +124,7 @@ class ManagerRole:
         self.logs = LogBroker(self.store, clock=clock, new_id=new_id)
         self.logs.serve_on(self.server)
         CertificateService(issuer).serve_on(self.server)
-        self.server.handle(methods.LEAVE, self._release)
+        self.server.handle(methods.LEAVE, Releases(self.store, self.check_demotion).release)
         ForwardedRequests(api_socket, lambda: self.store.is_leader).serve_on(self.server)
         roles = RoleManager(self.store, self.raft, next_raft_id)
         self._duties = leader_duties(self.store, self._dispatcher, self.logs, roles, clock, new_id)
@@ -332,6 +323,11 @@ class ManagerRole:
         if refusal is not None:
             raise FailedPrecondition(refusal)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether this manager has the only vote, so that nobody is there to let it go."""
+        return self.raft.conf.voters == (self.raft.raft_id,)
+
     def leave_warning(self) -> str:
         """Return what a user must know before this manager leaves."""
         managers = [node for node in self.store.view().nodes if node.manager_status is not None]
@@ -346,64 +342,6 @@ class ManagerRole:
             return MANAGER_LEAVES.format(consequence="")
         too_few = TOO_FEW_LEFT.format(left=max(0, reachable - 1), all=len(managers))
         return MANAGER_LEAVES.format(consequence=too_few)
-
-    async def _release(self, caller: NodeIdentity, request: LeaveRequest) -> Empty:  # noqa: ARG002
-        """Demote the caller, which leaves the cluster, and return once that is done."""
-        node = self.store.view().node(caller.node_id)
-        if not self.store.is_leader:
-            raise NotLeader("this manager does not lead")
-        if node is None or (node.role == "worker" and node.manager_status is None):
-            return Empty()
-        await self.check_demotion(node)
-
-        def work(tx: Transaction) -> None:
-            found = tx.state.node(caller.node_id)
-            if found is None:
-                raise NotFound(f"node {caller.node_id} not found")
-            before = tx.state
-            spec = msgspec.structs.replace(found.spec, role="worker")
-            tx.update(msgspec.structs.replace(found, spec=spec))
-            author = Author(name=f"node {found.hostname or found.id}", node_id=found.id)
-            record(tx, before, author, "cluster leave")
-
-        await self.store.update(work)
-        async with self.store.subscribe() as feed:
-            if _is_worker(feed.start, caller.node_id):
-                return Empty()
-            try:
-                async with asyncio.timeout(DEMOTION_TIMEOUT_S):
-                    async for committed in feed:
-                        if _is_worker(committed.state, caller.node_id):
-                            return Empty()
-            except TimeoutError:
-                pass
-        raise Unavailable(f"node {caller.node_id} is not demoted yet: {LOSS_OF_QUORUM}?")
-
-    async def resign(self) -> None:
-        """Leave the consensus group in good order.
-
-        Raises:
-            ClusterError: the group cannot go on without this manager, or has no leader.
-        """
-        try:
-            async with asyncio.timeout(2 * DEMOTION_TIMEOUT_S):
-                while True:
-                    if await self._ask_for_release():
-                        return
-                    await asyncio.sleep(RETRY_S)
-        except TimeoutError as error:
-            raise Unavailable("the other managers do not let this one go in time") from error
-
-    async def _ask_for_release(self) -> bool:
-        addr = await self.wait_leader() or self._own_addr
-        try:
-            async with self.connect(addr) as channel:
-                await channel.call(methods.LEAVE, LeaveRequest(), timeout_s=DEMOTION_TIMEOUT_S)
-        except Unavailable as error:
-            # also when this manager led and has just handed over
-            log.info("not released yet", error=str(error))
-            return False
-        return True
 
     # -- running -----------------------------------------------------------------------------
 
@@ -473,8 +411,3 @@ class ManagerRole:
             self.is_informed = True
         # not before: what was read from the disk may name an unlock key of long ago
         await self.lock_keeper.follow(self.store)
-
-
-def _is_worker(state: ClusterState, node_id: NodeId) -> bool:
-    node = state.node(node_id)
-    return node is None or (node.role == "worker" and node.manager_status is None)

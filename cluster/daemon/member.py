@@ -17,7 +17,8 @@ from cluster.ca.node_lock import NodeLock
 from cluster.ca.renewal import renewal_time, retry_delay_s
 from cluster.clock import Clock
 from cluster.daemon.config import DaemonConfig
-from cluster.daemon.manager_role import ManagerRole
+from cluster.daemon.manager_role import LEADER_TIMEOUT_S, ManagerRole
+from cluster.daemon.resigning import DEMOTION_TIMEOUT_S, resign
 from cluster.daemon.state_dir import Membership, StateDir
 from cluster.daemon.worker_role import WorkerRole
 from cluster.errors import ClusterError, FatalStorageError, Unavailable
@@ -28,13 +29,14 @@ from cluster.replication.bootstrap import FIRST_RAFT_ID, create_joiner
 from cluster.rpc import methods
 from cluster.rpc.channel import NodeChannel
 from cluster.rpc.error_status import LeaderElsewhere
-from cluster.rpc.messages import CertificateResponse, RenewCertificateRequest
+from cluster.rpc.messages import CertificateResponse, LeaveRequest, RenewCertificateRequest
 
 log = structlog.get_logger()
 
 FILE_KEY = "key"
 RENEW_TIMEOUT_S = 10.0
 ROLE_RETRY_S = 1.0
+WORKER_RELEASE_S = 2.0  # how long a worker that leaves asks whether it is one for the leader too
 ROTATION_SPREAD_S = 0.5
 FOLLOW_FASTER = 10.0  # than a renewal that is not urgent
 LOOK_S = 0.05  # between two looks at a state that is on its way
@@ -123,6 +125,29 @@ class Member:
             await self.manager.wait_leader()
             await self.manager.lock_keeper.settled.wait()
         await self.worker.registered.wait()
+
+    async def resign(self) -> None:
+        """Leave the managers in good order, also if this node has not heard yet that it is one.
+
+        Raises:
+            ClusterError: they cannot go on without this node, or have no leader.
+        """
+        node = self.worker.node
+        is_wanted = node is not None and "manager" in (node.role, node.spec.role)
+        is_manager = self.manager is not None or is_wanted
+        patience_s = LEADER_TIMEOUT_S if is_manager else 0.0
+        timeout_s = DEMOTION_TIMEOUT_S if is_manager else WORKER_RELEASE_S
+
+        async def ask(addr: str) -> None:
+            async with NodeChannel(addr, self._credentials) as channel:
+                await channel.call(methods.LEAVE, LeaveRequest(), timeout_s=timeout_s)
+
+        await resign(self._leader_addr, ask, patience_s=patience_s)
+
+    def _leader_addr(self) -> str:
+        """The leader's host:port, "" if unknown; a session tells it to who is new in the group."""
+        known = self.manager.leader_addr() if self.manager is not None else ""
+        return known or self.worker.leader_addr
 
     def _new_manager(self) -> ManagerRole:
         return ManagerRole(

@@ -39,9 +39,10 @@ from cluster.daemon.addresses import (
 from cluster.daemon.config import DEFAULT_LISTEN_ADDR, DaemonConfig
 from cluster.daemon.engine_check import check_engine
 from cluster.daemon.founding import ask_to_join, found_cluster
-from cluster.daemon.manager_role import NO_LEADER, ManagerRole
+from cluster.daemon.manager_role import ManagerRole
 from cluster.daemon.member import Member, end_of
 from cluster.daemon.membership_files import readdressed, write_alone, write_member
+from cluster.daemon.resigning import NO_LEADER
 from cluster.daemon.restoring import restore_cluster
 from cluster.daemon.state_dir import Membership, StateDir
 from cluster.daemon.worker_role import WorkerRole
@@ -312,11 +313,11 @@ class NodeProcess:
                 raise Unavailable(NOT_PART_OF_SWARM)
             if member.manager is not None and not force:
                 raise Unavailable(member.manager.leave_warning())
-            if member.manager is not None and len(member.manager.raft.conf.voters) > 1:
+            if member.manager is None or not member.manager.is_alone:
                 try:
-                    await member.manager.resign()
+                    await member.resign()
                 except ClusterError as error:
-                    log.warning("left the managers without their consent", error=str(error))
+                    log.warning("left without the managers' consent", error=str(error))
             await member.worker.leave()
             await self._end_membership()
             log.info("left the cluster", cluster=member.membership.cluster_id)

@@ -122,6 +122,11 @@ class WorkerRole:
         """Managers as last heard of."""
         return self._worker.managers
 
+    @property
+    def leader_addr(self) -> str:
+        """The manager with which a session is open (host:port), "" for none."""
+        return self._session.leader_addr
+
     def network_name(self, text: str) -> str | None:
         """Return the name of a network of this node by name or ID, None if it is in none such."""
         return self._networks.name_of(text)

@@ -282,7 +282,7 @@ class ForwardPart(ObjectStruct, frozen=True, kw_only=True, gc=False):
 
 
 class LeaveRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """A manager wants to be one no more, because it leaves the cluster."""
+    """A node wants to be no manager (any more), because it leaves the cluster."""
 
 
 class Empty(ObjectStruct, frozen=True, kw_only=True, gc=False):

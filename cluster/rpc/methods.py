@@ -103,7 +103,7 @@ FORWARD = Method(
     roles=MANAGERS,
     is_streaming=True,
 )
-LEAVE = Method("Managers/Leave", messages.LeaveRequest, messages.Empty, roles=MANAGERS)
+LEAVE = Method("Managers/Leave", messages.LeaveRequest, messages.Empty, roles=ANY_NODE)
 
 ALL_METHODS: Sequence[Method[object, object]] = (
     SESSION,

@@ -120,6 +120,40 @@ def test_a_manager_leaves_and_joins_again(group: ManagerGroup, measure: Measure)
     assert group.write(host) in group.written(group.leader())
 
 
+def test_whoever_became_a_manager_a_moment_ago_leaves_nobody_without_majority(
+    group: ManagerGroup,
+) -> None:
+    """It may not have heard of its vote yet, of its place in the group, or even of its role."""
+    leader = group.asked = group.leader()
+    first, second = (host for host in MANAGERS if host != leader)
+    for host in (first, second):
+        group.docker("node", "demote", group.swarm_state(host)["NodeID"])
+        group.wait_role(host, "worker")
+
+    node = group.node_of(first, ask=leader)
+    path = f"/nodes/{node['ID']}/update?version={node['Version']['Index']}"
+    group.api("POST", path, {**node["Spec"], "Role": "manager"})
+    group.api("POST", "/swarm/leave?force=1", host=first)
+    assert_forgotten(group, node["ID"])
+
+    node_id = group.swarm_state(second)["NodeID"]
+    group.api("POST", "/swarm/leave?force=1", host=second)
+    group.api("DELETE", f"/nodes/{node_id}")
+    group.join_as(second, "manager", at=leader)
+    node_id = group.swarm_state(second)["NodeID"]
+    group.api("POST", "/swarm/leave?force=1", host=second)
+    assert_forgotten(group, node_id)
+
+
+def assert_forgotten(group: ManagerGroup, node_id: str) -> None:
+    """A node that has left counts for nothing: it can be removed, and the leader goes on."""
+    shown = group.api("GET", f"/nodes/{node_id}")
+    assert (shown["Spec"]["Role"], shown["Status"]["State"]) == ("worker", "down")
+    assert "ManagerStatus" not in shown
+    group.api("DELETE", f"/nodes/{node_id}")
+    assert group.write(group.asked) in group.written(group.asked)
+
+
 def test_the_leader_leaves(group: ManagerGroup) -> None:
     old = group.leader()
     rest = [host for host in MANAGERS if host != old]

@@ -200,6 +200,7 @@ async def test_a_follower_sends_the_node_to_the_leader(tmp_path: Path) -> None:
     async with at_work(tmp_path, "m2:1") as bench:
         await until(lambda: bench.session.is_open)
         assert bench.managers.connected == ["m2:1", "m1:1"]
+        assert bench.session.leader_addr == "m1:1"
 
 
 async def test_the_next_manager_is_tried_when_one_does_not_answer(tmp_path: Path) -> None:
