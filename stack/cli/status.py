@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import msgspec
 
@@ -11,11 +13,12 @@ from stack.cli.tables import format_option, show
 from stack.cli.waiting import wait_time_options
 from stack.deploy.converge import Pace, converge, look
 from stack.deploy.deployment import Waiting
-from stack.deploy.events import EndEvent
+from stack.deploy.events import EndEvent, ServiceEvent
 from stack.deploy.lease import holder_line
 from stack.deploy.observe import stack_label
 from stack.deploy.reasons import failure_events
 from stack.deploy.rollout import follow_rollout, last_rollout, rollout_line
+from stack.deploy.standing import standing
 from stack.engine.client import EngineClient
 from stack.errors import NotConverged, StackError
 
@@ -32,27 +35,34 @@ _COLUMNS = {
 @format_option
 @click.pass_context
 def status(ctx: click.Context, stack: str, *, form: str) -> None:
-    """Show how far each service of a stack is, and why one is not well."""
+    """Show how far each service of a stack is, and why one is not well.
+
+    Below the table stands what is being deployed and by whom; in JSON and for templates each
+    service has that as revision, rollout and lease.
+    """
     client = client_of(ctx)
     note = rollout_line(client, stack)
     events = [
         progress.event for progress in look(client, stack, _services(client, stack, note), ())
     ]
-    rows = [
-        {
-            **msgspec.to_builtins(event),
-            "counts": f"{event.running}/{'?' if event.wanted is None else event.wanted}",
-        }
-        for event in events
-    ]
-    for row in rows:
-        del row["event"]
-        if form == "json":
+    rows = [_row(event) for event in events]
+    if form != "table":
+        deployment = msgspec.to_builtins(standing(client, stack))
+        rows = [{**row, **deployment} for row in rows]
+    if form == "json":
+        for row in rows:
             del row["counts"]  # made of other members
     show(rows, _COLUMNS, form=form, quiet=False)
     if form == "table":
         for line in filter(None, (note, holder_line(client, stack))):
             click.echo(f"\n{line}")
+
+
+def _row(event: ServiceEvent) -> dict[str, Any]:
+    row = msgspec.to_builtins(event)
+    del row["event"]
+    wanted = "?" if event.wanted is None else event.wanted
+    return {**row, "counts": f"{event.running}/{wanted}"}
 
 
 @click.command()

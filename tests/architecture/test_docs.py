@@ -41,6 +41,7 @@ from stack.cli.commands import cli
 from stack.compose.keys import ROOT as COMPOSE_KEYS
 from stack.compose.keys import Key, Status
 from stack.deploy.events import AnyEvent
+from stack.deploy.standing import Standing
 from tests.compat.api_coverage import FIELDS, OPERATIONS, OWN_OPERATIONS
 from tests.compat.compose_differences import DIFFERENCES as COMPOSE_DIFFERENCES
 from tests.compat.error_differences import DIFFERENCES as ERROR_DIFFERENCES
@@ -105,17 +106,29 @@ def extension_schema_block() -> str:
 
 def deploy_events_block() -> str:
     """Return the events of a deployment as text: each with its members and their types."""
-    parts = []
-    for kind in typing.get_args(AnyEvent):
-        schema = msgspec.json.schema(kind)["$defs"][kind.__name__]
-        tag = kind.__struct_config__.tag
-        lines = [f"{tag}: {' '.join((kind.__doc__ or '').split())}"]
-        for member, about in schema["properties"].items():
-            if member != "event":
-                line = f"    {member:<12}{_json_type(about)}"
-                lines += textwrap.wrap(line, 100, subsequent_indent=" " * 16)
-        parts.append("\n".join((*textwrap.wrap(lines[0], 100), *lines[1:])))
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        _members_block(str(kind.__struct_config__.tag), kind, left_out=("event",))
+        for kind in typing.get_args(AnyEvent)
+    )
+
+
+def _members_block(name: str, kind: type[msgspec.Struct], *, left_out: tuple[str, ...]) -> str:
+    schema = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    head = f"{name}: {' '.join((kind.__doc__ or '').split())}"
+    lines = textwrap.wrap(head, 100)
+    for member, about in schema["properties"].items():
+        if member not in left_out:
+            line = f"    {member:<12}{_json_type(about)}"
+            lines += textwrap.wrap(line, 100, subsequent_indent=" " * 16)
+    return "\n".join(lines)
+
+
+def stack_standing_block() -> str:
+    """Return how a deployment stands as text: each part with its members and their types."""
+    return "\n\n".join(
+        _members_block(name, typing.get_args(kind)[0], left_out=())
+        for name, kind in typing.get_type_hints(Standing).items()
+    )
 
 
 def check_rules_block() -> str:
@@ -247,6 +260,7 @@ BLOCKS = {
     "trace-differences": ("docs/compatibility.md", trace_differences_block),
     "compose-differences": ("docs/compatibility.md", compose_differences_block),
     "deploy-events": ("docs/deploy.md", deploy_events_block),
+    "stack-standing": ("docs/ci.md", stack_standing_block),
     "task-states": ("docs/design/task-model.md", task_states_block),
     "import-layers": ("docs/architecture.md", import_layers_block),
 }

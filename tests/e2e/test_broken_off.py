@@ -68,6 +68,8 @@ def test_the_next_deployment_mends_what_is_left(
     )
     assert {one["name"] for one in shown} == {"shop_web", "shop_api"}
     assert all(one["phase"] for one in shown)
+    assert {one["revision"]["number"] for one in shown} <= {1, 2}
+    assert all(one["lease"]["holder"] for one in shown if one["lease"])
     deploying.wait(timeout=300)
     cluster.stack("deploy", "-c", file(cluster, "3"), "--stable", "0", "shop", env={"EDITION": "3"})
     for name, replicas in (("shop_web", 3), ("shop_api", 1)):
@@ -116,6 +118,10 @@ def test_an_atomic_deployment_ends_as_a_whole(
             if text.startswith("EDITION=")
         )
     assert len(set(found.values())) == 1, f"half of a deployment: {found}, {rollout()}"
+    told = json.loads(cluster.stack("status", "shop", "--format", "json").stdout)[0]["rollout"]
+    if told:
+        assert told["author"]
+        assert told["state"] == rollout()["State"]
     if is_bad:
         assert set(found.values()) == {"EDITION=1"}
     elif rollout()["State"] == "held":

@@ -70,6 +70,8 @@ def _rollout_json(rollout: Rollout) -> dict[str, Any]:
         "Revision": rollout.revision,
         "Former": rollout.former,
         "State": rollout.state,
+        "Author": rollout.author,
+        "Since": rfc3339(rollout.began_at),
     }
     if rollout.is_pending:
         shown["Until"] = rfc3339(after(rollout.began_at, rollout.timeout_ns))

@@ -13,6 +13,8 @@ class StacksServer(EngineServer):
     Attributes:
         deployments: bodies of the requests.
         rollouts: what is shown, one after the other, and then the last.
+        lease: what is shown of who is deploying, if anybody is.
+        history: the revisions, the newest first.
         refused_leases: how often somebody else still has the lease.
         asked_registries: images, in the order in which their registries were asked.
     """
@@ -22,6 +24,7 @@ class StacksServer(EngineServer):
         self.deployments: list[dict[str, Any]] = []
         self.rollouts: list[dict[str, Any]] = [{}]
         self.lease: dict[str, str] = {}
+        self.history: list[dict[str, Any]] = []
         self.refused_leases = 0
         self.asked_registries: list[str] = []
 
@@ -37,6 +40,8 @@ class StacksServer(EngineServer):
             self.deployments.append(body)
             ids = [f"s{number}" for number, _ in enumerate(body["Services"])]
             return {"Services": ids, "Revision": 5, "FormerRevision": 4, "IsWatched": True, "Warnings": []}  # fmt: skip
+        if path.endswith("/stacks/shop/revisions"):
+            return self.history
         if path.endswith("/stacks/shop"):
             rollout = self.rollouts.pop(0) if len(self.rollouts) > 1 else self.rollouts[0]
             shown = {"Name": "shop", "Revision": 5, "Rollout": rollout}
