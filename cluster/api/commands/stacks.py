@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
 from cluster.allocator.ports import releasing, with_ports
 from cluster.allocator.subnets import restored
 from cluster.api.commands.attached_files import check_references, create_config, create_secret
+from cluster.api.commands.extension_check import check_fixed_addresses
 from cluster.api.commands.leases import check_lease, release_lease
 from cluster.api.commands.lookup import find_service
 from cluster.api.commands.networks import create_network
@@ -27,11 +28,13 @@ from cluster.api.commands.stack_revisions import (
     services_of_stack,
     stack_object,
 )
+from cluster.api.payloads.extensions import decode_extensions
 from cluster.api.payloads.stacks import Deployment
 from cluster.errors import InvalidArgument, NotFound
 from cluster.model.container import ContainerSpec
 from cluster.model.ids import ConfigId, NetworkId, NewId, SecretId, ServiceId
 from cluster.model.meta import Meta
+from cluster.model.network import Network
 from cluster.model.registry_login import RegistryAuth
 from cluster.model.service import Service, ServiceSpec
 from cluster.model.spec_struct import ObjectStruct
@@ -201,17 +204,16 @@ def return_to(
     """Make a stack again what it was in a revision, whoever has the lease.
 
     Raises:
-        AlreadyExists: the name of a removed network is taken.
-        InvalidArgument: a secret or config of it was removed, or a port of it is now that of a
-            service outside the stack.
+        AlreadyExists: the name of a removed network is taken by one that is not the stack's.
+        InvalidArgument: a secret or config of it was removed, a port of it is now that of a
+            service outside the stack, or an address of it is in no network of the stack any more.
         FailedPrecondition: a removed network's subnet, which the user named, is another's now.
     """
     former = stack_object(tx, name, new_id).revision
-    for network in revision.networks:
-        if network.id not in tx.state.networks:
-            tx.create(restored(tx.state, network))
+    heirs = _networks_again(tx, name, revision.networks)
+    specs = [_in_networks(tx.state, spec, heirs) for spec in revision.services]
     present = {service.spec.name: service for service in services_of_stack(tx.state, name)}
-    wanted = {spec.name: spec for spec in revision.services}
+    wanted = {spec.name: spec for spec in specs}
     for service in list(present.values()):
         after = wanted.get(service.spec.name)
         if after is None or after.mode_name != service.spec.mode_name:
@@ -219,7 +221,7 @@ def return_to(
     released = releasing((service, wanted[key]) for key, service in present.items())
     ids: list[ServiceId] = []
     warnings: list[str] = []
-    for spec in revision.services:
+    for spec in specs:
         before = present.get(spec.name)
         if before is not None:
             released.pop(before.id, None)
@@ -259,6 +261,45 @@ def find_revision(state: ClusterState, name: str, number: int) -> StackRevision:
 def _check_stack(name: str, what: str, stack: str) -> None:
     if stack != name:
         raise InvalidArgument(f"{what}: its label says stack {stack!r}, not {name!r}")
+
+
+def _networks_again(
+    tx: Transaction, name: str, networks: Iterable[Network]
+) -> dict[str, NetworkId]:
+    """Make a revision's networks again where they are gone.
+
+    Returns:
+        The IDs of those that the stack has by the same name and another ID, by the former ID.
+    """
+    heirs: dict[str, NetworkId] = {}
+    for network in networks:
+        if network.id in tx.state.networks:
+            continue
+        heir = tx.state.network_by_name(network.spec.name)
+        if heir is not None and stack_of(heir.spec.labels) == name:
+            heirs[network.id] = heir.id
+        else:
+            tx.create(restored(tx.state, network))
+    return heirs
+
+
+def _in_networks(
+    state: ClusterState, spec: ServiceSpec, heirs: Mapping[str, NetworkId]
+) -> ServiceSpec:
+    """Return a spec with some networks replaced by their heirs."""
+    template = spec.task_template
+    if not any(one.target in heirs for one in template.networks):
+        return spec
+    networks = tuple(
+        replace(one, target=heirs.get(one.target, one.target)) for one in template.networks
+    )
+    moved = replace(
+        spec,
+        task_template=replace(template, networks=networks),
+        networks=networks if spec.networks else (),
+    )
+    check_fixed_addresses(state, decode_extensions(spec.labels), moved)
+    return moved
 
 
 def _return_to(

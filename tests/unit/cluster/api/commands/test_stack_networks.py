@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from cluster.allocator.subnets import restored
 from cluster.api.commands.networks import create_network, remove_network
 from cluster.api.payloads.stacks import WantedService
-from cluster.errors import FailedPrecondition
+from cluster.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+from cluster.model.extensions import EXTENSION_LABEL
 from cluster.model.ids import NetworkId
 from cluster.model.network import Ipam, IpamConfig, Network, NetworkAllocation, NetworkSpec
 from cluster.model.service import NetworkAttachmentConfig
@@ -76,6 +77,55 @@ def test_a_subnet_that_the_user_named_is_not_replaced() -> None:
     cluster(remove_network, "other")
     cluster.roll_back(1)
     assert allocation(cluster, "shop_net").subnet == "10.7.0.0/24"
+
+
+def made_anew(*, labels: dict[str, str]) -> Cluster:
+    """Return a stack whose former network was removed, and made again under another ID."""
+    cluster = without_its_network()
+    spec = NetworkSpec(name="shop_net", driver="overlay", labels=labels)
+    cluster(create_network, spec, NetworkId("anew"))
+    return cluster
+
+
+def targets(cluster: Cluster) -> list[str]:
+    return [one.target for one in cluster.service("shop_web").spec.task_template.networks]
+
+
+def test_services_return_to_the_one_that_the_stack_has_under_its_name() -> None:
+    cluster = made_anew(labels=LABELS)
+    cluster.roll_back(1)
+    assert targets(cluster) == ["anew"]
+    assert [one.id for one in cluster.state.networks] == ["anew"]
+    newest = cluster.state.revisions_of("shop")[-1]
+    assert [one.id for one in newest.networks] == ["anew"]
+    cluster.roll_back(2)
+    assert targets(cluster) == []
+    cluster.roll_back(newest.number)
+    assert targets(cluster) == ["anew"]
+
+
+def test_an_address_in_the_former_subnet_is_not_brought_into_another_one() -> None:
+    cluster = Cluster()
+    web = service("shop_web")
+    label = '{"networks":{"shop_net":{"ipv4_address":"10.0.0.9"}}}'
+    web = replace(web, labels={**LABELS, EXTENSION_LABEL: label})
+    joined = (NetworkAttachmentConfig(target="shop_net"),)
+    template = replace(web.task_template, networks=joined)
+    spec = NetworkSpec(name="shop_net", driver="overlay", labels=LABELS)
+    with_net = WantedService(spec=replace(web, task_template=template))
+    cluster.deploy(with_net, networks=(spec,))
+    cluster.deploy(cluster.again("shop_web", service("shop_web")))
+    cluster(remove_network, "shop_net")
+    other = replace(spec, ipam=named("10.8.0.0/24"))
+    cluster(create_network, other, NetworkId("anew"))
+    with pytest.raises(InvalidArgument, match=r"10\.0\.0\.9 is not in 10\.8\.0\.0"):
+        cluster.roll_back(1)
+
+
+def test_a_network_of_somebody_else_is_not_taken_for_it() -> None:
+    cluster = made_anew(labels={})
+    with pytest.raises(AlreadyExists, match="shop_net"):
+        cluster.roll_back(1)
 
 
 def test_it_gets_another_number_if_another_network_has_its_own() -> None:
