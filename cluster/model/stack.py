@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from cluster.model.ids import ConfigId, NetworkId, RevisionId, SecretId, StackId, TaskId
+from cluster.model.ids import (
+    ConfigId,
+    NetworkId,
+    RevisionId,
+    SecretId,
+    ServiceId,
+    StackId,
+    TaskId,
+)
 from cluster.model.meta import Meta
 from cluster.model.network import Network
 from cluster.model.registry_login import RegistryAuth
@@ -51,7 +59,7 @@ class Rollout(ObjectStruct, frozen=True, kw_only=True, gc=False):
     When it fails all services return to the revision `former`; where that is 0 there was none,
     and what the deployment made is removed.  `began_at` is when the present state began to be
     watched, `steady_since` since when all services have run (0: they do not).  `failure`, `reason`
-    and `task_id` say why it goes back.
+    and `task_id` say why it goes back.  The surplus is what is to be removed once it holds.
     """
 
     revision: int
@@ -68,6 +76,13 @@ class Rollout(ObjectStruct, frozen=True, kw_only=True, gc=False):
     made_networks: tuple[NetworkId, ...] = ()
     made_secrets: tuple[SecretId, ...] = ()
     made_configs: tuple[ConfigId, ...] = ()
+    surplus_services: tuple[ServiceId, ...] = ()
+    surplus_networks: tuple[NetworkId, ...] = ()
+
+    @property
+    def is_pruning(self) -> bool:
+        """Whether it holds and networks wait for the last task of removed services."""
+        return self.state == "held" and bool(self.surplus_networks)
 
     @property
     def is_pending(self) -> bool:

@@ -68,7 +68,11 @@ Verdict = Held | Failed | Undecided
 
 def verdict(state: ClusterState, stack: str, rollout: Rollout, now: Timestamp) -> Verdict:
     """Judge a deployment at a moment; equal states give equal verdicts."""
-    mine = (one for one in state.services if stack_of(one.spec.labels) == stack)
+    mine = (
+        one
+        for one in state.services
+        if stack_of(one.spec.labels) == stack and one.id not in rollout.surplus_services
+    )
     services = [
         _Progress(state, service, rollout)
         for service in sorted(mine, key=lambda service: service.spec.name)

@@ -116,13 +116,8 @@ class Deployment:
             NotConverged: it does not come to that; its kind says how it ended.
             StackError: something was refused.
         """
-        if self._choices.whole.atomic and self._prunes and self._waiting is None:
-            raise UsageError(
-                "--prune: with --atomic and --detach nobody is there to remove things once the "
-                "deployment holds: leave --prune out, or wait"
-            )
         observed, steps, removals = self._look()
-        if _changes_nothing(steps) and not self._logins():
+        if self._is_settled(steps, removals) and not self._logins():
             self._wait_for_unchanged(observed, steps)
             if removals or self._superseded(observed):
                 with self._lease() as lease:
@@ -133,15 +128,15 @@ class Deployment:
                 self._pinning.ask_anew()  # whoever had it may have brought newer images
             if lease.is_kept:  # whoever had it has changed the stack
                 observed, steps, removals = self._look()
-            if _changes_nothing(steps):
+            if self._is_settled(steps, removals):
                 self._wait_for_unchanged(observed, steps, lease)
                 self._clear_away(lease, observed, removals)
                 return
             observed = adopt(self._client, self._wanted, observed)
             steps, removals = self._plan(observed)
-            ends_lease = self._waiting is None and not removals
-            self._carry_out(lease, observed, steps, ends_lease=ends_lease)
-            self._clear_away(lease, observed, removals)
+            self._carry_out(lease, observed, steps, removals)
+            if not self._managers_prune:
+                self._clear_away(lease, observed, removals)
 
     def _wait_for_unchanged(
         self, observed: Observed, steps: Sequence[Step], lease: StackLease | None = None
@@ -172,6 +167,14 @@ class Deployment:
         plan = self._choices.plan
         return plan.prune if plan is not None else self._choices.whole.prune
 
+    @property
+    def _managers_prune(self) -> bool:
+        """Whether nobody else is there to remove things once the deployment holds."""
+        return self._choices.whole.atomic and self._prunes and self._waiting is None
+
+    def _is_settled(self, steps: Sequence[Step], removals: Sequence[Remove]) -> bool:
+        return _changes_nothing(steps) and not (removals and self._managers_prune)
+
     def _plan(self, observed: Observed) -> tuple[list[Step], list[Remove]]:
         steps = make_plan(self._wanted, observed, prune=self._prunes)
         removals = [step for step in steps if isinstance(step, Remove)]
@@ -187,12 +190,16 @@ class Deployment:
         return lease
 
     def _carry_out(
-        self, lease: StackLease, observed: Observed, steps: Sequence[Step], *, ends_lease: bool
+        self,
+        lease: StackLease,
+        observed: Observed,
+        steps: Sequence[Step],
+        removals: Sequence[Remove],
     ) -> None:
         is_waited_for = self._waiting is not None
         seen = already_over(self._client, self._wanted.name) if is_waited_for else frozenset()
         try:
-            applied = self._apply(lease, observed, steps, ends_lease=ends_lease)
+            applied = self._apply(lease, observed, steps, removals)
             is_new = not all(isinstance(step, KeepService | UpdateFile) for step in steps)
             if applied.is_watched and is_waited_for:
                 self._follow(applied.revision, seen, lease.pace)
@@ -203,7 +210,11 @@ class Deployment:
             raise
 
     def _apply(
-        self, lease: StackLease, observed: Observed, steps: Sequence[Step], *, ends_lease: bool
+        self,
+        lease: StackLease,
+        observed: Observed,
+        steps: Sequence[Step],
+        removals: Sequence[Remove],
     ) -> Applied:
         exact = self._choices.plan is not None
         if not lease.is_kept:
@@ -212,20 +223,25 @@ class Deployment:
             )
         else:
             try:
-                applied = self._apply_at_once(lease, observed, steps, ends_lease=ends_lease)
+                applied = self._apply_at_once(lease, observed, steps, removals)
             except OutOfSequence:
                 if exact:
                     raise
                 # the file wins over the other change, as it would have a moment later
-                observed, steps, _ = self._look()
-                applied = self._apply_at_once(lease, observed, steps, ends_lease=ends_lease)
+                observed, steps, removals = self._look()
+                applied = self._apply_at_once(lease, observed, steps, removals)
         for warning in applied.warnings:
             self._tell(WarningEvent(message=warning))
         return applied
 
     def _apply_at_once(
-        self, lease: StackLease, observed: Observed, steps: Sequence[Step], *, ends_lease: bool
+        self,
+        lease: StackLease,
+        observed: Observed,
+        steps: Sequence[Step],
+        removals: Sequence[Remove],
     ) -> Applied:
+        ends_lease = self._waiting is None and (not removals or self._managers_prune)
         applied = apply_at_once(
             self._client,
             self._wanted.name,
@@ -237,19 +253,27 @@ class Deployment:
                 "Lease": lease.token,
                 "Author": author(),
                 "EndLease": ends_lease,
-                "Atomic": self._watch(),
+                "Atomic": self._watch(removals),
             },
         )
         if ends_lease:
             lease.has_ended()
         return applied
 
-    def _watch(self) -> Json | None:
+    def _watch(self, removals: Sequence[Remove]) -> Json | None:
         """What the managers are to know to watch the deployment; None where they need not."""
         waiting = self._choices.waiting
         if not self._choices.whole.atomic:
             return None
-        return {"Timeout": int(waiting.timeout_s * 1e9), "Stable": int(waiting.stable_s * 1e9)}
+        watch: Json = {
+            "Timeout": int(waiting.timeout_s * 1e9),
+            "Stable": int(waiting.stable_s * 1e9),
+        }
+        if self._managers_prune:
+            for kind in ("service", "network"):
+                ids = [one.object_id for one in removals if one.kind == kind]
+                watch[f"Prune{kind.capitalize()}s"] = ids
+        return watch
 
     def _follow(self, revision: int, seen: Collection[str], pace: Pace) -> None:
         follow_rollout(self._client, self._wanted.name, revision, seen, self._tell, pace)

@@ -113,8 +113,13 @@ def test_a_detached_atomic_deployment_tells_afterwards_how_it_ended(cluster: Clu
     )
     last = cluster.rows("audit", "--stack", "shop", "--limit", "1")[0]
     assert (last["Who"], last["Action"]) == ("the cluster itself", "stack rollback")
-    cluster.deploy("shop", services("2"), "--detach")
-    cluster.stack("wait", "--stable", "0", "shop")
+    less = {name: one for name, one in services("2").items() if name != "api"}
+    cluster.deploy("shop", less, "--atomic", "--detach", "--prune", "--stable", "0")
+    cluster.stack("wait", "--timeout", "240", "--stable", "0", "shop")
+    wait_for("the managers to prune", lambda: cluster.service_names() == {"shop_web", "shop_db"})
+    assert history(cluster)[0][1] == "pruned"
+    last = cluster.rows("audit", "--stack", "shop", "--limit", "1")[0]
+    assert (last["Who"], last["Action"]) == ("the cluster itself", "stack prune")
 
 
 def test_two_deployments_do_not_interleave(cluster: Cluster) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from cluster.api.commands.stacks import deploy_stack, find_revision
 from cluster.api.payloads.stacks import Deployment, WantedService, Watch
+from cluster.errors import InvalidArgument
 from cluster.model.endpoint import PortConfig
 from cluster.model.network import Network, NetworkSpec
 from cluster.model.node import NETWORK_PLUGIN, Node
@@ -45,8 +46,21 @@ class Stack:
             make_cluster(), *more, node("n1"), node("n2"), behaviours=BEHAVIOURS
         )
 
-    def deploy(self, images: dict[str, str], published: str = "", **more: Any) -> None:
-        model, watch = self.model, Watch(timeout_ns=TIMEOUT_S * SECOND_NS, stable_ns=STABLE_S * SECOND_NS)  # fmt: skip
+    def deploy(
+        self,
+        images: dict[str, str],
+        published: str = "",
+        surplus: tuple[str, ...] = (),
+        **more: Any,
+    ) -> None:
+        model = self.model
+        services, networks = model.state.services, model.state.networks
+        watch = Watch(
+            timeout_ns=TIMEOUT_S * SECOND_NS,
+            stable_ns=STABLE_S * SECOND_NS,
+            surplus_services=tuple(one.id for one in services if one.spec.name in surplus),
+            surplus_networks=tuple(one.id for one in networks if one.spec.name in surplus),
+        )
         wanted = []
         for name, image in images.items():
             known = model.state.service_by_name(name)
@@ -72,6 +86,14 @@ class Stack:
 
     def images(self) -> dict[str, str]:
         return {one.spec.name: image_of(one.spec) for one in self.model.state.services}
+
+    def id_of(self, name: str) -> str:
+        found = self.model.state.service_by_name(name)
+        assert found is not None
+        return found.id
+
+    def numbers_and_notes(self) -> list[tuple[int, str]]:
+        return [(one.number, one.message) for one in self.model.state.revisions_of("shop")]
 
     def ports_of(self, name: str) -> tuple[PortConfig, ...]:
         found = self.model.state.service_by_name(name)
@@ -210,3 +232,80 @@ def test_a_port_that_moved_to_another_service_goes_back_too(former: str, later: 
     assert [port.published_port for port in stack.ports_of(former)] == [8080]
     assert not stack.ports_of(later)
     assert stack.all_run()
+
+
+NET = NetworkSpec(name="shop_net", labels=LABELS, driver="overlay")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_surplus_goes_when_all_holds_and_stays_when_it_goes_back(seed: int) -> None:
+    rng = random.Random(seed)
+    stack = Stack()
+    stack.deploy(dict.fromkeys(NAMES, "good:1"), networks=(NET,))
+    stack.wait(rng)
+    before = stack.images()
+    image = rng.choice((*GOOD[1:], *BAD))
+    stack.deploy({"shop_a": image}, surplus=("shop_b", "shop_c", "shop_net"))
+    assert stack.images() == {**before, "shop_a": image}, "nothing goes before it is decided"
+    stack.wait(rng)
+    if image in BAD:
+        assert stack.images() == before
+        assert stack.model.state.network_by_name("shop_net") is not None
+        assert stack.numbers_and_notes()[-1][1] == "back to 1, as 2 failed"
+        return
+    assert stack.images() == {"shop_a": image}
+    for _ in range(100):
+        if not stack.rollout.is_pruning:
+            break
+        if rng.random() < 0.3:
+            stack.model.run_leaderless_for(rng.uniform(0, 4))
+        stack.model.run_for(rng.uniform(0, 5))
+    assert stack.model.state.network_by_name("shop_net") is None
+    assert stack.numbers_and_notes() == [(1, ""), (2, ""), (3, "pruned")]
+    pruned = [one for one in stack.model.state.audit if one.action == "stack prune"]
+    assert {one.author.name for one in pruned} == {"the cluster itself"}
+
+
+def test_a_surplus_service_that_cannot_run_is_no_reason_to_go_back() -> None:
+    stack = Stack()
+    stack.deploy({"shop_a": "good:1", "shop_b": "good:1"})
+    stack.wait(random.Random(1))
+    stack.model.change_image(stack.id_of("shop_b"), "missing")
+    stack.deploy({"shop_a": "good:2"}, surplus=("shop_b",))
+    stack.wait(random.Random(1))
+    assert stack.rollout.state == "held", stack.rollout
+    assert stack.images() == {"shop_a": "good:2"}
+
+
+def test_pruning_alone_waits_for_the_rest_as_well() -> None:
+    stack = Stack()
+    stack.deploy({"shop_a": "good:1", "shop_b": "good:1"})
+    stack.wait(random.Random(1))
+    stack.deploy({}, surplus=("shop_b",))
+    assert set(stack.images()) == {"shop_a", "shop_b"}
+    stack.wait(random.Random(1))
+    assert set(stack.images()) == {"shop_a"}
+
+
+def test_a_network_that_a_service_has_come_to_need_stays() -> None:
+    stack = Stack()
+    stack.deploy({"shop_a": "good:1"}, networks=(NET,))
+    stack.wait(random.Random(1))
+    stack.deploy({"shop_a": "good:2"}, surplus=("shop_net",))
+    network = stack.model.state.network_by_name("shop_net")
+    assert network is not None
+    joined = make_service("other", networks=(network.id,))
+    stack.model.put(joined)
+    stack.wait(random.Random(1))
+    assert stack.rollout.state == "held"
+    assert not stack.rollout.is_pruning
+    assert stack.model.state.network_by_name("shop_net") is not None
+
+
+@pytest.mark.parametrize(("name", "said"), [("other", "its label says"), ("shop_a", "changed and")])
+def test_what_is_not_the_stacks_or_is_deployed_is_not_surplus(name: str, said: str) -> None:
+    stack = Stack()
+    stack.deploy({"shop_a": "good:1"})
+    stack.model.put(make_service("other"))
+    with pytest.raises(InvalidArgument, match=said):
+        stack.deploy({"shop_a": "good:2"}, surplus=(name,))

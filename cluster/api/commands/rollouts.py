@@ -3,7 +3,7 @@
 ``stack deploy --atomic`` leaves with the stack what is being rolled out and what to return to. This
 reconciler of the leader does the rest, whatever becomes of the client and of leaders before it:
 
-    under way ──all run, and have for long enough──> held
+    under way ──all run, and have for long enough──> held: what is surplus is removed
         │
         └──one fails, or the time is over──> going back ──all run again──> back
                                                  │
@@ -11,6 +11,7 @@ reconciler of the leader does the rest, whatever becomes of the client and of le
 
 Where there was no revision before, going back is removing what the deployment made; it begins a
 moment after the failure, so that the client can still ask for the failed task's last lines.
+Surplus networks go when the last task of surplus services is gone.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ from msgspec.structs import replace
 
 from cluster.api.commands.attached_files import remove_config, remove_secret
 from cluster.api.commands.networks import remove_network
-from cluster.api.commands.services import remove_service
-from cluster.api.commands.stack_revisions import services_of_stack
+from cluster.api.commands.services import drop_service, remove_service
+from cluster.api.commands.stack_revisions import (
+    forget_stack_without_services,
+    record_revision,
+    services_of_stack,
+)
 from cluster.api.commands.stacks import find_revision, return_to
 from cluster.errors import ClusterError
 from cluster.model.audit import CLUSTER_ITSELF
@@ -41,6 +46,8 @@ from cluster.store.transaction import Transaction
 
 REMOVAL_PAUSE_NS = 3 * SECOND_NS
 """From the failure of a first deployment until what it made is removed."""
+
+_PRUNED = "pruned"
 
 
 class Rollouts:
@@ -71,6 +78,10 @@ class Rollouts:
         if rollout is None:
             return NOTHING
         tx = Transaction(state, now)
+        if rollout.is_pruning:
+            _prune_networks(tx, key, rollout, new_id)
+            record(tx, state, CLUSTER_ITSELF, "stack prune")
+            return _plan(tx.changes, None)
         if rollout.state == "going back" and not rollout.former:
             wake_at = _remove_all(tx, key, rollout)
         else:
@@ -81,7 +92,8 @@ class Rollouts:
 def _pending(state: ClusterState, name: str) -> Rollout | None:
     stack = state.stack_by_name(name)
     rollout = stack.rollout if stack else None
-    return rollout if rollout is not None and rollout.is_pending else None
+    is_open = rollout is not None and (rollout.is_pending or rollout.is_pruning)
+    return rollout if is_open else None
 
 
 def _judge(tx: Transaction, name: str, rollout: Rollout, new_id: NewId) -> Timestamp | None:
@@ -90,8 +102,11 @@ def _judge(tx: Transaction, name: str, rollout: Rollout, new_id: NewId) -> Times
         case Undecided() as undecided:
             _note(tx, name, replace(rollout, steady_since=undecided.steady_since))
             return undecided.wake_at
+        case Held() if goes_back:
+            _note(tx, name, replace(rollout, state="back"))
+            return None
         case Held():
-            _note(tx, name, replace(rollout, state="back" if goes_back else "held"))
+            _hold(tx, name, replace(rollout, state="held"), new_id)
             return None
         case Failed() as failed:
             if goes_back:
@@ -99,6 +114,34 @@ def _judge(tx: Transaction, name: str, rollout: Rollout, new_id: NewId) -> Times
                 _note(tx, name, replace(rollout, state="stuck", reason=problem + failed.reason))
                 return None
             return _go_back(tx, name, rollout, failed, new_id)
+
+
+def _hold(tx: Transaction, name: str, rollout: Rollout, new_id: NewId) -> None:
+    """Note that a deployment holds, and remove the services that it has left over."""
+    before = tx.state
+    _note(tx, name, rollout)
+    surplus = [one for one in services_of_stack(before, name) if one.id in rollout.surplus_services]
+    for service in surplus:
+        drop_service(tx, service)
+    if rollout.is_pruning:
+        _prune_networks(tx, name, rollout, new_id)
+    elif surplus:
+        record_revision(tx, name, new_id, message=_PRUNED, author=rollout.author)
+    record(tx, before, CLUSTER_ITSELF, "stack prune")
+    forget_stack_without_services(tx, name)
+
+
+def _prune_networks(tx: Transaction, name: str, rollout: Rollout, new_id: NewId) -> None:
+    """Remove networks that nobody needs any more, if no task can be in them."""
+    if any(task.service_id in rollout.surplus_services for task in tx.state.tasks):
+        return  # its end is a change of the stack's
+    for network_id in rollout.surplus_networks:
+        network = tx.state.network(network_id)
+        if network is not None and stack_of(network.spec.labels) == name:
+            with contextlib.suppress(ClusterError):  # a service has it
+                remove_network(tx, network_id)
+    _note(tx, name, replace(rollout, surplus_services=(), surplus_networks=()))
+    record_revision(tx, name, new_id, message=_PRUNED, author=rollout.author)
 
 
 def _go_back(
@@ -112,6 +155,8 @@ def _go_back(
         task_id=failed.task_id,
         began_at=tx.now,
         steady_since=Timestamp(0),
+        surplus_services=(),
+        surplus_networks=(),
     )
     if not rollout.former:
         _note(tx, name, back)

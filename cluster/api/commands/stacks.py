@@ -11,7 +11,7 @@ from cluster.allocator.subnets import restored
 from cluster.api.commands.attached_files import check_references, create_config, create_secret
 from cluster.api.commands.extension_check import check_fixed_addresses
 from cluster.api.commands.leases import check_lease, release_lease
-from cluster.api.commands.lookup import find_service
+from cluster.api.commands.lookup import find_network, find_service
 from cluster.api.commands.networks import create_network
 from cluster.api.commands.services import (
     Credentials,
@@ -74,7 +74,10 @@ def deploy_stack(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) 
     """
     check_lease(tx, name, wanted.lease)
     former = 0
-    is_change = bool(wanted.services or wanted.networks or wanted.secrets or wanted.configs)
+    surplus = _surplus(tx.state, name, wanted)
+    is_change = bool(
+        wanted.services or wanted.networks or wanted.secrets or wanted.configs or surplus
+    )
     if is_change and any(True for _ in services_of_stack(tx.state, name)):
         # other clients may have changed it: it is that which one can go back to
         former = record_revision(tx, name, new_id, message="as it was found", author="")
@@ -107,6 +110,21 @@ def deploy_stack(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) 
         is_watched=watched is not None,
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _surplus(state: ClusterState, name: str, wanted: Deployment) -> tuple[Service | Network, ...]:
+    """Return what is to be removed once the deployment holds, checked to be the stack's."""
+    if wanted.atomic is None:
+        return ()
+    kept = {service.service_id for service in wanted.services}
+    services = [find_service(state, one) for one in wanted.atomic.surplus_services]
+    networks = [find_network(state, one) for one in wanted.atomic.surplus_networks]
+    for kind, found in (("service", services), ("network", networks)):
+        for one in found:
+            _check_stack(name, f"{kind} {one.spec.name}", stack_of(one.spec.labels))
+            if one.id in kept:
+                raise InvalidArgument(f"{kind} {one.spec.name}: it is to be changed and removed")
+    return (*services, *networks)
 
 
 def _releasing(state: ClusterState, wanted: Deployment) -> dict[ServiceId, Service]:
@@ -164,6 +182,8 @@ def _watched(
         made_networks=made.networks,
         made_secrets=made.secrets,
         made_configs=made.configs,
+        surplus_services=wanted.atomic.surplus_services,
+        surplus_networks=wanted.atomic.surplus_networks,
     )
 
 

@@ -13,6 +13,7 @@ from cluster.api.payloads.services import service_spec_of
 from cluster.api.versions import ApiVersion
 from cluster.errors import InvalidArgument
 from cluster.model.config import ConfigSpec
+from cluster.model.ids import NetworkId, ServiceId
 from cluster.model.network import NetworkSpec
 from cluster.model.registry_login import RegistryAuth, decode_registry_auth
 from cluster.model.secret import SecretSpec
@@ -36,11 +37,14 @@ class WantedService(ObjectStruct, frozen=True, kw_only=True, gc=False):
 class Watch(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """For how long a deployment is watched that is to succeed as a whole.
 
-    So long it may take until all runs, and so long all must run then.
+    So long it may take until all runs, and so long all must run then.  Services and networks of
+    the stack that are surplus are removed after that.
     """
 
     timeout_ns: DurationNs
     stable_ns: DurationNs
+    surplus_services: tuple[ServiceId, ...] = ()
+    surplus_networks: tuple[NetworkId, ...] = ()
 
 
 class Deployment(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -72,6 +76,8 @@ class _Service(SpecStruct, frozen=True, kw_only=True, gc=False):
 class _Watch(SpecStruct, frozen=True, kw_only=True, gc=False):
     timeout: DurationNs = 0
     stable: DurationNs = 0
+    prune_services: tuple[str, ...] = ()
+    prune_networks: tuple[str, ...] = ()
 
 
 class _Deployment(SpecStruct, frozen=True, kw_only=True, gc=False):
@@ -146,7 +152,12 @@ def _watch(wanted: _Watch | None) -> Watch | None:
         if not 0 <= value <= LONGEST_ROLLOUT_NS:
             most = LONGEST_ROLLOUT_NS // SECOND_NS
             raise InvalidArgument(f"Atomic.{name}: {value} is not from 0 to {most} seconds in ns")
-    return Watch(timeout_ns=wanted.timeout, stable_ns=wanted.stable)
+    return Watch(
+        timeout_ns=wanted.timeout,
+        stable_ns=wanted.stable,
+        surplus_services=tuple(ServiceId(one) for one in wanted.prune_services),
+        surplus_networks=tuple(NetworkId(one) for one in wanted.prune_networks),
+    )
 
 
 def _auth(encoded: str) -> RegistryAuth | None:

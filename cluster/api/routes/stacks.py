@@ -6,6 +6,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from cluster.api.commands.leases import break_lease, release_lease, take_lease
+from cluster.api.commands.lookup import find_network, find_service
 from cluster.api.commands.stack_revisions import services_of_stack
 from cluster.api.commands.stacks import (
     Deployed,
@@ -18,7 +19,12 @@ from cluster.api.convert.stacks import full_revision_json, revision_json, stack_
 from cluster.api.convert.timestamps import rfc3339
 from cluster.api.error_response import empty_response, json_response
 from cluster.api.payloads.decoding import decode_body
-from cluster.api.payloads.stacks import LeaseRequest, RollbackRequest, decode_deployment
+from cluster.api.payloads.stacks import (
+    Deployment,
+    LeaseRequest,
+    RollbackRequest,
+    decode_deployment,
+)
 from cluster.api.query import strict_flag
 from cluster.api.request import ApiRequest
 from cluster.api.routes.networks import is_local_name
@@ -76,7 +82,20 @@ async def make_revision(api: ApiContext, request: ApiRequest) -> web.StreamRespo
         api.check_own("network", network.name, network.labels)
         if await is_local_name(api, network.name):
             raise AlreadyExists(f"network with name {network.name} already exists")
+    _check_surplus(api, wanted)
     return _deployed(await store.update(lambda tx: deploy_stack(tx, name, wanted, api.new_id)))
+
+
+def _check_surplus(api: ApiContext, wanted: Deployment) -> None:
+    """Refuse early to remove what the caller's token may not; the leader removes it later."""
+    if wanted.atomic is None:
+        return
+    for service_id in wanted.atomic.surplus_services:
+        service = find_service(api.state, service_id)
+        api.check_own("service", service.spec.name, service.spec.labels)
+    for network_id in wanted.atomic.surplus_networks:
+        network = find_network(api.state, network_id)
+        api.check_own("network", network.spec.name, network.spec.labels)
 
 
 async def return_to_revision(api: ApiContext, request: ApiRequest) -> web.StreamResponse:

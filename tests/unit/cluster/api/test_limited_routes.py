@@ -239,6 +239,18 @@ async def test_the_token_deploys_under_its_own_name(api: Client) -> None:
     assert shown["Lease"]["Holder"] == "token ci"
 
 
+async def test_the_managers_remove_for_a_token_only_what_it_could_remove(api: Client) -> None:
+    ids = {}
+    for name, labels in (("foreign", SHOP), ("shop_old", SHOP), ("other_old", {})):
+        _, made = await api("POST", "/services/create", service(name, labels))
+        ids[name] = made["ID"]
+    api.token = await api.create_token()
+    for name, expected in (("foreign", 403), ("other_old", 404), ("shop_old", 200)):
+        watch = {"Timeout": 10**9, "Stable": 0, "PruneServices": [ids[name]]}
+        status, said = await api("POST", "/stacks/shop/deploy", {"Services": [], "Atomic": watch})
+        assert status == expected, said
+
+
 async def test_a_client_cannot_say_who_it_is(api: Client) -> None:
     api.token = await api.create_token()
     status, _ = await api("GET", "/swarm", **{CALLER: "certificate root"})

@@ -41,14 +41,24 @@ def test_the_managers_are_told_how_long_and_the_client_goes(
     assert sent["EndLease"] is True
 
 
-def test_pruning_does_not_go_with_it(
+def test_the_managers_are_told_what_to_remove_once_it_holds(
     server: StacksServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    labels = {"com.docker.stack.namespace": "shop"}
+    old = {"Name": "shop_old", "Labels": labels, "Mode": {"Replicated": {"Replicas": 0}}, "TaskTemplate": {"ContainerSpec": {"Image": "i"}}}  # fmt: skip
+    server.services["s9"] = {"ID": "s9", "Version": {"Index": 1}, "Spec": old}
+    server.networks["n9"] = {"Id": "n9", "Name": "shop_back", "Labels": labels, "Scope": "swarm"}
     with serving(server, tmp_path) as host:
         code = run(["-H", host, "deploy", "--atomic", "--detach", "--prune"])
-    assert code == 2
-    assert "--prune: with --atomic and --detach nobody is there" in capsys.readouterr().err
-    assert server.deployments == []
+        assert code == 0, capsys.readouterr().err
+        assert run(["-H", host, "deploy", "--atomic", "--detach"]) == 0
+    pruning, leaving = server.deployments
+    assert (
+        pruning["Atomic"] | {"PruneServices": ["s9"], "PruneNetworks": ["n9"]} == pruning["Atomic"]
+    )
+    assert pruning["EndLease"] is True
+    assert "PruneServices" not in leaving["Atomic"]
+    assert not [one for one in server.requests if one.startswith("DELETE")]
 
 
 @pytest.mark.parametrize(
