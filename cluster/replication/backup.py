@@ -24,7 +24,7 @@ from cluster.errors import InvalidArgument, Unauthenticated
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.units import Timestamp
 from cluster.replication.sealing import Damaged, Sealer, new_salt
-from cluster.store.codec import decode_snapshot, encode_snapshot
+from cluster.store.codec import NewerFormat, decode_snapshot, encode_snapshot
 from cluster.store.state import ClusterState
 
 SHORTEST_PASSPHRASE: Final = 8
@@ -89,6 +89,8 @@ def open_backup(data: bytes, passphrase: str) -> ClusterState:
         if not pieces:
             raise Damaged("it ends before its contents")
         return decode_snapshot(_decompressed(b"".join(pieces)))
+    except NewerFormat as error:
+        raise InvalidArgument(f"the backup cannot be restored: {error}") from error
     except (Damaged, ValueError, zlib.error) as error:
         raise InvalidArgument(
             f"the backup is damaged or cut short ({error}); take another copy of it"

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from cluster.clock import Clock
-from cluster.errors import NotLeader
+from cluster.errors import FatalStorageError, NotLeader
 from cluster.raft.ready import Role, SoftState
 from cluster.replication.driver import Driver
 from cluster.store.change import Change, Created, Deleted, Updated
@@ -225,7 +225,7 @@ class ReplicatedStore:
                 if not future.done():
                     future.set_result(None)
         else:
-            changes = decode_entry(data)
+            changes = _read(decode_entry, data, f"entry {index} of the log")
             self._publish(changes, self._committed.apply(changes))
 
     def capture(self) -> Callable[[], bytes]:
@@ -234,7 +234,7 @@ class ReplicatedStore:
 
     def restore(self, data: bytes) -> None:
         """Replace the state; subscribers get the differences."""
-        state = decode_snapshot(data)
+        state = _read(decode_snapshot, data, "the snapshot from the leader")
         self._publish(_differences(self._committed, state), state)
         self._head = state
 
@@ -288,6 +288,13 @@ class ReplicatedStore:
         if self._leader:
             return f"this manager is not the leader: raft member {self._leader} leads"
         return "the cluster has no leader now: try again, or check that a majority is running"
+
+
+def _read(decode: Callable[[bytes], T], data: bytes, what: str) -> T:
+    try:
+        return decode(data)
+    except ValueError as error:
+        raise FatalStorageError(f"{what} cannot be read: {error}") from error
 
 
 def _differences(old: ClusterState, new: ClusterState) -> tuple[Change, ...]:

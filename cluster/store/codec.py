@@ -1,8 +1,9 @@
 """Bytes of log entries and snapshots.
 
-Both begin with one byte, the format's version.  The body is MessagePack; unknown members are
-ignored and absent ones take their defaults, so that versions which only add members read each
-other's files.
+Both begin with one byte, the format's number.  The body is MessagePack, and members that are absent
+take their defaults, so that what older versions wrote is read.  What a newer one wrote is not: it
+may hold members that this one would pass over, and managers would differ in what they know.  So the
+number is raised with the first member or kind of object that a release adds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from cluster.model.spec_struct import ObjectStruct
 from cluster.store.change import Change, Created, LogEntry
 from cluster.store.state import ClusterState
 
-FORMAT: Final = b"\x01"
+FORMAT: Final = 1
+"""The newest that is known, and the one that is written; all from 1 are read."""
+
+
+class NewerFormat(ValueError):
+    """The bytes may hold what this version would pass over."""
 
 
 class _Snapshot(ObjectStruct, frozen=True, kw_only=True, gc=False):
@@ -31,14 +37,15 @@ _snapshot_decoder = msgspec.msgpack.Decoder(_Snapshot)
 
 def encode_entry(changes: tuple[Change, ...]) -> bytes:
     """Return the bytes of one log entry."""
-    return FORMAT + _encoder.encode(LogEntry(changes=changes))
+    return bytes((FORMAT,)) + _encoder.encode(LogEntry(changes=changes))
 
 
 def decode_entry(data: bytes) -> tuple[Change, ...]:
     """Return the changes of one log entry.
 
     Raises:
-        ValueError: the bytes are of a format this version does not know, or damaged.
+        NewerFormat: a newer version wrote the bytes.
+        ValueError: they are damaged.
     """
     return _entry_decoder.decode(_body(data)).changes
 
@@ -46,14 +53,15 @@ def decode_entry(data: bytes) -> tuple[Change, ...]:
 def encode_snapshot(state: ClusterState) -> bytes:
     """Return the bytes of the whole state."""
     snapshot = _Snapshot(revision=state.revision, objects=tuple(state.everything()))
-    return FORMAT + _encoder.encode(snapshot)
+    return bytes((FORMAT,)) + _encoder.encode(snapshot)
 
 
 def decode_snapshot(data: bytes) -> ClusterState:
     """Return the state a snapshot holds.
 
     Raises:
-        ValueError: the bytes are of a format this version does not know, or damaged.
+        NewerFormat: a newer version wrote the bytes.
+        ValueError: they are damaged.
     """
     snapshot = _snapshot_decoder.decode(_body(data))
     changes = (Created(item) for item in snapshot.objects)
@@ -61,8 +69,11 @@ def decode_snapshot(data: bytes) -> ClusterState:
 
 
 def _body(data: bytes) -> bytes:
-    if data[:1] != FORMAT:
-        raise ValueError(
-            f"stored format {data[:1].hex()} is not {FORMAT.hex()}: written by another version"
+    if not data or not data[0]:
+        raise ValueError("stored without a format: it is damaged")
+    if data[0] > FORMAT:
+        raise NewerFormat(
+            f"a newer stackd has written it, in format {data[0]}; this one reads up to {FORMAT}: "
+            "upgrade stackd on this host"
         )
     return data[1:]

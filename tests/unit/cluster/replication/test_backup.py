@@ -11,6 +11,7 @@ from cluster.model.meta import Meta
 from cluster.model.secret import Secret, SecretSpec
 from cluster.model.units import Timestamp
 from cluster.replication.backup import open_backup, seal_backup
+from cluster.store import codec
 from cluster.store.change import Created
 from cluster.store.state import ClusterState
 from tests.support.identities import cluster_object
@@ -81,6 +82,14 @@ def test_a_changed_byte_is_noticed(share: float) -> None:
     changed[at] ^= 1
     with pytest.raises((InvalidArgument, Unauthenticated)):
         open_backup(bytes(changed), PASSPHRASE)
+
+
+def test_one_of_a_newer_version_is_told_from_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as later:
+        later.setattr(codec, "FORMAT", codec.FORMAT + 1)
+        sealed = seal_backup(STATE, PASSPHRASE, NOW)
+    with pytest.raises(InvalidArgument, match="cannot be restored: a newer stackd"):
+        open_backup(sealed, PASSPHRASE)
 
 
 def test_something_behind_the_end_is_noticed() -> None:

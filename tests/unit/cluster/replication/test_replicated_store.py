@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cluster.errors import AlreadyExists, NotLeader
+from cluster.errors import AlreadyExists, FatalStorageError, NotLeader
 from cluster.replication.storage import RaftStorage
 from cluster.store.change import Change, Created
+from cluster.store.codec import FORMAT, encode_entry
 from cluster.store.state import ClusterState
 from cluster.store.transaction import Transaction
 from tests.unit.cluster.replication.cluster_in_one_process import (
@@ -52,6 +53,18 @@ async def test_an_update_that_changes_nothing_waits_for_what_it_saw(tmp_path: Pa
             seen = await store.update(lambda tx: names(tx.state))
             assert seen == ["a"] == names(store.view())
         assert store.view().revision == 1
+
+
+async def test_a_manager_stops_at_what_a_newer_one_has_written(tmp_path: Path) -> None:
+    async with running_group(tmp_path, 1) as group:
+        store = await group.leader()
+        newer = bytes((FORMAT + 1,)) + encode_entry(())[1:]
+        with pytest.raises(FatalStorageError, match=r"entry 7 of the log .* newer stackd"):
+            store.apply(7, 1, newer)
+        with pytest.raises(
+            FatalStorageError, match=r"the snapshot from the leader .* newer stackd"
+        ):
+            store.restore(newer)
 
 
 async def test_a_refusal_waits_for_what_it_saw_and_changes_nothing(tmp_path: Path) -> None:

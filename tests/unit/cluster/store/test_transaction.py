@@ -117,8 +117,3 @@ def test_entries_and_snapshots_come_back_as_they_were() -> None:
     again = decode_snapshot(encode_snapshot(state))
     assert again.revision == 1
     assert list(again.everything()) == list(state.everything())
-
-
-def test_bytes_of_another_format_are_refused() -> None:
-    with pytest.raises(ValueError, match="written by another version"):
-        decode_entry(b"\x07abc")
