@@ -14,7 +14,15 @@ from stack.deploy.converge import Pace, already_over, converge
 from stack.deploy.events import AnyEvent, WarningEvent
 from stack.deploy.lease import StackLease
 from stack.deploy.observe import adopt, observe, stack_label, superseded_files
-from stack.deploy.plan import KeepService, Observed, Remove, Step, UpdateFile, make_plan
+from stack.deploy.plan import (
+    KeepService,
+    Observed,
+    Remove,
+    Step,
+    UpdateFile,
+    giving_way,
+    make_plan,
+)
 from stack.deploy.plan_file import PlanFile, check_plan
 from stack.deploy.reasons import failure_events
 from stack.deploy.removal import remove_objects
@@ -242,6 +250,8 @@ class Deployment:
         removals: Sequence[Remove],
     ) -> Applied:
         ends_lease = self._waiting is None and (not removals or self._managers_prune)
+        first = giving_way(steps, removals, observed)
+        later = [one for one in removals if one.object_id not in first]
         applied = apply_at_once(
             self._client,
             self._wanted.name,
@@ -253,7 +263,8 @@ class Deployment:
                 "Lease": lease.token,
                 "Author": author(),
                 "EndLease": ends_lease,
-                "Atomic": self._watch(removals),
+                "Atomic": self._watch(later),
+                "Remove": sorted(first),
             },
         )
         if ends_lease:
@@ -321,7 +332,12 @@ class Deployment:
             return
         timeout_s = waiting.timeout_s if waiting else _PRUNE_TIMEOUT_S
         remove_objects(
-            self._client, removals, timeout_s=timeout_s, tell=self._tell, pace=self._pace
+            self._client,
+            self._wanted.name,
+            removals,
+            timeout_s=timeout_s,
+            tell=self._tell,
+            pace=self._pace,
         )
         if lease.is_kept:
             request = {"Lease": lease.token, "Author": author(), "Message": "pruned"}

@@ -135,6 +135,32 @@ def _removals(wanted: StackSpec, observed: Observed) -> Iterator[Remove]:
         yield Remove("network", observed.network_ids[name], name)
 
 
+def giving_way(
+    steps: Iterable[Step], removals: Iterable[Remove], observed: Observed
+) -> frozenset[str]:
+    """IDs of services to remove before the others run: these take their published ports."""
+    wanted = {
+        port
+        for step in steps
+        if isinstance(step, CreateService | UpdateService)
+        for port in _published(step.spec)
+    }
+    return frozenset(
+        one.object_id
+        for one in removals
+        if one.kind == "service" and wanted & _published(observed.services[one.name]["Spec"])
+    )
+
+
+def _published(spec: Json) -> set[tuple[int, str]]:
+    ports = (spec.get("EndpointSpec") or {}).get("Ports") or ()
+    return {
+        (port["PublishedPort"], port.get("Protocol", "tcp"))
+        for port in ports
+        if port.get("PublishedPort")
+    }
+
+
 def _file_steps(
     kind: FileKind, wanted: Iterable[Json], observed: Mapping[str, Named]
 ) -> Iterator[Step]:

@@ -59,6 +59,7 @@ def remove_stack(
 
 def remove_objects(
     client: EngineClient,
+    stack: str,
     removals: Collection[Remove],
     *,
     timeout_s: float,
@@ -67,7 +68,8 @@ def remove_objects(
 ) -> None:
     """Remove what a file no longer names: services first, networks when their tasks are gone.
 
-    A secret or config that something outside of the stack uses stays.
+    A secret or config that something outside of the stack uses stays. What is gone already is
+    waited for like the rest.
 
     Raises:
         TimedOut: tasks were still there when the time was over.
@@ -77,7 +79,8 @@ def remove_objects(
     has_networks = any(one.kind == "network" for one in removals)
     tasks: list[str] = []
     if services and has_networks:
-        tasks = [task["ID"] for task in client.tasks({"service": services})]
+        known = client.tasks({"label": stack_label(stack)})
+        tasks = [task["ID"] for task in known if task["ServiceID"] in services]
     for one in sorted(removals, key=lambda one: _ORDER.index(one.kind)):
         tell(ObjectEvent(action="remove", kind=one.kind, name=one.name, id=one.object_id))
         match one.kind:

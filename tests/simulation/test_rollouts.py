@@ -12,6 +12,7 @@ from cluster.api.commands.stacks import deploy_stack, find_revision
 from cluster.api.payloads.stacks import Deployment, WantedService, Watch
 from cluster.errors import InvalidArgument
 from cluster.model.endpoint import PortConfig
+from cluster.model.ids import ServiceId
 from cluster.model.network import Network, NetworkSpec
 from cluster.model.node import NETWORK_PLUGIN, Node
 from cluster.model.secret import SecretSpec
@@ -231,6 +232,22 @@ def test_a_port_that_moved_to_another_service_goes_back_too(former: str, later: 
     assert stack.rollout.state == "back", stack.rollout
     assert [port.published_port for port in stack.ports_of(former)] == [8080]
     assert not stack.ports_of(later)
+    assert stack.all_run()
+
+
+@pytest.mark.parametrize("image", ["good:2", "crashing"])
+def test_a_service_that_gave_way_to_another_comes_back_with_its_port(image: str) -> None:
+    stack = Stack(INGRESS)
+    stack.deploy({"shop_a": "good:1", "shop_b": "good:1"}, published="shop_a")
+    stack.wait(random.Random(1))
+    giving_way = (ServiceId(stack.id_of("shop_a")),)
+    stack.deploy({"shop_c": image}, published="shop_c", giving_way=giving_way)
+    stack.wait(random.Random(1))
+    is_bad = image == "crashing"
+    assert stack.rollout.state == ("back" if is_bad else "held"), stack.rollout
+    holder = "shop_a" if is_bad else "shop_c"
+    assert set(stack.images()) == {holder, "shop_b"}
+    assert [port.published_port for port in stack.ports_of(holder)] == [8080]
     assert stack.all_run()
 
 

@@ -75,26 +75,34 @@ def deploy_stack(tx: Transaction, name: str, wanted: Deployment, new_id: NewId) 
     check_lease(tx, name, wanted.lease)
     former = 0
     surplus = _surplus(tx.state, name, wanted)
+    giving_way = _leaving(tx.state, name, wanted, wanted.giving_way)
     is_change = bool(
-        wanted.services or wanted.networks or wanted.secrets or wanted.configs or surplus
+        wanted.services
+        or wanted.networks
+        or wanted.secrets
+        or wanted.configs
+        or surplus
+        or giving_way
     )
     if is_change and any(True for _ in services_of_stack(tx.state, name)):
         # other clients may have changed it: it is that which one can go back to
         former = record_revision(tx, name, new_id, message="as it was found", author="")
+    for service in giving_way:
+        drop_service(tx, service)
     made = _make_objects(tx, name, wanted, new_id)
     ids: list[ServiceId] = []
     warnings: list[str] = []
     released = _releasing(tx.state, wanted)
-    for service in wanted.services:
-        spec = _with_file_ids(tx.state, service.spec)
+    for one in wanted.services:
+        spec = _with_file_ids(tx.state, one.spec)
         _check_stack(name, f"service {spec.name}", stack_of(spec.labels))
-        if service.service_id:
-            auth = Credentials(given=service.auth, is_given=service.is_auth_given)
-            found = find_service(tx.state, service.service_id)
+        if one.service_id:
+            auth = Credentials(given=one.auth, is_given=one.is_auth_given)
+            found = find_service(tx.state, one.service_id)
             released.pop(found.id, None)
-            accepted = update_service(tx, found.id, service.version, spec, auth, released.values())
+            accepted = update_service(tx, found.id, one.version, spec, auth, released.values())
         else:
-            accepted = create_service(tx, spec, new_id, service.auth, released.values())
+            accepted = create_service(tx, spec, new_id, one.auth, released.values())
         ids.append(accepted.service_id)
         warnings += accepted.warnings
     number = record_revision(tx, name, new_id, message=wanted.message, author=wanted.author)
@@ -116,15 +124,24 @@ def _surplus(state: ClusterState, name: str, wanted: Deployment) -> tuple[Servic
     """Return what is to be removed once the deployment holds, checked to be the stack's."""
     if wanted.atomic is None:
         return ()
-    kept = {service.service_id for service in wanted.services}
-    services = [find_service(state, one) for one in wanted.atomic.surplus_services]
+    services = _leaving(state, name, wanted, wanted.atomic.surplus_services)
     networks = [find_network(state, one) for one in wanted.atomic.surplus_networks]
-    for kind, found in (("service", services), ("network", networks)):
-        for one in found:
-            _check_stack(name, f"{kind} {one.spec.name}", stack_of(one.spec.labels))
-            if one.id in kept:
-                raise InvalidArgument(f"{kind} {one.spec.name}: it is to be changed and removed")
+    for network in networks:
+        _check_stack(name, f"network {network.spec.name}", stack_of(network.spec.labels))
     return (*services, *networks)
+
+
+def _leaving(
+    state: ClusterState, name: str, wanted: Deployment, service_ids: Iterable[ServiceId]
+) -> tuple[Service, ...]:
+    """Return services that are to be removed, checked to be the stack's and not to be changed."""
+    changed = {service.service_id for service in wanted.services}
+    services = tuple(find_service(state, one) for one in service_ids)
+    for service in services:
+        _check_stack(name, f"service {service.spec.name}", stack_of(service.spec.labels))
+        if service.id in changed:
+            raise InvalidArgument(f"service {service.spec.name}: it is to be changed and removed")
+    return services
 
 
 def _releasing(state: ClusterState, wanted: Deployment) -> dict[ServiceId, Service]:

@@ -50,6 +50,7 @@ class Watch(ObjectStruct, frozen=True, kw_only=True, gc=False):
 class Deployment(ObjectStruct, frozen=True, kw_only=True, gc=False):
     """What is to be made and changed of a stack; services may name secrets without their IDs.
 
+    Services that are `giving_way`, by ID, are removed in the same step, before all else.
     With `ends_lease` the lease is given back in the same step.
     """
 
@@ -57,6 +58,7 @@ class Deployment(ObjectStruct, frozen=True, kw_only=True, gc=False):
     secrets: tuple[SecretSpec, ...] = ()
     configs: tuple[ConfigSpec, ...] = ()
     services: tuple[WantedService, ...] = ()
+    giving_way: tuple[ServiceId, ...] = ()
     message: str = ""
     author: str = ""
     lease: str = ""
@@ -85,6 +87,7 @@ class _Deployment(SpecStruct, frozen=True, kw_only=True, gc=False):
     secrets: tuple[Any, ...] = ()
     configs: tuple[Any, ...] = ()
     services: tuple[_Service, ...] = ()
+    remove: tuple[str, ...] = ()
     message: str = ""
     author: str = ""
     lease: str = ""
@@ -137,6 +140,7 @@ def decode_deployment(body: bytes, version: ApiVersion) -> Deployment:
         secrets=tuple(secret_spec_of(tree) for tree in wanted.secrets),
         configs=tuple(config_spec_of(tree) for tree in wanted.configs),
         services=tuple(services),
+        giving_way=tuple(ServiceId(one) for one in wanted.remove),
         message=wanted.message,
         author=wanted.author,
         lease=wanted.lease,

@@ -89,7 +89,7 @@ async def make_revision(api: ApiContext, request: ApiRequest) -> web.StreamRespo
 def _check_surplus(api: ApiContext, wanted: Deployment) -> None:
     """Refuse early to remove what the caller's token may not; the leader removes it later."""
     if wanted.atomic is None:
-        return
+        return  # what is removed at once is judged by the change
     for service_id in wanted.atomic.surplus_services:
         service = find_service(api.state, service_id)
         api.check_own("service", service.spec.name, service.spec.labels)

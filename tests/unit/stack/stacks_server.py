@@ -38,7 +38,7 @@ class StacksServer(EngineServer):
             return {"Token": "l1", "Until": ""} if method == "POST" else None
         if path.endswith("/stacks/shop/deploy"):
             self.deployments.append(body)
-            ids = [f"s{number}" for number, _ in enumerate(body["Services"])]
+            ids = [f"s{number}" for number, _ in enumerate(body.get("Services", ()))]
             return {"Services": ids, "Revision": 5, "FormerRevision": 4, "IsWatched": True, "Warnings": []}  # fmt: skip
         if path.endswith("/stacks/shop/revisions"):
             return self.history

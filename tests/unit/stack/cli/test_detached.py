@@ -61,6 +61,31 @@ def test_the_managers_are_told_what_to_remove_once_it_holds(
     assert not [one for one in server.requests if one.startswith("DELETE")]
 
 
+@pytest.mark.parametrize("waits", [(), ("--atomic", "--detach")])
+def test_a_service_whose_port_another_takes_gives_way_in_the_step_itself(
+    server: StacksServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    waits: tuple[str, ...],
+) -> None:
+    Path("docker-compose.yml").write_text(
+        'services: {new: {image: i, ports: ["8080:80", "8081:80/udp"]}}'
+    )
+    labels = {"com.docker.stack.namespace": "shop"}
+    for number, (name, protocol) in enumerate((("a", "tcp"), ("b", "udp"))):
+        port = {"PublishedPort": 8080, "TargetPort": 80, "Protocol": protocol}
+        spec = {"Name": f"shop_{name}", "Labels": labels, "Mode": {"Replicated": {"Replicas": 0}}, "TaskTemplate": {"ContainerSpec": {"Image": "i"}}, "EndpointSpec": {"Ports": [port]}}  # fmt: skip
+        server.services[f"s{number}"] = {"ID": f"s{number}", "Version": {"Index": 1}, "Spec": spec}
+    server.rollouts = [rollout("held")]
+    with serving(server, tmp_path) as host:
+        code = run(["-H", host, "deploy", "--prune", "--stable", "0", "--timeout", "9", *waits])
+    assert code == 0, capsys.readouterr().err
+    assert server.deployments[0]["Remove"] == ["s0"]
+    if waits:
+        assert server.deployments[0]["Atomic"]["PruneServices"] == ["s1"]
+        assert server.requests == []
+
+
 @pytest.mark.parametrize(
     ("states", "code", "said"),
     [

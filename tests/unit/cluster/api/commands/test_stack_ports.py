@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from cluster.api.commands.services import remove_service
 from cluster.api.payloads.stacks import WantedService
 from cluster.errors import InvalidArgument
+from cluster.model.ids import ServiceId
 from cluster.model.service import GlobalMode, ServiceMode, ServiceSpec
-from tests.support.builders import make_network
+from tests.support.builders import make_network, make_service
 from tests.unit.cluster.api.commands.stack_steps import Cluster, publishing
 
 A, B = "shop_a", "shop_b"
@@ -82,6 +83,28 @@ def test_a_service_that_is_renamed_keeps_its_port_on_the_way_back(cluster: Clust
     assert cluster.numbers() == [1, 2, 3, 4, 5], "nothing was forgotten, though all services went"
     cluster.roll_back(4)
     assert ports(cluster) == {"shop_z": [8080]}
+
+
+def test_a_service_is_renamed_in_one_step_with_its_port(cluster: Cluster) -> None:
+    cluster.deploy(*made(publishing(A, 8080)))
+    renamed = made(publishing("shop_z", 8080))
+    with pytest.raises(InvalidArgument, match=f"'8080' is already in use by service '{A}'"):
+        cluster.deploy(*renamed)
+    cluster.deploy(*renamed, giving_way=(cluster.service(A).id,))
+    assert ports(cluster) == {"shop_z": [8080]}
+    assert cluster.numbers() == [1, 2]
+    cluster.roll_back()
+    assert ports(cluster) == {A: [8080]}
+
+
+def test_only_services_of_the_stack_that_stay_as_they_are_give_way(cluster: Cluster) -> None:
+    cluster.deploy(*made(publishing(A, 8080)))
+    cluster(lambda tx: tx.create(make_service("other")))
+    with pytest.raises(InvalidArgument, match="service other: its label says"):
+        cluster.deploy(giving_way=(ServiceId("other"),))
+    found = cluster.service(A).id
+    with pytest.raises(InvalidArgument, match="it is to be changed and removed"):
+        cluster.deploy(cluster.again(A, publishing(A)), giving_way=(found,))
 
 
 def test_a_stack_of_one_service_whose_mode_changes_is_not_forgotten(cluster: Cluster) -> None:
