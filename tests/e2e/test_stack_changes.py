@@ -130,15 +130,31 @@ def test_a_secret_shows_in_no_output_and_on_no_disk(shop: Cluster, tmp_path: Pat
         shop.stack("diff", "-c", file, "--format", "json", "shop", code=10, env=secret),
         deploy(shop, broken, "--output", "json", "--stable", "5", code=1),
     ]
+    questions = (
+        ("status", "shop", "--format", "json"),
+        ("history", "shop", "--format", "json"),
+        ("history", "shop", "1"),
+        ("audit", "--stack", "shop", "--format", "json"),
+        ("service", "inspect", "shop_web"),
+        ("secret", "ls", "--format", "json"),
+    )
+    outputs += [shop.stack(*question) for question in questions]
     now = shop.docker("info", "--format", "{{.SystemTime}}").stdout.strip()
     outputs.append(shop.docker("events", "--since", "0", "--until", now))
     said = "".join(one.stdout + one.stderr for one in outputs) + Path(plan).read_text()
     assert CANARY not in said
     encoded = base64.b64encode(CANARY.encode()).rstrip(b"=")[:-2]
     assert encoded.decode() not in said
+    copy = tmp_path / "cluster.backup"
+    shop.stack("cluster", "backup", str(copy), env={"STACK_BACKUP_PASSPHRASE": "correct horse"})
+    assert not files_with(tmp_path, CANARY.encode(), encoded)
     for host in HOSTS:
-        folder = shop.lab.host(host).folder / "stackd"
-        assert not files_with(folder, CANARY.encode(), encoded)
+        place = shop.lab.host(host)
+        assert not files_with(place.folder / "stackd", CANARY.encode(), encoded)
+        log = place.log("stackd").read_bytes()
+        assert b"stackd started" in log
+        assert CANARY.encode() not in log
+        assert encoded not in log
 
 
 def files_with(folder: Path, *needles: bytes) -> list[Path]:
