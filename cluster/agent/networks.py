@@ -7,7 +7,8 @@ has taken it.  A container waits until the process knows its networks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -36,8 +37,11 @@ moment ago, and for a leader that did: long enough for nodes that are merely bus
 PARTING_PATIENCE_S = 2.0
 """The same where the node has said goodbye: managers tell the other nodes, and this one nothing."""
 
-Acknowledge = Callable[[int], Awaitable[None]]
-"""Tells the manager that the view of a revision is applied."""
+Acknowledge = Callable[[int, tuple[NetworkId, ...]], Awaitable[None]]
+"""Tells the manager that the view of a revision is applied, but for these networks."""
+
+IsWanted = Callable[[NetworkId], bool]
+"""Whether a network is in this node's view; it may change at any time."""
 
 
 class NetworkProcess(Protocol):
@@ -47,8 +51,11 @@ class NetworkProcess(Protocol):
         """Whether this node has one."""
         ...
 
-    async def put_view(self, view: NodeView) -> None:
+    async def put_view(self, view: NodeView) -> Mapping[str, str]:
         """Apply a view; return once that is done.
+
+        Returns:
+            What could not be done of it, by network ID or another word for the place.
 
         Raises:
             ClusterError: it is not applied; try again.
@@ -73,13 +80,13 @@ class NetworkProcess(Protocol):
 
 
 class TidyUp(Protocol):
-    """Removes what the node's engine keeps of networks that are not in a view any more."""
+    """Removes what the node's engine keeps of networks that are not in the view any more."""
 
-    async def __call__(self, view: NodeView) -> None:
-        """Remove it.
+    async def __call__(self, is_wanted: IsWanted) -> None:
+        """Remove it; each network is asked for right before it would go.
 
         Raises:
-            ClusterError: some is left; it is tried again with the next view.
+            ClusterError: some is left; it is tried again.
         """
         ...
 
@@ -102,10 +109,12 @@ class Networks:
         self._known_patience_s = known_patience_s
         self._view: NodeView | None = None
         self._applied: NodeView | None = None
-        self._is_untidy = False  # the engine still has networks that are in no view
+        self._problems: Mapping[str, str] = {}  # of the applied view, by network or place
+        self._is_to_tidy = asyncio.Event()
         self._was_there = False  # a process that was here once is only away for a moment
         self._is_unsent = False  # there was no process yet to take the view
-        self._acknowledged = 0  # the newest revision that was applied since `run` began
+        # the newest revision that was applied since `run` began, and the networks that were not
+        self._acknowledged: tuple[int, tuple[NetworkId, ...]] = (0, ())
         self._drained: dict[TaskId, asyncio.Event] = {}
         self._drain_patience_s = DRAIN_PATIENCE_S
         self._changed = asyncio.Event()
@@ -133,12 +142,8 @@ class Networks:
 
     def network(self, network_id: NetworkId) -> NetworkView | None:
         """Return a network that the process knows, None if it does not (yet)."""
-        view = self._applied
-        if view is None:
-            return None
-        if view.ingress is not None and view.ingress.network.id == network_id:
-            return view.ingress.network
-        return next((network for network in view.networks if network.id == network_id), None)
+        networks = _all_networks(self._applied) if self._applied is not None else ()
+        return next((network for network in networks if network.id == network_id), None)
 
     def is_ingress(self, network_id: NetworkId) -> bool:
         """Whether it is the network of published ports."""
@@ -167,14 +172,15 @@ class Networks:
         the applied one still has, and would take it away again.
 
         Raises:
-            Unavailable: it does not within half a minute; the text says which, or that the process
-                is away.
+            Unavailable: it does not within half a minute; the text says which and why, or that the
+                process is away.
         """
         newest = self._view.revision if self._view is not None else 0
 
         def is_known() -> bool:
             applied = self._applied.revision if self._applied is not None else 0
-            return applied >= newest and not self._is_unsent and not self._missing(task)
+            is_sent = applied >= newest and not self._is_unsent
+            return is_sent and not self._missing(task) and not self._failed(task)
 
         try:
             async with asyncio.timeout(self._known_patience_s):
@@ -187,12 +193,20 @@ class Networks:
     def _missing(self, task: Task) -> list[NetworkId]:
         return [a.network_id for a in task.networks if self.network(a.network_id) is None]
 
+    def _failed(self, task: Task) -> list[NetworkId]:
+        return [a.network_id for a in task.networks if a.network_id in self._problems]
+
     def _why_unknown(self, task: Task) -> str:
         if not self.is_there():
             return "stack-netd does not run on this node: start it; the task waits for its networks"
         is_behind = self._view is not None and self._view is not self._applied
         if is_behind or self._is_unsent:
             return "stack-netd on this node does not take the task's networks; its log says why"
+        if failed := self._failed(task):
+            name = self.name_of(failed[0]) or failed[0]
+            return (
+                f"network {name} is not as it should be on this node: {self._problems[failed[0]]}"
+            )
         return f"no manager has told this node of network {', '.join(self._missing(task))} yet"
 
     def part(self) -> None:
@@ -213,6 +227,7 @@ class Networks:
         """Bring the process to the newest view, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch())
+            group.create_task(self._keep_tidy())
             await self._keep_up()
 
     async def _watch(self) -> None:
@@ -241,10 +256,11 @@ class Networks:
                 continue
             self._is_unsent = not is_there
             self._applied = view
-            self._acknowledged = view.revision
+            failed = tuple(n.id for n in _all_networks(view) if n.id in self._problems)
+            self._acknowledged = view.revision, failed
             self._progress.set()
             if is_there:
-                await self._tidy(view)  # last, as others wait for what was applied
+                self._is_to_tidy.set()
 
     async def leave(self) -> None:
         """Let the process forget everything, as the node leaves the cluster.
@@ -262,11 +278,11 @@ class Networks:
         Raises:
             ClusterError: from `tell`.
         """
-        told = 0
+        told: tuple[int, tuple[NetworkId, ...]] = (0, ())
         while True:
             applied = self._acknowledged
             if applied != told:
-                await tell(applied)
+                await tell(*applied)
                 told = applied
                 continue
             self._progress.clear()
@@ -284,41 +300,63 @@ class Networks:
 
     async def _apply(self, view: NodeView) -> bool:
         try:
-            await self._process.put_view(view)
+            problems = await self._process.put_view(view)
         except ClusterError as error:
             log.warning("networks stay as they are for now", error=str(error))
             return False
+        for where, problem in problems.items():
+            if self._problems.get(where) != problem:
+                log.warning("network is not as it should be", where=where, problem=problem)
+        self._problems = problems
         return True
 
     async def _until_changed(self) -> bool:
-        """Wait for another view, or for a first process that takes the present one.
+        """Wait for another view, or until the present one is worth another try.
 
         Returns:
-            False early, after another try to remove leftovers.
+            False early, if there is still no process that takes it.
         """
-        is_to_look = self._is_untidy or self._is_unsent
+        _, failed = self._acknowledged
+        is_to_look = self._is_unsent or bool(failed)
         try:
             async with asyncio.timeout(self._retry_pause_s if is_to_look else None):
                 await self._changed.wait()
         except TimeoutError:
-            if self._is_unsent and self.is_there():
-                return True
-            if self._is_untidy and self._applied is not None:
-                await self._tidy(self._applied)
-            return False
+            return self.is_there()
         self._changed.clear()
         return True
 
-    async def _tidy(self, view: NodeView) -> None:
-        """Remove what no view holds any more; a container that ends may still need it."""
-        try:
-            await self._tidy_up(view)
-        except ClusterError as error:
-            if not self._is_untidy:
-                log.info("leftover networks stay for now", reason=str(error))
-            self._is_untidy = True
-        else:
-            self._is_untidy = False
+    async def _keep_tidy(self) -> None:
+        """Remove what no view holds any more, after each view; a container may still need it.
+
+        By itself, so that an engine that hangs holds up no view.
+        """
+        is_untidy = False
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._retry_pause_s if is_untidy else None):
+                    await self._is_to_tidy.wait()
+            self._is_to_tidy.clear()
+            try:
+                await self._tidy_up(self._is_wanted)
+            except ClusterError as error:
+                if not is_untidy:
+                    log.info("leftover networks stay for now", reason=str(error))
+                is_untidy = True
+            else:
+                is_untidy = False
+
+    def _is_wanted(self, network_id: NetworkId) -> bool:
+        return any(
+            network_id == network.id
+            for view in (self._applied, self._view)
+            if view is not None
+            for network in _all_networks(view)
+        )
 
     def _drain_event(self, task_id: TaskId) -> asyncio.Event:
         return self._drained.setdefault(task_id, asyncio.Event())
+
+
+def _all_networks(view: NodeView) -> tuple[NetworkView, ...]:
+    return (*view.networks, view.ingress.network) if view.ingress is not None else view.networks

@@ -20,6 +20,7 @@ from cluster.agent.worker import Worker
 from cluster.clock import Clock
 from cluster.errors import ClusterError, OutOfSequence, Unavailable
 from cluster.model.diagnosis import NodeDiagnosis
+from cluster.model.ids import NetworkId
 from cluster.model.node import NodeDescription
 from cluster.model.units import SECOND_NS
 from cluster.rpc import methods
@@ -351,8 +352,10 @@ class Session:
         await self._worker.reporter.run(send)
 
     async def _acknowledge_views(self, link: ManagerLink, session_id: str) -> None:
-        async def tell(revision: int) -> None:
-            request = AcknowledgeViewRequest(session_id=session_id, revision=revision)
+        async def tell(revision: int, failed: tuple[NetworkId, ...]) -> None:
+            request = AcknowledgeViewRequest(
+                session_id=session_id, revision=revision, failed=failed
+            )
             await link.call(methods.ACKNOWLEDGE_VIEW, request, timeout_s=STATUS_TIMEOUT_S)
 
         await self._worker.acknowledge_views(tell)

@@ -81,16 +81,15 @@ class WorkerRole:
         cluster_id = credentials.identity.cluster_id
         self._clock = clock
         self._network_process = NetworkProcessClient(config.network_socket)
-        networks = Networks(
-            self._network_process,
-            EngineNetworks(self._engine, cluster_id).tidy_up,
-        )
+        engine_networks = EngineNetworks(self._engine, cluster_id)
+        networks = Networks(self._network_process, engine_networks.tidy_up)
         self._executor = DockerExecutor(
             self._engine,
             cluster_id,
             files,
             config.run_dir / "tasks" / credentials.identity.node_id,
             networks,
+            engine_networks,
             config.forbidden,
         )
         self._worker = Worker(self._executor, LocalState(tasks_dir, seal), clock, files, networks)

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from cluster.model.ids import NodeId, TaskId
+from cluster.model.ids import NetworkId, NodeId, TaskId
 from cluster.model.spec_struct import ObjectStruct
 from cluster.model.task import Task
 from cluster.model.task_state import TaskState
 from cluster.store.change import Change, Deleted
 from cluster.store.state import ClusterState
 
-HasApplied = Callable[[NodeId, int], bool]
-"""Whether a node's networks are as the state of a revision wants; true if it is down or gone."""
+HasApplied = Callable[[NodeId, int, Iterable[NetworkId]], bool]
+"""Whether these networks of a node are as a revision wants; true if the node is down or gone."""
 
 
 class _Drain(ObjectStruct, frozen=True, kw_only=True, gc=False):
     revision: int
     tasks: tuple[Task, ...]
     nodes: frozenset[NodeId]
+    networks: tuple[NetworkId, ...]
 
 
 class Drains:
@@ -55,7 +56,7 @@ class Drains:
         done: list[Task] = []
         waiting = []
         for drain in self._drains:
-            if all(has_applied(node_id, drain.revision) for node_id in drain.nodes):
+            if all(has_applied(node, drain.revision, drain.networks) for node in drain.nodes):
                 done.extend(task for task in drain.tasks if task.id in self._known)
             else:
                 waiting.append(drain)
@@ -68,7 +69,7 @@ class Drains:
         return frozenset(task_id for task_id in self._done if self._known[task_id] == node_id)
 
     def _begin(self, tasks: Iterable[Task], state: ClusterState) -> None:
-        began: dict[tuple[str, ...], list[Task]] = {}
+        began: dict[tuple[NetworkId, ...], list[Task]] = {}
         for task in tasks:
             if task.networks and _is_to_end(task) and task.id not in self._known:
                 self._known[task.id] = task.node_id
@@ -76,8 +77,9 @@ class Drains:
                 began.setdefault(key, []).append(task)
         for networks, ending in began.items():
             nodes = frozenset(_nodes_in(state, networks))
-            drain = _Drain(revision=state.revision, tasks=tuple(ending), nodes=nodes)
-            self._drains.append(drain)
+            self._drains.append(
+                _Drain(revision=state.revision, tasks=tuple(ending), nodes=nodes, networks=networks)
+            )
 
 
 def _is_to_end(task: Task) -> bool:

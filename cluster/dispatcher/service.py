@@ -8,7 +8,7 @@ to come back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from random import Random
 from typing import Final
 
@@ -37,7 +37,7 @@ from cluster.errors import (
 )
 from cluster.model.cluster import DEFAULT_HEARTBEAT_PERIOD_NS, Cluster
 from cluster.model.diagnosis import Answered, Finding
-from cluster.model.ids import NewId, NodeId
+from cluster.model.ids import NetworkId, NewId, NodeId
 from cluster.model.node import Node
 from cluster.model.task import Task
 from cluster.model.units import SECOND_NS
@@ -205,9 +205,9 @@ class Dispatcher:
             NotFound: the session is not the caller's, or ended.
             NotLeader: tell the leader.
         """
-        term = self._leading()
-        term.session_of(caller.node_id, request.session_id).note_applied(request.revision)
-        term.look_at_drains()
+        session = self._leading().session_of(caller.node_id, request.session_id)
+        session.note_applied(request.revision, request.failed)
+        self._leading().look_at_drains()
         return Empty()
 
     async def goodbye(self, caller: NodeIdentity, request: GoodbyeRequest) -> Empty:
@@ -410,9 +410,9 @@ class _Term:
                 self._sessions[task.node_id].drained |= {task.id}
                 self._sessions[task.node_id].tasks_changed.set()
 
-    def _has_applied(self, node_id: NodeId, revision: int) -> bool:
-        if node_id in self._sessions:
-            return self._sessions[node_id].has_applied(revision)
+    def _has_applied(self, node_id: NodeId, revision: int, networks: Iterable[NetworkId]) -> bool:
+        if (session := self._sessions.get(node_id)) is not None:
+            return session.has_applied(revision, networks)
         # A node that has not come back yet, as after a change of the leader, may send connections.
         node = self._store.view().node(node_id)
         return node is None or node.status.state == "down"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import msgspec
 
 from cluster.errors import ClusterError, NotFound
 from cluster.model.diagnosis import DiagnosisOrder
-from cluster.model.ids import NodeId, TaskId
+from cluster.model.ids import NetworkId, NodeId, TaskId
 from cluster.rpc.messages import ManagerAddress, SessionMessage
 from cluster.store.state import ClusterState
 
@@ -31,6 +32,7 @@ class Session:
         self._looked_at = 0  # revision of the state that the node's view was last made from
         self._told_view = 0  # revision of the view that it was told last
         self._applied_view = 0
+        self._failed: frozenset[NetworkId] = frozenset()  # networks that are not as it says
         self._end: ClusterError | None = None
 
     def end(self, reason: ClusterError) -> None:
@@ -44,17 +46,24 @@ class Session:
         """Note that the node is told all of its view at a revision of the state."""
         self._looked_at, self._told_view = state_revision, view_revision
 
-    def note_applied(self, view_revision: int) -> None:
-        """Note that the node's networks are as a view says; one told by somebody else is not."""
-        if view_revision <= self._told_view:
-            self._applied_view = max(self._applied_view, view_revision)
+    def note_applied(self, view_revision: int, failed: Iterable[NetworkId] = ()) -> None:
+        """Note that the node's networks are as a view says; one told by somebody else is not.
 
-    def has_applied(self, state_revision: int) -> bool:
-        """Whether the node's networks are as the state of a revision, or a later one, wants.
+        Args:
+            view_revision: of the view.
+            failed: networks that are not as it says.
+        """
+        if self._applied_view <= view_revision <= self._told_view:
+            self._applied_view, self._failed = view_revision, frozenset(failed)
+
+    def has_applied(self, state_revision: int, networks: Iterable[NetworkId]) -> bool:
+        """Whether these of the node's networks are as a state, or a later one, wants.
 
         A view's revision is that of the state from which it was made. So where views change all
         the time, one that was applied counts though the node was told another one since.
         """
+        if not self._failed.isdisjoint(networks):
+            return False
         if self._applied_view >= state_revision:
             return True
         return self._looked_at >= state_revision and self._applied_view >= self._told_view

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import structlog
@@ -22,7 +23,7 @@ from cluster.executor.network_payload import (
     network_request,
 )
 from cluster.model.ids import ClusterId, NetworkId
-from cluster.model.network_view import DRIVER_NAME, NETWORK_OPTION, NetworkView, NodeView
+from cluster.model.network_view import DRIVER_NAME, NETWORK_OPTION, NetworkView
 from cluster.model.task import Task
 
 log = structlog.get_logger(__name__)
@@ -124,21 +125,18 @@ class EngineNetworks:
                 settings = endpoint_settings(joined)
                 await self._engine.connect(joined.engine_name, container_id, settings)
 
-    async def tidy_up(self, view: NodeView) -> None:
-        """Remove the engine's networks of clusters that are not in the view (any more).
+    async def tidy_up(self, is_wanted: Callable[[NetworkId], bool]) -> None:
+        """Remove the engine's networks of clusters that are not wanted (any more).
 
         Raises:
             ClusterError: some are left; try again later.
         """
-        wanted = {network.id for network in view.networks}
-        if view.ingress is not None:
-            wanted.add(view.ingress.network.id)
         failure: ClusterError | None = None
         async with self._making:
             for found in await self._engine.list_networks({"label": [CLUSTER_LABEL]}):
                 if not self._is_ours(found):
                     continue
-                if (found.get("Options") or {}).get(NETWORK_OPTION) in wanted:
+                if is_wanted((found.get("Options") or {}).get(NETWORK_OPTION, "")):
                     continue
                 try:
                     await self._remove(found["Id"])

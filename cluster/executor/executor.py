@@ -38,6 +38,7 @@ class DockerExecutor:
         source: TaskSource,
         files_dir: Path,
         networks: NetworkSource,
+        engine_networks: EngineNetworks,
         forbidden: frozenset[str] = frozenset(),
     ) -> None:
         """Make an executor.
@@ -48,6 +49,7 @@ class DockerExecutor:
             source: knows the secrets, configs and registry logins of the tasks.
             files_dir: folder of this node alone, in which those are mounted as files.
             networks: knows the networks of the tasks.
+            engine_networks: makes them on the engine; there is one of it, as it removes them too.
             forbidden: what this node refuses, of `cluster.executor.node_policy.FORBIDDABLE`.
         """
         self._engine = engine
@@ -55,7 +57,7 @@ class DockerExecutor:
         self._files = TaskFiles(files_dir)
         self._forbidden = forbidden
         self._networks = networks
-        self._engine_networks = EngineNetworks(engine, cluster_id)
+        self._engine_networks = engine_networks
         self._cluster_id = cluster_id
         self._feed = ContainerFeed(engine, cluster_id)
         self._plain = PlainContainerFeed(engine)

@@ -6,18 +6,15 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 
 from cluster.errors import ClusterError, Unavailable
 from cluster.model.diagnosis import DiagnosisOrder, NetworkDiagnosis
 from cluster.model.network_view import NodeView
-
-log = structlog.get_logger(__name__)
 
 TIMEOUT_S: Final = 30.0
 """A process that was just started may have fifty networks to make."""
@@ -94,8 +91,11 @@ class NetworkProcessClient:
         finally:
             writer.close()
 
-    async def put_view(self, view: NodeView) -> None:
+    async def put_view(self, view: NodeView) -> Mapping[str, str]:
         """Have a view applied; return once that is done.
+
+        Returns:
+            What could not be done of it, by network ID or `host`; the process goes on trying.
 
         Raises:
             Unavailable: the process is away.
@@ -105,11 +105,9 @@ class NetworkProcessClient:
         if status != _OK:
             raise _failure(status, body)
         try:
-            problems = msgspec.json.decode(body, type=_Applied).problems
+            return msgspec.json.decode(body, type=_Applied).problems
         except msgspec.DecodeError as error:
             raise NetworkProcessFailure(f"the network process's answer: {error}") from error
-        for where, problem in problems.items():
-            log.warning("network is not as it should be", where=where, problem=problem)
 
     async def view(self) -> NodeView | None:
         """Return the view that was applied last, None if none was.

@@ -110,10 +110,11 @@ class AssignmentsMessage(ObjectStruct, frozen=True, kw_only=True, gc=False):
 
 
 class AcknowledgeViewRequest(ObjectStruct, frozen=True, kw_only=True, gc=False):
-    """The node's networks are as the view of this revision says."""
+    """The node's networks are as the view of this revision says, but for those that failed."""
 
     session_id: str
     revision: int
+    failed: tuple[NetworkId, ...] = ()
 
 
 class TaskStatusUpdate(ObjectStruct, frozen=True, kw_only=True, gc=False):

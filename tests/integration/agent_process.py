@@ -25,11 +25,10 @@ from tests.support.local_states import local_state
 async def main(url: str, folder: Path, task: Task) -> None:
     async with Engine(url) as engine, asyncio.TaskGroup() as group:
         files = AttachedFiles()
-        tidy_up = EngineNetworks(engine, ClusterId("testcluster")).tidy_up
-        networks = Networks(NetworkProcessClient(folder / "no network process"), tidy_up)
-        executor = DockerExecutor(
-            engine, ClusterId("testcluster"), files, folder / "files", networks
-        )
+        cluster_id = ClusterId("testcluster")
+        made = EngineNetworks(engine, cluster_id)
+        networks = Networks(NetworkProcessClient(folder / "no network process"), made.tidy_up)
+        executor = DockerExecutor(engine, cluster_id, files, folder / "files", networks, made)
         worker = Worker(executor, local_state(folder), SystemClock(), files, networks)
         group.create_task(executor.run())
         group.create_task(worker.run())

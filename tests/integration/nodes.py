@@ -13,6 +13,7 @@ from cluster.agent.attached_files import AttachedFiles
 from cluster.agent.worker import Worker
 from cluster.clock import SystemClock
 from cluster.executor.engine import Engine
+from cluster.executor.engine_networks import EngineNetworks
 from cluster.executor.executor import DockerExecutor
 from cluster.model.config import Config
 from cluster.model.container import (
@@ -112,8 +113,9 @@ async def a_node(
     """A node's agent; to leave the context is to have it killed."""
     async with Engine(engine.url) as client, asyncio.TaskGroup() as group:
         files, networks = AttachedFiles(), no_networks()
+        made = EngineNetworks(client, CLUSTER)
         executor = DockerExecutor(
-            client, CLUSTER, files, engine.shared / "files", networks, forbidden
+            client, CLUSTER, files, engine.shared / "files", networks, made, forbidden
         )
         worker = Worker(executor, local_state(folder), SystemClock(), files, networks)
         parts = [group.create_task(executor.run()), group.create_task(worker.run())]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
-from cluster.agent.networks import Networks
+from cluster.agent.networks import IsWanted, Networks
 from cluster.errors import Unavailable
 from cluster.model.network_view import NodeView
 
 
 class FakeNetworkProcess:
-    """Keeps the views it was given; `hold` makes it wait, `is_away` makes it fail."""
+    """Keeps the views it was given; `gate` makes it wait, `is_away` makes it fail."""
 
     def __init__(self, *, is_there: bool = True) -> None:
         self.views: list[NodeView] = []
         self.is_away = False
+        self.problems: Mapping[str, str] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.has_ended = asyncio.Event()
@@ -23,11 +25,12 @@ class FakeNetworkProcess:
     def is_there(self) -> bool:
         return self.has_socket
 
-    async def put_view(self, view: NodeView) -> None:
+    async def put_view(self, view: NodeView) -> Mapping[str, str]:
         await self.gate.wait()
         if self.is_away:
             raise Unavailable("the network process is away")
         self.views.append(view)
+        return self.problems
 
     async def view(self) -> NodeView | None:
         return self.views[-1] if self.views else None
@@ -39,7 +42,7 @@ class FakeNetworkProcess:
         self.has_ended.clear()
 
 
-async def nothing_to_tidy_up(view: NodeView) -> None:
+async def nothing_to_tidy_up(is_wanted: IsWanted) -> None:
     """Stand for an engine that keeps no networks."""
 
 

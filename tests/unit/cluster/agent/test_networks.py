@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from cluster.agent import networks as module
-from cluster.agent.networks import Networks
+from cluster.agent.networks import Acknowledge, IsWanted, Networks
 from cluster.errors import Unavailable
 from cluster.model.endpoint import NetworkAttachment
 from cluster.model.ids import NetworkId, TaskId
@@ -44,6 +44,15 @@ async def running(process: FakeNetworkProcess) -> AsyncIterator[Networks]:
         work.cancel()
 
 
+def telling_of(told: asyncio.Queue[int]) -> Acknowledge:
+    """Put each acknowledged revision into a queue."""
+
+    async def tell(revision: int, _failed: tuple[NetworkId, ...]) -> None:
+        await told.put(revision)
+
+    return tell
+
+
 async def test_a_container_waits_until_the_process_knows_its_network() -> None:
     process = FakeNetworkProcess()
     process.is_away = True
@@ -62,7 +71,7 @@ async def test_a_container_waits_until_the_process_knows_its_network() -> None:
 async def test_every_applied_view_is_acknowledged() -> None:
     told: asyncio.Queue[int] = asyncio.Queue()
     async with running(FakeNetworkProcess()) as networks, asyncio.TaskGroup() as group:
-        telling = group.create_task(networks.acknowledge(told.put))
+        telling = group.create_task(networks.acknowledge(telling_of(told)))
         networks.take_view(difference(None, EMPTY))
         assert await told.get() == 3
         networks.take_view(difference(EMPTY, WITH_FRONT))
@@ -70,22 +79,55 @@ async def test_every_applied_view_is_acknowledged() -> None:
         telling.cancel()
 
 
-async def test_a_view_is_acknowledged_before_the_engine_is_tidied_up() -> None:
+async def test_an_engine_that_hangs_holds_up_no_view() -> None:
     told: asyncio.Queue[int] = asyncio.Queue()
-    may_end = asyncio.Event()
+    calls = []
 
-    async def slow(_: NodeView) -> None:
-        await may_end.wait()
+    async def hang(is_wanted: IsWanted) -> None:
+        calls.append(is_wanted)
+        await asyncio.Event().wait()
 
-    networks = Networks(FakeNetworkProcess(), slow, retry_pause_s=0.01)
+    networks = Networks(FakeNetworkProcess(), hang, retry_pause_s=0.01)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(networks.run())]
-        tasks.append(group.create_task(networks.acknowledge(told.put)))
+        tasks.append(group.create_task(networks.acknowledge(telling_of(told))))
         networks.take_view(difference(None, EMPTY))
         assert await told.get() == 3
+        while not calls:
+            await asyncio.sleep(0.001)
         networks.take_view(difference(EMPTY, WITH_FRONT))
-        may_end.set()
         assert await told.get() == 4
+        await asyncio.sleep(0.05)
+        for one in tasks:
+            one.cancel()
+    (is_wanted,) = calls  # never two at once
+    assert is_wanted(FRONT.id)  # what came since is asked for, too
+    assert not is_wanted(NetworkId("another"))
+
+
+async def test_a_network_that_failed_is_named_and_tried_until_it_is_there() -> None:
+    told: asyncio.Queue[tuple[int, tuple[NetworkId, ...]]] = asyncio.Queue()
+
+    async def tell(revision: int, failed: tuple[NetworkId, ...]) -> None:
+        await told.put((revision, failed))
+
+    process = FakeNetworkProcess()
+    process.problems = {"front": "no names", "host": "no iptables"}
+    networks = Networks(process, nothing_to_tidy_up, retry_pause_s=0.01, known_patience_s=0.1)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(networks.run())]
+        tasks.append(group.create_task(networks.acknowledge(tell)))
+        networks.take_view(difference(None, WITH_FRONT))
+        assert await told.get() == (4, (FRONT.id,))
+        with pytest.raises(Unavailable, match=r"network front is not as it should be .*: no names"):
+            await networks.until_known(task())
+        assert told.empty()
+        process.problems = {"host": "no iptables"}
+        assert await told.get() == (4, ())
+        await networks.until_known(task())
+        tries = len(process.views)
+        await asyncio.sleep(0.05)
+        assert len(process.views) == tries  # what concerns no network is the process's own matter
         for one in tasks:
             one.cancel()
 
@@ -95,7 +137,7 @@ async def test_what_an_earlier_life_applied_is_known_and_not_acknowledged() -> N
     process.views.append(WITH_FRONT)
     told: asyncio.Queue[int] = asyncio.Queue()
     async with running(process) as networks, asyncio.TaskGroup() as group:
-        telling = group.create_task(networks.acknowledge(told.put))
+        telling = group.create_task(networks.acknowledge(telling_of(told)))
         await networks.until_known(task())
         assert told.empty()
         telling.cancel()
@@ -105,7 +147,7 @@ async def test_a_node_without_process_acknowledges_at_once_what_it_need_not_do()
     process = FakeNetworkProcess(is_there=False)
     told: asyncio.Queue[int] = asyncio.Queue()
     async with running(process) as networks, asyncio.TaskGroup() as group:
-        telling = group.create_task(networks.acknowledge(told.put))
+        telling = group.create_task(networks.acknowledge(telling_of(told)))
         networks.take_view(difference(None, EMPTY))
         assert await told.get() == 3
         assert not process.views
@@ -125,7 +167,7 @@ async def test_a_process_that_starts_again_misses_no_view() -> None:
     process = FakeNetworkProcess()
     told: asyncio.Queue[int] = asyncio.Queue()
     async with running(process) as networks, asyncio.TaskGroup() as group:
-        telling = group.create_task(networks.acknowledge(told.put))
+        telling = group.create_task(networks.acknowledge(telling_of(told)))
         networks.take_view(difference(None, EMPTY))
         assert await told.get() == 3
         process.has_socket = False
@@ -229,10 +271,10 @@ async def test_a_process_forgets_a_cluster_that_its_node_leaves() -> None:
 
 
 async def test_leftovers_are_tried_again_until_they_are_gone() -> None:
-    tries: asyncio.Queue[NodeView] = asyncio.Queue()
+    tries: asyncio.Queue[IsWanted] = asyncio.Queue()
 
-    async def busy_twice(view: NodeView) -> None:
-        tries.put_nowait(view)
+    async def busy_twice(is_wanted: IsWanted) -> None:
+        tries.put_nowait(is_wanted)
         if tries.qsize() <= 2:
             raise Unavailable("a container is still in it")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from cluster.dispatcher.drains import Drains
@@ -37,8 +39,14 @@ class Nodes:
     def __init__(self) -> None:
         self.applied: dict[NodeId, int] = {}
 
-    def has_applied(self, node_id: NodeId, revision: int) -> bool:
+    def has_applied(self, node_id: NodeId, revision: int, networks: Iterable[NetworkId]) -> bool:
+        assert list(networks) == [FRONT.id]
         return self.applied.get(node_id, 0) >= revision
+
+
+def at_once(_node: NodeId, _revision: int, _networks: Iterable[NetworkId]) -> bool:
+    """Say that every node has applied everything."""
+    return True
 
 
 def test_every_node_in_the_network_must_know_it() -> None:
@@ -70,7 +78,7 @@ def test_an_unhealthy_task_is_drained_though_it_is_wanted() -> None:
     sick = task("t1", "a")
     sick = replace(sick, status=replace(sick.status, is_unhealthy=True))
     drains.look_at([Updated(sick)], make_state(FRONT, WEB, sick))
-    assert drains.take_done(lambda _node, _revision: True) == [sick]
+    assert drains.take_done(at_once) == [sick]
 
 
 def test_tasks_that_do_not_run_or_are_wanted_are_not_drained() -> None:
@@ -82,7 +90,7 @@ def test_tasks_that_do_not_run_or_are_wanted_are_not_drained() -> None:
         make_task("plain", WEB, node="a", desired=S.SHUTDOWN),
     ]
     drains.look_at([Updated(item) for item in items], make_state(FRONT, WEB, *items))
-    assert not drains.take_done(lambda _node, _revision: True)
+    assert not drains.take_done(at_once)
 
 
 def test_a_node_with_a_plain_container_in_the_network_must_know_it_too() -> None:
@@ -118,7 +126,7 @@ def test_a_drained_task_is_known_until_it_has_ended() -> None:
     state = make_state(FRONT, WEB, ending)
     drains.look_at([Updated(ending)], state)
     assert not drains.done_on(NodeId("a"))
-    drains.take_done(lambda _node, _revision: True)
+    drains.take_done(at_once)
     assert drains.done_on(NodeId("a")) == {"t1"}
     assert not drains.done_on(NodeId("b"))
     ended = replace(ending, status=replace(ending.status, state=S.SHUTDOWN))

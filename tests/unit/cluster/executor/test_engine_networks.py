@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cluster.errors import FailedPrecondition, PermissionDenied, Unavailable
 from cluster.executor.engine_networks import EngineNetworks
@@ -38,7 +39,7 @@ class FakeEngine:
 
     async def list_networks(self, filters: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
         parts = filters.get("name", [""])
-        found = self.networks.values()
+        found = list(self.networks.values())
         return [one for one in found if any(part in one["Name"] for part in parts)]
 
     async def network_members(self, network: str) -> dict[str, Any]:
@@ -118,3 +119,21 @@ async def test_a_network_of_somebody_else_is_left_alone(
     await engine.create_network({"Name": "front", "Driver": "bridge", "Labels": {}})
     with pytest.raises(FailedPrecondition, match="has a network of that name already"):
         await networks.ensure(NEW)
+
+
+async def test_what_is_not_wanted_is_removed_but_for_what_is_wanted_by_now(
+    networks: EngineNetworks, engine: FakeEngine
+) -> None:
+    for network in (FORMER, replace(NEW, name="back")):
+        await networks.ensure(network)
+    wanted = {"former"}
+
+    def is_wanted(network_id: NetworkId) -> bool:
+        wanted.add("new")  # a view that comes while the engine is being asked
+        return network_id in wanted
+
+    await networks.tidy_up(is_wanted)
+    assert engine.names() == ["front", "back"]
+    wanted.clear()
+    await networks.tidy_up(lambda network_id: network_id in wanted)
+    assert not engine.names()

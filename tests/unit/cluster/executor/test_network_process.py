@@ -48,7 +48,7 @@ async def test_a_view_is_put_whole(tmp_path: Path) -> None:
         path, "200 OK", b'{"revision": 5, "problems": {"front": "no address"}}'
     ) as asked:
         assert client.is_there()
-        await client.put_view(VIEW)
+        assert await client.put_view(VIEW) == {"front": "no address"}
     assert asked == [b"PUT /view HTTP/1.1 " + msgspec.json.encode(VIEW)]
 
 
