@@ -22,6 +22,7 @@ from cluster.network.balancer_rules import (
 from cluster.network.conntrack import Connection, Conntrack
 from cluster.network.names import TABLE
 from cluster.network.nftables import Nftables
+from cluster.network.openings import Openings
 
 
 class Balancer:
@@ -31,6 +32,7 @@ class Balancer:
         self._nftables = Nftables(namespace)
         with namespaces.inside(namespace):
             self._conntrack = Conntrack()
+        self.openings = Openings(self._conntrack)
         self._applied: Balancing | None = None
         self._rotations: dict[str, int] = {}
         self._changes = 0
@@ -86,6 +88,7 @@ class Balancer:
             for address, state in states.items()
             if state != "serving" and self._last.get(address, state) == "serving"
         }
+        self.openings.withdraw(paused)
         # What ended while nobody watched shows in connections that lead to no task.
         first = not self._last
         self._last = states

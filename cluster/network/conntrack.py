@@ -25,7 +25,10 @@ REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 TYPE_MASK = 0x3FFF
 
-TUPLE_ORIG, TUPLE_REPLY, ZONE = 1, 2, 18
+TUPLE_ORIG, TUPLE_REPLY, STATUS, PROTOCOL_INFO, ZONE, STATUS_MASK = 1, 2, 3, 4, 18, 26
+ASSURED = struct.pack(">I", 4)
+INFO_TCP, TCP_STATE = 1, 1
+SYN_SENT, SYN_RECEIVED = 1, 2
 STATISTICS_ENTRIES = 1
 TUPLE_IP, TUPLE_PROTO = 1, 2
 IP_V4_SRC, IP_V4_DST = 1, 2
@@ -35,13 +38,17 @@ RECEIVE_BYTES = 1 << 18
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """One remembered connection: whom the client called, and who answers."""
+    """One remembered connection: whom the client called, and who answers.
+
+    `state` is the kernel's number of a TCP connection's state, 0 for other protocols.
+    """
 
     protocol: int
     client: str
     called: str
     called_port: int
     answering: str
+    state: int
     tuple_bytes: bytes
     zone: bytes
 
@@ -60,7 +67,16 @@ class Conntrack:
 
     def connections(self) -> list[Connection]:
         """Return all IPv4 connections of this namespace."""
-        self._send(GET, REQUEST | DUMP, b"")
+        return self._listing(b"")
+
+    def openings(self) -> list[Connection]:
+        """Return those TCP connections that are being opened; there are few at any time."""
+        # The kernel leaves out what both sides have confirmed, if it is of Linux 5.15 or later.
+        unconfirmed = _attribute(STATUS, bytes(4)) + _attribute(STATUS_MASK, ASSURED)
+        return [o for o in self._listing(unconfirmed) if o.state in {SYN_SENT, SYN_RECEIVED}]
+
+    def _listing(self, filters: bytes) -> list[Connection]:
+        self._send(GET, REQUEST | DUMP, filters)
         found: list[Connection] = []
         while True:
             data = self._socket.recv(RECEIVE_BYTES)
@@ -91,18 +107,20 @@ class Conntrack:
         """
         if not self.count():
             return 0
-        count = 0
-        for connection in self.connections():
-            if chosen(connection):
-                body = _attribute(TUPLE_ORIG | NESTED, connection.tuple_bytes)
-                if connection.zone:
-                    body += _attribute(ZONE, connection.zone)
-                self._send(DELETE, REQUEST | ACK, body)
-                for kind, answer in _messages(self._socket.recv(RECEIVE_BYTES)):
-                    if kind == NLMSG_ERROR:
-                        _raise(answer, but=errno.ENOENT)
-                count += 1
-        return count
+        found = [connection for connection in self.connections() if chosen(connection)]
+        for connection in found:
+            self.forget_one(connection)
+        return len(found)
+
+    def forget_one(self, connection: Connection) -> None:
+        """Delete a connection, if it is there still."""
+        body = _attribute(TUPLE_ORIG | NESTED, connection.tuple_bytes)
+        if connection.zone:
+            body += _attribute(ZONE, connection.zone)
+        self._send(DELETE, REQUEST | ACK, body)
+        for kind, answer in _messages(self._socket.recv(RECEIVE_BYTES)):
+            if kind == NLMSG_ERROR:
+                _raise(answer, but=errno.ENOENT)
 
     def _send(self, kind: int, flags: int, body: bytes) -> None:
         self._sequence += 1
@@ -129,9 +147,15 @@ def _connection(body: bytes) -> Connection | None:
         called=socket.inet_ntoa(ips[IP_V4_DST]),
         called_port=int.from_bytes(port, "big"),
         answering=socket.inet_ntoa(answering[IP_V4_SRC]),
+        state=_tcp_state(top.get(PROTOCOL_INFO, b"")),
         tuple_bytes=original,
         zone=top.get(ZONE, b""),
     )
+
+
+def _tcp_state(protocol_info: bytes) -> int:
+    tcp = dict(_attributes(protocol_info)).get(INFO_TCP, b"")
+    return int.from_bytes(dict(_attributes(tcp)).get(TCP_STATE, b""), "big")
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -35,6 +35,7 @@ from cluster.network.names import (
 )
 from cluster.network.netlink import Netlink
 from cluster.network.nftables import Nftables
+from cluster.network.openings import Openings
 from cluster.network.overlay import Overlay
 from cluster.network.port_holder import PortHolder
 
@@ -62,6 +63,7 @@ class Ingress:
         self._rules = Nftables(overlay.name)
         with namespaces.inside(overlay.name):
             self._conntrack = Conntrack()
+        self.openings = Openings(self._conntrack)
         self._host_conntrack = Conntrack()
         self._published: set[tuple[int, int]] | None = None  # protocol and port
         self._retired: set[tuple[int, int]] = set()  # published no more, perhaps still in use
@@ -175,6 +177,8 @@ class Ingress:
         own = set(ingress.node_addresses.values()) | {ingress.own_address}
         states = {task.address: task.state for task in ingress.network.tasks}
         ended = {a for a, state in self._last.items() if states.get(a) != state}
+        serving = {a for a, state in self._last.items() if state == "serving"}
+        self.openings.withdraw(a for a in ended & serving if a in states)
         first, self._last = not self._last, dict(states)
         if not ended and not first:
             return False

@@ -33,7 +33,7 @@ from cluster.network.names import (
 from cluster.network.netlink import Netlink
 from cluster.network.nftables import Nftables
 from cluster.network.node_ports import local_ports
-from cluster.network.overlay import Overlay, TunnelSettings
+from cluster.network.overlay import Overlay, tunnel_settings
 from cluster.network.overlay_plan import plan_ingress, plan_overlay
 from cluster.network.probe import ProbeNetwork
 from cluster.network.stored_state import EngineEndpoint, StoredState
@@ -92,6 +92,14 @@ class NodeNetwork:
             view, retained = with_used_networks(view, old, self._used_networks())
         self._save(view=view, retained=retained)
         return self.reconcile()
+
+    def settle(self) -> bool:
+        """Look once; whether no connection is being opened to withdrawn tasks (`Openings`)."""
+        openings = [balancer.openings for balancer in self._balancers.values()]
+        if self._ingress is not None:
+            openings.append(self._ingress.openings)
+        waiting = [one for one in openings if not one.settle()]
+        return not waiting
 
     def reconcile(self) -> dict[str, str]:
         """Make the kernel look like the stored view; the problems, as for `set_view`."""
@@ -332,7 +340,7 @@ class NodeNetwork:
     def _bring(self, network: NetworkView, view: NodeView, mtu: int) -> None:
         overlay = self._ensure_overlay(network)
         plan = plan_overlay(network, view)
-        overlay.apply(plan, _tunnel(network, view, mtu), strict=True)
+        overlay.apply(plan, tunnel_settings(network, view, mtu), strict=True)
         if network.id not in self._balancers:
             self._balancers[network.id] = Balancer(overlay.name)
         self._balancers[network.id].apply(network, view.own_index)
@@ -347,7 +355,7 @@ class NodeNetwork:
             self._ingress.ensure_uplink()
             self._ingress.verify()
         overlay.apply(
-            plan_ingress(ingress, view), _tunnel(ingress.network, view, mtu), strict=False
+            plan_ingress(ingress, view), tunnel_settings(ingress.network, view, mtu), strict=False
         )
         self._ingress.apply(ingress, view, local_ports(self._state.endpoints))
 
@@ -487,13 +495,3 @@ class NodeNetwork:
         if state != self._state:
             stored_state.save(self._folder, state)
             self._state = state
-
-
-def _tunnel(network: NetworkView, view: NodeView, mtu: int) -> TunnelSettings:
-    return TunnelSettings(
-        vni=network.vni,
-        own_index=view.own_index,
-        own_address=view.own_address,
-        port=view.data_port,
-        mtu=network.mtu or mtu,
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.errors import Unavailable
+from cluster.model.network_view import NetworkView, NodeView
 from cluster.network import namespaces
 from cluster.network.names import (
     ROUTER_MAC,
@@ -51,6 +52,17 @@ class TunnelSettings:
             "mac": self.mac,
         }
         return all(found.get(key) == value for key, value in wanted.items())
+
+
+def tunnel_settings(network: NetworkView, view: NodeView, mtu: int) -> TunnelSettings:
+    """Return how a network's tunnel shall be; `mtu` is what fits between the nodes."""
+    return TunnelSettings(
+        vni=network.vni,
+        own_index=view.own_index,
+        own_address=view.own_address,
+        port=view.data_port,
+        mtu=network.mtu or mtu,
+    )
 
 
 class Overlay:

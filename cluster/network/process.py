@@ -26,6 +26,7 @@ from cluster.network.dns_server import DnsServer, NameCounts
 from cluster.network.engine_listing import Listing, engine_listing, engine_places
 from cluster.network.http_socket import Answer, Request, serving
 from cluster.network.node_network import NodeNetwork
+from cluster.network.openings import LOOK_EVERY_S
 from cluster.network.plugin import Plugin
 from cluster.network.probe import try_peers
 
@@ -104,6 +105,7 @@ class NetworkProcess:
                     raise InvalidArgument(f"view: {error}") from None
                 problems = await self._call(network.set_view, view)
                 await self._update_names(network, dns)
+                await self._until_settled(network)
                 problems = {**self._name_problems, **problems}
                 return _json({"revision": view.revision, "problems": problems})
             case "GET", "/view":
@@ -137,6 +139,12 @@ class NetworkProcess:
             await self._call(network.close_probe)
         problems = {**self._name_problems, **status["problems"]}
         return NetworkDiagnosis(mtu=probe.mtu, peers=peers, leftovers=leftovers, problems=problems)
+
+    async def _until_settled(self, network: NodeNetwork) -> None:
+        while True:
+            if await self._call(network.settle):
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _update_names(self, network: NodeNetwork, dns: DnsServer) -> None:
         if (view := network.view) is not None:

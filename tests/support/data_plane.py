@@ -252,6 +252,27 @@ class DataPlane:
     def inside(self, place: str, *command: str) -> subprocess.CompletedProcess[str]:
         return run(*self.argv_in(place, *command), check=False, timeout_s=60)
 
+    def connections(self, place: str, port: int) -> list[str]:
+        """What the kernel remembers of connections to a port, in a host or a namespace of it.
+
+        Args:
+            place: "h1" or "h1/stknet-frontnet".
+            port: the called one.
+
+        Returns:
+            Lines of the called port and address, who answers, and the state's number.
+        """
+        host, _, space = place.partition("/")
+        inside = ("nsenter", f"--net=/run/netns/{space}", "--") if space else ()
+        listing = (
+            "from cluster.network.conntrack import Conntrack\n"
+            "for one in Conntrack().connections():\n"
+            "    print(one.called_port, one.called, one.answering, one.state)\n"
+        )
+        done = self.inside(host, "env", f"PYTHONPATH={ROOT}", *inside, PYTHON, "-c", listing)
+        assert not done.returncode, done.stderr
+        return [line for line in done.stdout.splitlines() if line.startswith(f"{port} ")]
+
     def start_in(self, place: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a probe that goes on; see network_probe."""
         return subprocess.Popen(

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from cluster.network.conntrack import SYN_SENT
 from tests.support.data_plane import PORT, DataPlane, eventually
 
 VIP = "10.50.1.200"
@@ -40,6 +41,36 @@ def test_a_draining_task_keeps_its_connections_and_gets_no_new_ones(plane: DataP
             assert plane.answering("cli.1", "udp", VIP, count=6) == {"web.1": 6}
             assert kept.say("still there") == "still there"
         assert kept.say("and now") == "and now"
+
+
+@pytest.mark.parametrize("way", ["virtual address", "published port"])
+def test_a_connection_that_cannot_be_opened_leads_elsewhere_after_a_change(
+    plane: DataPlane, way: str
+) -> None:
+    if way == "virtual address":
+        place, space = "cli.1", "h1/stknet-frontnet"
+        address, port, chosen = VIP, PORT, "10.50.1.12"
+    else:
+        place, space = "client", "h3/stknet-ingress0"
+        address, port, chosen = plane.lab.host(3).address, 8080, "10.255.1.12"
+    rules = "add table ip lost; add chain ip lost in { type filter hook input priority 0; };"
+    rules += f"add rule ip lost in tcp dport {PORT} tcp flags syn / syn,ack drop"
+
+    def lost() -> list[str]:
+        found = plane.connections(space, port)
+        return [one for one in found if one.endswith(f" {chosen} {SYN_SENT}")]
+
+    assert not plane.inside("web.2", "nft", rules).returncode
+    with plane.start_in(place, "ask", "tcp", address, str(port), "2") as asking:
+        try:
+            eventually(lost, "a first packet that nobody answers")
+            with plane.states("draining", "web.2"):
+                assert not lost()
+                said, _ = asking.communicate(timeout=60)
+        finally:
+            asking.kill()
+            plane.inside("web.2", "nft", "delete table ip lost")
+    assert [line.split()[0] for line in said.splitlines()] == ["web.1", "web.1"]
 
 
 def test_connections_to_a_task_that_is_gone_are_reset_at_once(plane: DataPlane) -> None:

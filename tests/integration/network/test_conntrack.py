@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.network import namespaces
-from cluster.network.conntrack import Conntrack
+from cluster.network.conntrack import SYN_SENT, Conntrack
 from cluster.network.netlink import Netlink
 from cluster.network.nftables import Nftables, RulesError
 
@@ -49,6 +49,33 @@ def test_chosen_connections_are_forgotten(namespace: str) -> None:
     assert conntrack.forget(lambda c: c.called == "127.0.0.9") == 1
     assert conntrack.count() == 0
     datagrams.close()
+    conntrack.close()
+    rules.close()
+
+
+def test_connections_that_are_being_opened_are_told_from_open_ones(namespace: str) -> None:
+    with namespaces.inside(namespace):
+        rules, conntrack = Nftables(), Conntrack()
+        server = socket.create_server(("127.0.0.1", 8000))
+        opening = socket.socket()
+        opening.setblocking(False)
+    rules.run(RULES)
+    rules.run(
+        "add chain ip test input { type filter hook input priority 0; }\n"
+        "add rule ip test input tcp dport 8001 drop\n"
+    )
+    with namespaces.inside(namespace):
+        opened = socket.create_connection(("127.0.0.1", 8000))
+    with pytest.raises(BlockingIOError):
+        opening.connect(("127.0.0.9", 8001))
+    assert {c.called_port for c in conntrack.connections()} == {8000, 8001}
+    (found,) = conntrack.openings()
+    assert (found.called_port, found.answering, found.state) == (8001, "127.0.0.1", SYN_SENT)
+    conntrack.forget_one(found)
+    conntrack.forget_one(found)  # as if it had gone by itself
+    assert {c.called_port for c in conntrack.connections()} == {8000}
+    for one in (server, opening, opened):
+        one.close()
     conntrack.close()
     rules.close()
 

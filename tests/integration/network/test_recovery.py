@@ -6,8 +6,7 @@ import signal
 
 from cluster.model.ids import ServiceId
 from cluster.model.network_view import PublishedPort
-from tests.support.data_plane import PORT, PYTHON, DataPlane, Net, eventually
-from tests.support.lab_host import ROOT
+from tests.support.data_plane import PORT, DataPlane, Net, eventually
 
 VIP = "10.50.1.200"
 
@@ -168,26 +167,12 @@ def test_nothing_is_left_of_connections_to_a_port_after_its_service(plane: DataP
         plane.ports.remove(port)
         plane.send()
         assert held.say("who is served still") == "who is served still"
-        assert connections(plane, "h2", 8085)
+        assert plane.connections("h2", 8085)
         plane.stop("passing.1")
         plane.send()
         for place in ("h2", "h2/stknet-ingress0"):
-            assert not connections(plane, place, 8085), place
+            assert not plane.connections(place, 8085), place
         assert held.say("nobody is here").startswith(("error", "closed"))
-
-
-def connections(plane: DataPlane, place: str, port: int) -> list[str]:
-    """What the kernel remembers of connections to a port, in a host or a namespace of it."""
-    host, _, space = place.partition("/")
-    inside = ("nsenter", f"--net=/run/netns/{space}", "--") if space else ()
-    listing = (
-        "from cluster.network.conntrack import Conntrack\n"
-        "for one in Conntrack().connections():\n"
-        "    print(one.called_port, one.called, one.answering)\n"
-    )
-    done = plane.inside(host, "env", f"PYTHONPATH={ROOT}", *inside, PYTHON, "-c", listing)
-    assert not done.returncode, done.stderr
-    return [line for line in done.stdout.splitlines() if line.startswith(f"{port} ")]
 
 
 def test_a_port_of_one_node_works_beside_published_ones(plane: DataPlane) -> None:
