@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cluster.dispatcher.session import Session
 from cluster.model.ids import NodeId
 
+_TOLD_AT_ONCE: Final = 10
 _TOLD_A_SECOND: Final = 200
 """Without a pause a thousand nodes that join would tell of each other in a million messages."""
 
@@ -34,6 +35,13 @@ class PeerNews:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            for session in self._sessions.values():
-                session.tasks_changed.set()
-            await asyncio.sleep(len(self._sessions) / _TOLD_A_SECOND)
+            for sessions in _in_groups(tuple(self._sessions.values()), _TOLD_AT_ONCE):
+                for session in sessions:
+                    session.tasks_changed.set()
+                await asyncio.sleep(len(sessions) / _TOLD_A_SECOND)
+
+
+def _in_groups(sessions: tuple[Session, ...], size: int) -> Iterator[tuple[Session, ...]]:
+    """Yield the sessions in groups of at most `size`."""
+    for first in range(0, len(sessions), size):
+        yield sessions[first : first + size]

@@ -13,6 +13,7 @@ FOLDER/api.sock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import random
@@ -42,7 +43,7 @@ from cluster.daemon.main import SWITCH_INTERVAL_S
 from cluster.daemon.manager_role import ManagerRole
 from cluster.daemon.process import new_id
 from cluster.daemon.state_dir import Membership
-from cluster.errors import FailedPrecondition, NotFound
+from cluster.errors import FailedPrecondition, NotFound, Unavailable
 from cluster.model.attachment import PlainPlace
 from cluster.model.cluster import ClusterSpec
 from cluster.model.diagnosis import Finding
@@ -212,15 +213,17 @@ class IdleAgent:
         self._credentials: NodeCredentials | None = None
 
     async def join(self, token: str) -> None:
-        """Become a member of the manager's cluster."""
-        _, self._credentials = await ask_to_join(
-            remote_addrs=(self._manager,),
-            token=token,
-            availability="active",
-            listen_addr="",
-            advertise_host=HOST,
-            manager_addr="",
-        )
+        """Become a member of the manager's cluster; ask again while it has too much to do."""
+        while self._credentials is None:
+            with contextlib.suppress(Unavailable):
+                _, self._credentials = await ask_to_join(
+                    remote_addrs=(self._manager,),
+                    token=token,
+                    availability="active",
+                    listen_addr="",
+                    advertise_host=HOST,
+                    manager_addr="",
+                )
 
     async def run(self) -> None:
         """Keep a session and run tasks until cancelled."""
