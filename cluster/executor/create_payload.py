@@ -263,8 +263,11 @@ def _mount(mount: Mount, templates: Templates) -> Json:
         driver = volume.driver_config
         options["VolumeOptions"] = _kept(
             NoCopy=volume.no_copy,
-            Labels=dict(volume.labels or {}),
-            DriverConfig=_kept(Name=driver.name, Options=dict(driver.options or {}))
+            Labels=_filled(volume.labels, templates, f"ContainerSpec.Mounts {target} label"),
+            DriverConfig=_kept(
+                Name=driver.name,
+                Options=_filled(driver.options, templates, f"ContainerSpec.Mounts {target} option"),
+            )
             if driver is not None
             else None,
             Subpath=volume.subpath,
@@ -285,6 +288,10 @@ def _mount(mount: Mount, templates: Templates) -> Json:
         ),
         **options,
     }
+
+
+def _filled(texts: Mapping[str, str] | None, templates: Templates, place: str) -> dict[str, str]:
+    return {name: templates.fill(text, f"{place} {name}") for name, text in (texts or {}).items()}
 
 
 def _is_old_tmpfs(mount: Mount, api_version: ApiVersion) -> bool:

@@ -58,6 +58,12 @@ def _check_variable(place: str, text: str) -> None:
 def _check_mount(place: str, mount: Mount) -> None:
     templates.check(mount.source, f"{place}.Source")
     templates.check(mount.target, f"{place}.Target")
+    volume = mount.volume_options
+    if volume is not None:
+        options = volume.driver_config.options if volume.driver_config is not None else None
+        for kind, texts in (("Labels", volume.labels), ("DriverConfig.Options", options)):
+            for name, text in (texts or {}).items():
+                templates.check(text, f"{place}.VolumeOptions.{kind}.{name}")
     target = mount.target
     # A path that begins with a template is known only where the task runs.
     if not target.startswith(("/", "{{")):

@@ -96,6 +96,19 @@ def test_templates_in_environment_host_name_and_mounts() -> None:
     ]
 
 
+def test_templates_in_labels_and_driver_options_of_volumes() -> None:
+    volume = VolumeOptions(
+        labels={"slot": "{{.Task.Slot}}"},
+        driver_config=Driver(name="nfs", options={"share": "/{{.Node.Hostname}}"}),
+    )
+    made = of(mounts=(Mount(source="data", target="/data", volume_options=volume),))
+    (mount,) = made["HostConfig"]["Mounts"]
+    assert mount["VolumeOptions"] == {
+        "Labels": {"slot": "2"},
+        "DriverConfig": {"Name": "nfs", "Options": {"share": "/h1"}},
+    }
+
+
 def test_stop_settings() -> None:
     made = of(stop_signal="SIGINT", stop_grace_period=SECOND_NS * 5 // 2)
     assert (made["StopSignal"], made["StopTimeout"]) == ("SIGINT", 3)

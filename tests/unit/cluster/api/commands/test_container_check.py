@@ -25,6 +25,21 @@ def _check(**members: Any) -> None:
         ({"Mounts": [{"Target": "/"}]}, "Mounts[0].Target: '/' is the container's root"),
         ({"Mounts": [{"Target": "/a", "Source": "{{.Bad}}"}]}, "Mounts[0].Source: {{.Bad}} is unk"),
         ({"Mounts": [{"Target": "/{{.Bad}}"}]}, "Mounts[0].Target: {{.Bad}} is unknown"),
+        (
+            {"Mounts": [{"Target": "/a", "VolumeOptions": {"Labels": {"x": "{{.Bad}}"}}}]},
+            "Mounts[0].VolumeOptions.Labels.x: {{.Bad}} is unknown",
+        ),
+        (
+            {
+                "Mounts": [
+                    {
+                        "Target": "/a",
+                        "VolumeOptions": {"DriverConfig": {"Options": {"device": "{{.Bad}}"}}},
+                    }
+                ]
+            },
+            "Mounts[0].VolumeOptions.DriverConfig.Options.device: {{.Bad}} is unknown",
+        ),
         ({"StopSignal": "SIGFOO"}, "StopSignal: invalid signal: 'SIGFOO'; give a name, such as"),
         ({"StopSignal": "0"}, "StopSignal: invalid signal: '0'"),
         ({"StopSignal": "RTMIN+16"}, "StopSignal: invalid signal: 'RTMIN+16'"),
