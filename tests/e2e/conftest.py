@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import Cluster
-from tests.support.lab import Lab
+from tests.support.cluster import Cluster, three_hosts
 
 Measure = Callable[[str], AbstractContextManager[None]]
 
@@ -45,10 +43,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def hosts() -> Iterator[Cluster]:
     """Three hosts with the examples' images, and a cluster of them, in any state."""
-    with Lab(NAME, subnet=SUBNET) as lab, tempfile.TemporaryDirectory(prefix="sy-e2e-") as folder:
-        lab.down()  # what a run that was killed has left
-        lab.up(3, stackd=True, images=("hello", "guestbook"))
-        yield Cluster(lab, Path(folder))
+    with three_hosts(NAME, SUBNET) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -451,3 +451,12 @@ def idle(**deploy: Any) -> dict[str, Any]:
     """A compose service that does nothing until it is told to stop, restarted after a second."""
     policy = {"condition": "any", "delay": "1s"}
     return {"image": "stackyard/test:1", "deploy": {"restart_policy": policy, **deploy}}
+
+
+@contextlib.contextmanager
+def three_hosts(name: str, subnet: str) -> Iterator[Cluster]:
+    """Bring up a lab of three hosts with the examples' images, and a cluster of them."""
+    with Lab(name, subnet=subnet) as lab, tempfile.TemporaryDirectory(prefix="sy-e2e-") as folder:
+        lab.down()  # what a run that was killed has left
+        lab.up(len(HOSTS), stackd=True, images=("hello", "guestbook"))
+        yield Cluster(lab, Path(folder))
