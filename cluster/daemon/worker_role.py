@@ -176,7 +176,7 @@ class WorkerRole:
                 self._is_description_old.set()
 
     def _connect(self, addr: str) -> AbstractAsyncContextManager[ManagerLink]:
-        return NodeChannel(addr, self._credentials)
+        return NodeChannel(addr, self._credentials, for_session=True)
 
     async def describe(self) -> NodeDescription:
         """Describe this node under its own name.

@@ -14,7 +14,7 @@ from cluster.ca.credentials import NodeCredentials
 from cluster.errors import Unavailable
 from cluster.rpc.error_status import error_of_call
 from cluster.rpc.methods import Method
-from cluster.rpc.settings import CHANNEL_OPTIONS
+from cluster.rpc.settings import CHANNEL_OPTIONS, SESSION_OPTIONS
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -27,8 +27,13 @@ class NodeChannel:
     breaks is made again by the next call; a peer that is silent for 10 s counts as gone.
     """
 
-    def __init__(self, addr: str, credentials: NodeCredentials) -> None:
-        """Prepare to call the manager at `addr` (host:port) as the node of `credentials`."""
+    def __init__(
+        self, addr: str, credentials: NodeCredentials, *, for_session: bool = False
+    ) -> None:
+        """Prepare to call the manager at `addr` (host:port) as the node of `credentials`.
+
+        With `for_session` a slow peer is given more time, as the heartbeats watch it.
+        """
         self.addr = addr
         self._channel = grpc.aio.secure_channel(
             addr,
@@ -37,7 +42,7 @@ class NodeChannel:
                 credentials.key_pem.encode(),
                 credentials.certificate_pem.encode(),
             ),
-            options=CHANNEL_OPTIONS,
+            options=SESSION_OPTIONS if for_session else CHANNEL_OPTIONS,
         )
 
     async def __aenter__(self) -> NodeChannel:

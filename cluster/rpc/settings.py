@@ -48,3 +48,19 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
     ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),  # nodes speak to each other directly
 )
+
+SESSION_OPTIONS: Final[tuple[tuple[str, int | str], ...]] = (
+    *(
+        option
+        for option in CHANNEL_OPTIONS
+        if option[0] not in {"grpc.keepalive_time_ms", "grpc.min_reconnect_backoff_ms"}
+        and not option[0].endswith("timeout_ms")
+    ),
+    # Heartbeats tell whether the manager lives. Thousands that hang up on one that is slow to
+    # answer pings or to shake hands, and come again, would keep it from answering anybody.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 30_000),
+    ("grpc.http2.ping_timeout_ms", 30_000),
+    ("grpc.min_reconnect_backoff_ms", 20_000),
+)
+"""For the channel of a node's session, whose calls all have times of their own."""

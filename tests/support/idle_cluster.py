@@ -246,7 +246,7 @@ class IdleAgent:
 
     def _connect(self, addr: str) -> NodeChannel:
         assert self._credentials is not None
-        return NodeChannel(addr, self._credentials)
+        return NodeChannel(addr, self._credentials, for_session=True)
 
 
 async def _until_told(ready: str) -> None:
