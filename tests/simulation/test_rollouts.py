@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -103,13 +104,17 @@ class Stack:
 
     def wait(self, rng: random.Random) -> None:
         """Let time pass until the deployment is decided, with new leaders now and then."""
+        self.go_on(rng, lambda: not self.rollout.is_pending)
+
+    def go_on(self, rng: random.Random, is_done: Callable[[], bool]) -> None:
+        """Let time pass until something is so, with new leaders now and then."""
         for _ in range(200):
-            if not self.rollout.is_pending:
+            if is_done():
                 return
             if rng.random() < 0.3:
                 self.model.run_leaderless_for(rng.uniform(0, 4))
             self.model.run_for(rng.uniform(0, 5))
-        raise AssertionError(f"not decided: {self.rollout}")
+        raise AssertionError(f"not so far: {self.rollout}")
 
     def all_run(self) -> bool:
         model = self.model
@@ -271,12 +276,7 @@ def test_what_is_surplus_goes_when_all_holds_and_stays_when_it_goes_back(seed: i
         assert stack.numbers_and_notes()[-1][1] == "back to 1, as 2 failed"
         return
     assert stack.images() == {"shop_a": image}
-    for _ in range(100):
-        if not stack.rollout.is_pruning:
-            break
-        if rng.random() < 0.3:
-            stack.model.run_leaderless_for(rng.uniform(0, 4))
-        stack.model.run_for(rng.uniform(0, 5))
+    stack.go_on(rng, lambda: not stack.rollout.is_pruning)
     assert stack.model.state.network_by_name("shop_net") is None
     assert stack.numbers_and_notes() == [(1, ""), (2, ""), (3, "pruned")]
     pruned = [one for one in stack.model.state.audit if one.action == "stack prune"]

@@ -16,10 +16,3 @@ def hosts() -> Iterator[Cluster]:
     """Three hosts with the examples' images, and a cluster of them, in any state."""
     with three_hosts(NAME, SUBNET) as cluster:
         yield cluster
-
-
-@pytest.fixture
-def cluster(hosts: Cluster) -> Cluster:
-    """The cluster of the manager h1 and the workers h2 and h3, all ready, without services."""
-    hosts.restore()
-    return hosts
